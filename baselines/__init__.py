@@ -1,0 +1,1 @@
+"""Baselines: one file a method, each a `denf.harness.method.Method`, and the reported numbers."""

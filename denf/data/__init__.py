@@ -1,0 +1,1 @@
+"""Sources of images → the prepared format, and reading it back."""

@@ -1,0 +1,19 @@
+"""The one error type that users see: what, expected, got, fix."""
+
+from __future__ import annotations
+
+
+class DenfError(Exception):
+    """A mistake that the user can mend; its text is the whole message.
+
+    The command line prints it without a traceback and exits with status 2.
+
+    Args:
+        what: what is wrong, named (a file, a key, an argument).
+        expected: what would have been right.
+        got: what was found instead.
+        fix: what to do about it.
+    """
+
+    def __init__(self, what: str, *, expected: object, got: object, fix: str) -> None:
+        super().__init__(f"{what}: expected {expected}, got {got}. {fix}")
