@@ -1,0 +1,190 @@
+"""Files of a source: a folder or a zip archive read in place, behind one listing.
+
+Nothing is unpacked to disk. An archive that could write outside a target folder or expand without
+bound is refused all the same: such an archive is not the data set that it claims to be.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from denf.errors import DenfError
+
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far an archive may expand.
+
+    Args:
+        entries: number of entries.
+        total: bytes of all entries together, unpacked.
+        member: bytes of one entry, unpacked.
+        ratio: unpacked bytes per byte of archive; pictures are compressed already, so a true
+            archive of them stays near 1. Applied from `ratio_from` unpacked bytes on.
+    """
+
+    entries: int = 2_000_000
+    total: int = 256 * _GIB
+    member: int = _GIB // 4
+    ratio: float = 100.0
+    ratio_from: int = _GIB // 16
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a source.
+
+    Args:
+        path: relative to the source, with forward slashes.
+        size: bytes, unpacked.
+        read: returns its contents.
+    """
+
+    path: PurePosixPath
+    size: int
+    read: Callable[[], bytes]
+
+
+@contextmanager
+def open_source(source: Path | str, limits: Limits | None = None) -> Iterator[list[SourceFile]]:
+    """List the files of a folder or zip archive, sorted by path; readable inside the `with`.
+
+    Hidden files and folders and `__MACOSX` are left out.
+
+    Raises:
+        DenfError: when `source` is neither, or is an archive with an entry outside the target
+            folder, a link, an encrypted entry, or more than `limits` allow.
+    """
+    source = Path(source)
+    if source.is_dir():
+        yield _sorted(_folder_files(source))
+        return
+    try:
+        archive = zipfile.ZipFile(source)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DenfError(
+            str(source),
+            expected="a folder or a whole zip archive",
+            got=error,
+            fix="Check the path, or fetch the archive again.",
+        ) from error
+    with archive:
+        check_archive(archive, limits or Limits())
+        yield _sorted(
+            SourceFile(PurePosixPath(m.filename), m.file_size, partial(_read_member, archive, m))
+            for m in archive.infolist()
+            if not m.is_dir()
+        )
+
+
+def _folder_files(folder: Path) -> Iterator[SourceFile]:
+    for where, _, names in os.walk(folder):
+        for name in names:
+            path = Path(where) / name
+            relative = PurePosixPath(path.relative_to(folder).as_posix())
+            with _readable(path):
+                size = path.stat().st_size
+            yield SourceFile(relative, size, partial(_read_file, path))
+
+
+def _read_file(path: Path) -> bytes:
+    with _readable(path):
+        return path.read_bytes()
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DenfError(
+            str(path), expected="a readable file", got=error, fix="Restore or remove it."
+        ) from error
+
+
+def _sorted(files: Iterator[SourceFile]) -> list[SourceFile]:
+    seen = [f for f in files if not any(p[0] == "." or p == "__MACOSX" for p in f.path.parts)]
+    return sorted(seen, key=lambda f: f.path.parts)
+
+
+def check_archive(archive: zipfile.ZipFile, limits: Limits) -> None:
+    """Refuse an archive that reaches outside its folder or expands without bound.
+
+    Only the directory is read; the sizes in it bind, since a member is never read beyond its own.
+
+    Raises:
+        DenfError: names the archive, the entry, and the bound.
+    """
+    members = archive.infolist()
+    if len(members) > limits.entries:
+        raise _refused(archive, f"at most {limits.entries} entries", len(members))
+    for member in members:
+        _check_member(archive, member, limits)
+    names = {m.filename for m in members}
+    if len(names) < len(members):
+        raise _refused(archive, "entries of different names", "two entries of one name")
+    total = sum(m.file_size for m in members)
+    if total > limits.total:
+        raise _refused(archive, f"at most {limits.total} bytes unpacked", total)
+    packed = os.path.getsize(str(archive.filename))
+    if total > limits.ratio_from and total > limits.ratio * packed:
+        raise _refused(
+            archive, f"at most {limits.ratio:g} times its {packed} bytes unpacked", total
+        )
+
+
+def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> None:
+    name = member.orig_filename.replace("\\", "/")
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or name[1:2] == ":" or "\0" in name:
+        raise _refused(archive, "entries inside the target folder", repr(member.orig_filename))
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise _refused(archive, "plain files and folders", f"a link or device, {name!r}")
+    if member.flag_bits & 1:
+        raise _refused(archive, "entries without a password", repr(name))
+    if member.file_size > limits.member:
+        raise _refused(
+            archive, f"entries of at most {limits.member} bytes", f"{name!r}, {member.file_size}"
+        )
+
+
+def _refused(archive: zipfile.ZipFile, expected: str, got: object) -> DenfError:
+    return DenfError(
+        f"archive {archive.filename}",
+        expected=expected,
+        got=got,
+        fix="It is refused; fetch it from its own site.",
+    )
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    try:
+        with archive.open(member) as file:
+            data = file.read(member.file_size)
+            file.read(1)  # reaching the end makes zipfile compare the checksum
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise DenfError(
+            f"archive {archive.filename}, entry {member.filename!r}",
+            expected="an entry that matches its checksum",
+            got=error,
+            fix="The archive is damaged or cut short: fetch it again.",
+        ) from error
+    if len(data) != member.file_size:
+        raise DenfError(
+            f"archive {archive.filename}, entry {member.filename!r}",
+            expected=f"{member.file_size} bytes",
+            got=f"{len(data)} (short read)",
+            fix="The archive is damaged or cut short: fetch it again.",
+        )
+    return data

@@ -1,0 +1,120 @@
+"""Picture files to arrays, checked: 8-bit RGB pictures and 8-bit label images, nothing guessed.
+
+A grey, transparent, CMYK or 16-bit file is refused, not converted: a silent conversion would change
+what a method is trained on.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from denf.errors import DenfError
+
+Array = NDArray[np.uint8]
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+_FORMATS = ("PNG", "JPEG")
+_DAMAGED = (  # what Pillow raises on files that are no pictures, cut short, or unboundedly large
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+_PNG_SIGNATURE, _PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # the bit depth is byte 24, in IHDR
+
+
+@contextmanager
+def _opened(data: bytes, name: str, modes: tuple[str, ...], fix: str) -> Iterator[Image.Image]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+                depth = data[_PNG_DEPTH] if data.startswith(_PNG_SIGNATURE) else 8
+                if picture.mode not in modes or (depth != 8 and picture.mode != "P"):
+                    raise DenfError(
+                        name,
+                        expected=f"8-bit {' or '.join(modes)}",
+                        got=f"{depth}-bit {picture.mode}",
+                        fix=fix,
+                    )
+                yield picture
+    except _DAMAGED as error:
+        raise DenfError(
+            name,
+            expected="a whole PNG or JPEG picture",
+            got=error,
+            fix="Replace or remove the file.",
+        ) from error
+
+
+_TO_RGB = "Convert the file to 8-bit RGB, without transparency."
+_TO_LABELS = "Save it as an 8-bit grey or palette PNG: 0 for background, 1…K for objects."
+
+
+def image_shape(data: bytes, name: str) -> tuple[int, int]:
+    """Height and width of an RGB picture as it is to be seen (EXIF orientation applied).
+
+    Reads the header alone.
+
+    Raises:
+        DenfError: when `data` is not an 8-bit RGB PNG or JPEG.
+    """
+    with _opened(data, name, ("RGB",), _TO_RGB) as picture:
+        turned = picture.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 swap the axes
+        width, height = picture.size
+        return (width, height) if turned else (height, width)
+
+
+def decode_image(data: bytes, name: str) -> Array:
+    """Decode an RGB picture to uint8 (H, W, 3), upright by its EXIF orientation.
+
+    Args:
+        data: the file's contents.
+        name: the file's name, for messages.
+
+    Raises:
+        DenfError: when `data` is not a whole 8-bit RGB PNG or JPEG.
+    """
+    with _opened(data, name, ("RGB",), _TO_RGB) as picture:
+        return np.asarray(ImageOps.exif_transpose(picture))
+
+
+def labels_shape(data: bytes, name: str) -> tuple[int, int]:
+    """Height and width of a label image; reads the header alone."""
+    with _opened(data, name, ("L", "P"), _TO_LABELS) as picture:
+        return picture.height, picture.width
+
+
+def decode_labels(data: bytes, name: str, max_objects: int) -> Array:
+    """Decode a label image to uint8 (H, W): 0 background, 1…max_objects objects.
+
+    Args:
+        data: the file's contents, 8-bit grey or palette (the palette's indices are the labels).
+        name: the file's name, for messages.
+        max_objects: the highest label allowed.
+
+    Raises:
+        DenfError: when the mode is another one or a label is too high.
+    """
+    with _opened(data, name, ("L", "P"), _TO_LABELS) as picture:
+        labels = np.asarray(picture)
+    if labels.max() > max_objects:
+        raise DenfError(
+            name,
+            expected=f"labels 0…{max_objects}",
+            got=f"{len(np.unique(labels))} labels up to {labels.max()}",
+            fix="Number the objects 1…K and the background 0, or allow more objects.",
+        )
+    return labels

@@ -1,0 +1,1 @@
+"""Embedded scenes: two kinds of three-dimensional scenes, ray cast here, with exact masks."""

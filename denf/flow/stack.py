@@ -1,0 +1,60 @@
+"""Composition of bijections, and the blocks of couplings that Table 4 is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from denf.flow.bijection import Bijection
+from denf.flow.coupling import Coupling
+
+
+class Stack(Bijection):
+    """Bijections applied one after the other; their `ladj` add up (Eq. 1)."""
+
+    def __init__(self, parts: Sequence[Bijection]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        total = x.new_zeros(len(x))
+        for part in self.parts:
+            x, ladj = part(x)
+            total = total + ladj
+        return x, total
+
+    def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        total = y.new_zeros(len(y))
+        for part in reversed(self.parts):
+            y, ladj = part.inverse(y)
+            total = total + ladj
+        return y, total
+
+
+def couplings(
+    channels: int,
+    *,
+    count: int = 4,
+    features: int = 64,
+    clamp: float = 1.0,
+    precision: torch.dtype = torch.float32,
+) -> Stack:
+    """A block of couplings with swapped halves, so that every channel is transformed.
+
+    Args:
+        channels: channels of the input, at least 2.
+        count: couplings in the block (Table 4: 4).
+        features: width of the subnets (Liu et al., 2021: 64).
+        clamp: c of `Coupling`.
+        precision: arithmetic of the subnets' convolutions.
+    """
+    return Stack(
+        [
+            Coupling(
+                channels, swap=bool(k % 2), features=features, clamp=clamp, precision=precision
+            )
+            for k in range(count)
+        ]
+    )

@@ -1,0 +1,1 @@
+"""The Method contract, experiments, the training loop, checkpoints, provenance, GPU lease."""

@@ -1,0 +1,278 @@
+"""Experiment files: one YAML file a table row, resolved and checked before anything runs.
+
+Free of torch at import, so that the workflow reads all experiments in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import yaml
+from annotated_types import Ge
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from denf.errors import DenfError
+from denf.harness.registry import ROOT, code_hash, method_type
+
+_STRICT = ConfigDict(extra="forbid")
+_VALIDATED = ROOT / "results" / ".validated"
+
+
+class Group(StrEnum):
+    """The block of a table in which a row stands."""
+
+    METHOD = "method"
+    ABLATION = "ablation"
+    CONTROL = "control"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and in what portions a method is trained.
+
+    Args:
+        epochs: passes over the training set (A.4: 20); used when `steps` is not given.
+        steps: number of updates; 0 for methods that do not train.
+        batch_size: images a step (A.4: 12).
+        precision: arithmetic of the parts of a method that tolerate less than float32.
+        compile: run the training step through `torch.compile`.
+        log_every: steps between rows of history.csv (and checks for a finite loss).
+        save_minutes: minutes between saved states.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    epochs: Annotated[float, Ge(0)] = 20
+    steps: Annotated[int, Ge(0)] | None = None
+    batch_size: Annotated[int, Ge(1)] = 12
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    log_every: Annotated[int, Ge(1)] = 25
+    save_minutes: Annotated[float, Ge(0)] = 5
+
+    def total_steps(self, images: int) -> int:
+        """Number of updates for a training set of so many images."""
+        return round(self.epochs * images / self.batch_size) if self.steps is None else self.steps
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A resolved experiment: everything that a run depends on but the data and the seed.
+
+    Args:
+        name: of the file, without suffix; a row's identity.
+        method: see `denf.harness.registry.method_names`.
+        dataset: key of the configuration's `datasets`.
+        label, framework: first two columns of the tables.
+        group: the table's block.
+        tables: numbers of the tables in which the row stands.
+        seeds: every seed that shall be run.
+        protocol: name of the configuration that the settings were resolved under.
+        settings: of the method, complete with defaults.
+        training: see `Training`.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    name: str
+    method: str
+    dataset: str
+    label: str
+    framework: str = ""
+    group: Group = Group.METHOD
+    tables: tuple[Literal[1, 2, 3], ...] = ()
+    seeds: tuple[Annotated[int, Ge(0)], ...] = (0,)
+    protocol: str = "none"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types, keys in field order."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    def fingerprint(self) -> str:
+        """Hash of what the weights depend on: method, settings, training; 16 digits."""
+        training = dataclasses.asdict(self.training)
+        relevant = {"method": self.method, "settings": self.settings, "training": training}
+        for name in ("log_every", "save_minutes"):
+            training.pop(name)
+        return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over`, dictionaries merged key by key."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def load_experiment(
+    path: Path,
+    protocol: Mapping[str, Any] | None = None,
+    changes: Sequence[str] = (),
+) -> Experiment:
+    """Resolve and check one experiment file.
+
+    The file it extends comes first, then the protocol's `overrides` for the method, then the
+    file's own keys, then `changes`: an ablation's change survives a protocol that shrinks every
+    run. An extending file is an ablation in Table 3 unless it says otherwise.
+
+    Args:
+        path: the YAML file, or the resolved `experiment.yaml` of a run.
+        protocol: a configuration with the keys `protocol`, `seeds` and `overrides`.
+        changes: `key.subkey=value` with values in YAML.
+
+    Raises:
+        DenfError: naming file, key, value and what is allowed.
+    """
+    protocol = protocol or {}
+    own = _read(path)
+    values: dict[str, Any] = {"name": path.stem, "label": path.stem}
+    if "extends" in own:
+        parent = path.with_name(f"{own.pop('extends')}.yaml")
+        if not parent.exists():
+            raise DenfError(
+                f"{path}: extends",
+                expected="the name of a file beside it",
+                got=repr(parent.stem),
+                fix=f"There are: {', '.join(sorted(p.stem for p in path.parent.glob('*.yaml')))}.",
+            )
+        inherited = _read(parent)
+        if "extends" in inherited:
+            raise DenfError(
+                f"{path}: extends",
+                expected="a file that extends nothing",
+                got=f"{parent.name}, which extends {inherited['extends']}",
+                fix="Extend that one and repeat the changed keys.",
+            )
+        ablation = {"label": path.stem, "group": "ablation", "tables": [3]}
+        values = merge(merge(values, inherited), ablation)
+        values = merge(values, _overrides(protocol, {**values, **own}))
+        values = merge(values, own)
+    else:
+        values = merge(values, own)
+        values = merge(values, _overrides(protocol, values))
+    if protocol:
+        values["protocol"] = protocol["protocol"]
+        values.setdefault("seeds", protocol.get("seeds", [0]))
+    for change in changes:
+        values = merge(values, _parse_change(change))
+    return _check(path, values)
+
+
+def load_experiments(folder: Path, protocol: Mapping[str, Any]) -> list[Experiment]:
+    """Resolve all experiment files of a folder, in alphabetical order."""
+    return [load_experiment(path, protocol) for path in sorted(folder.glob("*.yaml"))]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise DenfError(
+            f"experiment file {path}", expected="a readable YAML file", got=error, fix="Mend it."
+        ) from error
+    if not isinstance(values, dict):
+        raise DenfError(
+            f"experiment file {path}",
+            expected="a mapping with the key `method` or `extends`",
+            got=type(values).__name__,
+            fix="See config/README.md.",
+        )
+    return values
+
+
+def _overrides(protocol: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(protocol.get("overrides", {}).get(values.get("method", ""), {}))
+
+
+def _parse_change(change: str) -> dict[str, Any]:
+    key, separator, text = change.partition("=")
+    if not separator:
+        raise DenfError(
+            "--set", expected="key.subkey=value", got=repr(change), fix="Add the value."
+        )
+    value: Any = yaml.safe_load(text)
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def _check(path: Path, values: Mapping[str, Any]) -> Experiment:
+    experiment: Experiment = validate(Experiment, values, where=str(path))
+    settings = _checked_settings(experiment, str(path))
+    return dataclasses.replace(experiment, settings=settings)
+
+
+def _checked_settings(experiment: Experiment, where: str) -> dict[str, Any]:
+    """Settings with the method's defaults filled in.
+
+    Checking needs the method's module, and with it torch; the answer is kept by the hash of the
+    module's sources and the settings, so that only a change pays for the import.
+    """
+    key = json.dumps([code_hash(experiment.method), experiment.settings], sort_keys=True)
+    known = _VALIDATED / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+    if known.exists():
+        return json.loads(known.read_text())
+    kind = settings_type(experiment.method)
+    checked = validate(kind, experiment.settings, where=f"{where}: settings")
+    plain = json.loads(json.dumps(dataclasses.asdict(checked)))
+    _VALIDATED.mkdir(parents=True, exist_ok=True)
+    temporary = known.with_suffix(f".{id(plain)}.tmp")
+    temporary.write_text(json.dumps(plain))
+    temporary.replace(known)
+    return plain
+
+
+def settings_type(method: str) -> type:
+    """The settings dataclass of a method; DeNF's is found without importing torch."""
+    if method == "denf":
+        from denf.model.settings import DenfSettings
+
+        return DenfSettings
+    return method_type(method).Settings
+
+
+def validate(kind: type, values: Mapping[str, Any], *, where: str) -> Any:
+    """Check plain values against a strict dataclass.
+
+    Raises:
+        DenfError: with file, key, value and what is allowed, one line a problem.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        problems = error.errors()
+    lines = [_explain(problem, kind) for problem in problems]
+    raise DenfError(
+        where,
+        expected=lines[0][0],
+        got=lines[0][1],
+        fix="".join(f"\n  also: expected {a}, got {b}" for a, b in lines[1:])
+        or "Correct the value.",
+    )
+
+
+def _explain(problem: Any, kind: type) -> tuple[str, str]:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        allowed = ", ".join(_fields_at(kind, problem["loc"][:-1]))
+        return f"only the keys {allowed}", f"{key}: {problem['input']!r}"
+    if problem["type"] in ("missing", "missing_argument"):
+        return f"the key {key}", "nothing"
+    return f"{key}: {problem['msg']}", repr(problem["input"])
+
+
+def _fields_at(kind: Any, location: Sequence[Any]) -> list[str]:
+    import typing
+
+    for part in location:
+        kind = typing.get_type_hints(kind).get(str(part), kind)
+    return [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []

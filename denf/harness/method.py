@@ -1,0 +1,161 @@
+"""The Method contract: what DeNF, every baseline and every control implement.
+
+Images cross this border as uint8 (B, 3, H, W); each method converts them as its paper does.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import torch
+from pydantic import ConfigDict
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+class Capability(StrEnum):
+    """What a method can do; a table cell says so where it cannot."""
+
+    SEGMENT = "segment"
+    RECONSTRUCT = "reconstruct"
+    SAMPLE = "sample"  # new images from the prior alone
+    RECOMPOSE = "recompose"  # new images from given ones, with a subset of their objects
+    LOG_PROB = "log_prob"
+    INSPECT = "inspect"  # the pictures of figures 3–6
+    ORACLE = "oracle"  # a control: is shown the true masks when it segments
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where training stands.
+
+    Args:
+        index: 0-based.
+        total: number of steps.
+        generator: the only source of randomness of the step, on the method's device, seeded by
+            (seed, index): a resumed run draws what an uninterrupted one would have drawn.
+    """
+
+    index: int
+    total: int
+    generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Two label maps, each (B, H, W) integers.
+
+    Args:
+        labels: 0 is background where the method has that notion.
+        object_labels: never background; equal to `labels` for methods without that notion.
+    """
+
+    labels: Tensor
+    object_labels: Tensor
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """Settings of a method that has none."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+class Method(nn.Module, ABC):
+    """A scene model that is built from its settings alone.
+
+    A subclass names its `Settings` (a frozen dataclass with `extra="forbid"`), declares its
+    `capabilities` and implements `training_step` and the method of each capability. It lives in
+    one file, `baselines/<name>.py`, as the only Method defined there; `method: <name>` in an
+    experiment file selects it.
+
+    Args:
+        settings: validated settings of this method.
+        precision: arithmetic of the parts that tolerate less than float32; a method says which.
+    """
+
+    Settings: ClassVar[type] = NoSettings
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+
+    def __init__(self, settings: Any, precision: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.settings = settings
+        self.precision = precision
+        self.optimizers: dict[str, Optimizer] = {}
+        self.register_buffer("_where", torch.zeros(0), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        where = self._where
+        assert isinstance(where, Tensor)
+        return where.device
+
+    def make_optimizers(self) -> dict[str, Optimizer]:
+        """Optimisers by name, made once the parameters are on their device. None by default."""
+        return {}
+
+    @abstractmethod
+    def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
+        """Update the parameters once; owns its losses and optimisers.
+
+        Args:
+            batch: uint8 (B, 3, H, W) on the method's device.
+            step: see `Step`.
+
+        Returns:
+            detached scalars to log; `loss` must be among them. No host synchronisation.
+        """
+
+    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
+        """SEGMENT: label maps of uint8 images (B, 3, H, W).
+
+        Args:
+            images: uint8 (B, 3, H, W).
+            truth: masks (B, H, W), passed to ORACLE methods only.
+        """
+        raise NotImplementedError
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """RECONSTRUCT: float (B, 3, H, W) in [0, 1] from uint8 images."""
+        raise NotImplementedError
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """SAMPLE: uint8 (count, 3, H, W) from the prior."""
+        raise NotImplementedError
+
+    def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """RECOMPOSE: uint8 (B, 3, H, W), each image with a random subset of its objects."""
+        raise NotImplementedError
+
+    def log_prob(self, images: Tensor) -> Tensor:
+        """LOG_PROB: log-density of uint8 images in nats for intensities in [0, 1], (B,)."""
+        raise NotImplementedError
+
+    def inspect(self, images: Tensor) -> Mapping[str, Tensor]:
+        """INSPECT: arrays for the figures, by name; see `denf.harness.evaluate.panels`."""
+        raise NotImplementedError
+
+
+def descend(loss: Tensor, optimizer: Optimizer, module: nn.Module, clip: float | None) -> Tensor:
+    """One optimiser step: zero the gradients, back-propagate, clip, update.
+
+    Args:
+        loss: a scalar.
+        optimizer: of the module's parameters.
+        module: whose gradient is clipped.
+        clip: largest gradient norm, or None.
+
+    Returns:
+        the gradient norm before clipping, on the device.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    largest = float("inf") if clip is None else clip
+    norm = nn.utils.clip_grad_norm_(module.parameters(), largest, foreach=True)
+    optimizer.step()
+    return norm.detach()

@@ -1,0 +1,259 @@
+"""The training loop of every method: batches, logging, states, a resume that changes nothing.
+
+Lightning Fabric picks the device and writes and reads states. It does not wrap the modules: a
+method owns its optimisers and its backward passes (adversarial ones have two), and each run has a
+device of its own, so its launcher and strategies would have nothing to do.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from tqdm import tqdm
+
+from denf.data.prepared import Prepared, write_atomically
+from denf.harness import provenance
+from denf.harness.checkpoint import StateStore, build, save_weights, write_experiment
+from denf.harness.experiment import Experiment
+from denf.harness.method import Method, Step
+from denf.harness.registry import code_hash
+
+ON_DEVICE_BYTES = 8 * 2**30  # data sets up to this size are kept on a GPU as uint8
+
+
+class DivergenceError(RuntimeError):
+    """A loss was NaN or infinite; the last good state and the weights of that state are kept."""
+
+
+class InterruptionError(RuntimeError):
+    """The process was asked to stop; its state was saved."""
+
+
+@dataclass
+class _Run:
+    """What changes during a run."""
+
+    step: int = 0
+    seconds: float = 0.0  # of training, over all sessions
+    history: list[dict[str, float]] = field(default_factory=list)
+    pending: list[Mapping[str, Tensor]] = field(default_factory=list)  # since the last log
+
+
+def train(
+    experiment: Experiment, data: Prepared, out: Path, *, seed: int, resume: bool = False
+) -> None:
+    """Train a method and write `model.safetensors`, `experiment.yaml`, `history.csv`, `run.json`.
+
+    Args:
+        experiment: resolved.
+        data: the training split; masks are never read.
+        out: the run folder; files of an earlier run in it are replaced.
+        seed: of parameters, batches and every random draw.
+        resume: continue from the newest saved state of the same settings, code, data and seed.
+
+    Raises:
+        DivergenceError: at a loss that is not finite, with the batch's indices.
+        InterruptionError: after SIGTERM or Ctrl-C, with the state saved.
+    """
+    started = provenance.now()
+    fabric = Fabric(accelerator="auto", devices=1)
+    method = build(experiment, seed)
+    method.to(fabric.device).train()
+    method.optimizers = method.make_optimizers()
+    sources = code_hash(experiment.method)
+    key = "-".join((experiment.fingerprint(), sources, data.sha256[:16], str(seed)))
+    store, run = StateStore(out, key), _Run()
+    if resume:
+        _restore(run, store.load(fabric), method)
+    else:
+        store.clear()
+    out.mkdir(parents=True, exist_ok=True)
+
+    error: DivergenceError | None = None
+    try:
+        _loop(run, method, experiment, data, seed, fabric, store)
+    except DivergenceError as diverged:
+        error = diverged
+        _restore(run, store.load(fabric), method)
+    if fabric.device.type == "cuda":
+        torch.cuda.synchronize(fabric.device)
+
+    images = run.step * experiment.training.batch_size
+    record = {
+        "status": "finished" if error is None else "diverged",
+        "reason": None if error is None else str(error),
+        "seed": seed,
+        "steps": run.step,
+        "started": started,
+        "ended": provenance.now(),
+        "seconds": round(run.seconds, 2),
+        "images_per_second": round(images / run.seconds, 2) if run.seconds else None,
+        "peak_memory_bytes": provenance.peak_memory(fabric.device),
+        "parameters": sum(p.numel() for p in method.parameters()),
+        "precision": experiment.training.precision,
+        "compiled": experiment.training.compile,
+        **provenance.describe_code(sources),
+        **provenance.describe_machine(fabric.device),
+        "data": {**{k: data.info.get(k) for k in ("name", "split", "count", "size")},
+                 "sha256": data.sha256},
+    }  # fmt: skip
+    write_experiment(experiment, out / "experiment.yaml")
+    write_atomically(out / "history.csv", _as_csv(run.history))
+    write_atomically(out / "run.json", json.dumps(record, indent=2) + "\n")
+    metadata = {"experiment": experiment.name, "fingerprint": experiment.fingerprint()}
+    save_weights(method, out / "model.safetensors", metadata)
+    if error is not None:
+        raise error
+    store.clear()
+
+
+def batch_indices(seed: int, step: int, images: int, batch_size: int) -> np.ndarray:
+    """The images of a step: shuffled epochs, a function of (seed, step) alone.
+
+    Returns:
+        (batch_size,) sorted within each epoch's share, so that reads of a memory map move forward.
+    """
+    positions = np.arange(step * batch_size, (step + 1) * batch_size)
+    epochs = positions // images
+    parts = []
+    for epoch in np.unique(epochs):
+        order = np.random.default_rng((seed, int(epoch))).permutation(images)
+        parts.append(np.sort(order[positions[epochs == epoch] % images]))
+    return np.concatenate(parts)
+
+
+def _loop(
+    run: _Run,
+    method: Method,
+    experiment: Experiment,
+    data: Prepared,
+    seed: int,
+    fabric: Fabric,
+    store: StateStore,
+) -> None:
+    settings, device = experiment.training, fabric.device
+    steps = settings.total_steps(len(data))
+    generator = torch.Generator(device)
+    training_step = (
+        torch.compile(method.training_step) if settings.compile else method.training_step
+    )
+    load = _loader(data, device)
+    saved, began = time.monotonic(), time.monotonic() - run.seconds
+    with _stop_requests() as stop_requested:
+        bar = tqdm(total=steps, initial=run.step, desc=experiment.name, unit="step", disable=None)
+        while run.step < steps:
+            indices = batch_indices(seed, run.step, len(data), settings.batch_size)
+            generator.manual_seed(_mix(seed, run.step))
+            scalars = training_step(load(indices), Step(run.step, steps, generator))
+            run.pending.append(scalars)
+            run.step += 1
+            bar.update()
+            due = run.step == steps or run.step % settings.log_every == 0
+            if due or stop_requested():
+                row = _log(run, seed, len(data), settings.batch_size)
+                bar.set_postfix(loss=f"{row['loss']:.4g}")
+                run.seconds = time.monotonic() - began
+                if stop_requested() or time.monotonic() - saved >= settings.save_minutes * 60:
+                    store.save(fabric, _state(run, method), run.step)
+                    saved = time.monotonic()
+            if stop_requested() and run.step < steps:
+                raise InterruptionError(f"{experiment.name}: stopped at step {run.step} of {steps}")
+        bar.close()
+
+
+def _loader(data: Prepared, device: torch.device) -> Callable[[np.ndarray], Tensor]:
+    if device.type == "cuda" and data.images.nbytes <= ON_DEVICE_BYTES:
+        resident = torch.from_numpy(np.asarray(data.images)).to(device).permute(0, 3, 1, 2)
+        return lambda indices: resident[torch.from_numpy(indices).to(device)]
+
+    def load(indices: np.ndarray) -> Tensor:
+        batch = torch.from_numpy(data.images[indices])
+        if device.type == "cuda":
+            batch = batch.pin_memory()
+        return batch.to(device, non_blocking=True).permute(0, 3, 1, 2)
+
+    return load
+
+
+def _log(run: _Run, seed: int, images: int, batch_size: int) -> dict[str, float]:
+    """Move the pending scalars to the host once, check them, add their mean to the history."""
+    names = list(run.pending[0])
+    table = torch.stack([torch.stack([s[n].float() for n in names]) for s in run.pending]).cpu()
+    losses = table[:, names.index("loss")]
+    first = run.step - len(run.pending)
+    run.pending.clear()
+    if not torch.isfinite(losses).all():
+        step = first + int((~torch.isfinite(losses)).nonzero()[0])
+        indices = batch_indices(seed, step, images, batch_size).tolist()
+        raise DivergenceError(
+            f"step {step}: expected a finite loss, got {float(losses[step - first])}; images "
+            f"{indices}. Lower the learning rate or the gradient clip."
+        )
+    row = {"step": float(run.step), **dict(zip(names, table.mean(0).tolist(), strict=True))}
+    run.history.append(row)
+    return row
+
+
+def _state(run: _Run, method: Method) -> dict[str, Any]:
+    return {
+        "method": method.state_dict(),
+        "optimizers": {name: o.state_dict() for name, o in method.optimizers.items()},
+        "step": run.step,
+        "seconds": run.seconds,
+        "history": run.history,
+    }
+
+
+def _restore(run: _Run, state: dict[str, Any] | None, method: Method) -> None:
+    if state is None:
+        return
+    method.load_state_dict(state["method"])
+    for name, optimizer in method.optimizers.items():
+        optimizer.load_state_dict(state["optimizers"][name])
+    run.step, run.seconds = state["step"], state["seconds"]
+    run.history, run.pending = state["history"], []
+
+
+def _as_csv(history: list[dict[str, float]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(history[0]) if history else ["step", "loss"])
+    writer.writeheader()
+    writer.writerows({**row, "step": int(row["step"])} for row in history)
+    return text.getvalue()
+
+
+def _mix(seed: int, step: int) -> int:
+    """A 63-bit seed from (seed, step); neighbours give unrelated streams."""
+    state = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
+    return int(state) & (2**63 - 1)
+
+
+@contextmanager
+def _stop_requests() -> Iterator[Callable[[], bool]]:
+    """Turn SIGTERM and Ctrl-C into a flag that the loop reads between steps."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    before = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,156 @@
+"""DeNF as a Method: the model and its objective behind the contract that all methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from denf.harness.method import Capability, Method, Segmentation, Step, descend
+from denf.model.boxes import cell_boxes
+from denf.model.denf import DeNF, to_pixels
+from denf.model.instances import Decomposition, decompose, inside
+from denf.model.latents import Latents
+from denf.model.objective import Noise, objective, phase
+from denf.model.priors import sample_latents
+from denf.model.settings import DenfSettings
+
+MAX_SINGLES = 6  # pictures of single objects for figure 6
+
+
+class DenfMethod(Method):
+    """DeNF with Adam (A.4).
+
+    Images are dequantised in training by uniform noise of one grey level; elsewhere the middle of
+    the grey level stands for it. `precision` is the arithmetic inside the coupling subnets.
+    """
+
+    Settings = DenfSettings
+    image_size: Tensor  # side of the training images, for samples from the prior
+    capabilities = frozenset(
+        {
+            Capability.SEGMENT,
+            Capability.RECONSTRUCT,
+            Capability.SAMPLE,
+            Capability.RECOMPOSE,
+            Capability.LOG_PROB,
+            Capability.INSPECT,
+        }
+    )
+
+    def __init__(self, settings: DenfSettings, precision: torch.dtype = torch.float32) -> None:
+        super().__init__(settings, precision)
+        # On a CPU, and with reduced precision on a GPU, convolutions are faster channels-last.
+        self.model = DeNF(settings, precision).to(memory_format=torch.channels_last)
+        self.register_buffer("image_size", torch.tensor(0))
+
+    def make_optimizers(self) -> dict[str, Optimizer]:
+        fused = self.device.type == "cuda"
+        rate = self.settings.learning_rate
+        return {"adam": Adam(self.model.parameters(), rate, fused=fused)}
+
+    def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
+        self.image_size.fill_(batch.shape[2])
+        x = _unit(batch, _uniform(batch, step.generator))
+        if self.settings.mirror:
+            flip = _uniform(batch[:, :1, :1, :1], step.generator) < 0.5
+            x = torch.where(flip, x.flip(3), x)
+        at = phase(self.settings.schedule, step.index, step.total)
+        noise = Noise.draw(self.model, x, step.generator)
+        loss, terms = objective(self.model, x, at, noise)
+        optimizer = self.optimizers["adam"]
+        for group in optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * at.learning_rate
+        norm = descend(loss, optimizer, self.model, self.settings.gradient_clip)
+        return {**terms, "gradient_norm": norm}
+
+    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
+        found = self._decompose(images)[1]
+        return Segmentation(found.labels, found.object_labels)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """x̂ of Eq. 10 with hard presence and without noise."""
+        _, presence, x_bg, x_fg = self._components(images)
+        m = to_pixels(presence, (images.shape[2], images.shape[3]))[:, None]
+        return (m * x_fg + (1 - m) * x_bg).clamp(0, 1)
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Scenes from the priors alone, at the size of the last training (section 3.1)."""
+        size = int(self.image_size)
+        shapes = self.model.latent_shapes(size)
+        latents = sample_latents(shapes, count, self.settings.priors, generator)
+        presence = (latents.presence_logit > 0).float()
+        x_bg, x_fg = self.model.components(latents, presence, torch.zeros_like(latents.background))
+        m = to_pixels(presence, (size, size))[:, None]
+        return _bytes(m * x_fg + (1 - m) * x_bg)
+
+    def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Keep the background and each object with probability one half (section 4.1)."""
+        latents, _, x_bg, x_fg = self._components(images)
+        found = decompose(latents, (images.shape[2], images.shape[3]), self.settings.instances)
+        most = max((len(b) for b in found.boxes), default=0)
+        coins = torch.rand(len(images), most + 1, generator=generator, device=images.device)
+        keep = coins < 0.5
+        keep[:, 0] = False  # label 0 is the background
+        m = keep.gather(1, found.labels.flatten(1)).view_as(found.labels)[:, None].float()
+        return _bytes(m * x_fg + (1 - m) * x_bg)
+
+    def log_prob(self, images: Tensor) -> Tensor:
+        return self.model.log_prob(_unit(images))
+
+    def inspect(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Rows of figures 3, 4 and 6.
+
+        Returns:
+            `presence` (B, h, w), `scale` and `loc` (B, h, w, 2), `background` uint8 (B, H, W, 3),
+            `boxes` (B, K, 4) in pixels with NaN where unused, `singles` uint8 (B, K, H, W, 3): the
+            scene with one object kept, `single_count` (B,).
+        """
+        latents, presence, x_bg, x_fg = self._components(images)
+        shape = (images.shape[2], images.shape[3])
+        found = decompose(latents, shape, self.settings.instances)
+        boxes = images.new_full((len(images), MAX_SINGLES, 4), torch.nan, dtype=torch.float32)
+        singles = x_bg[:, None].repeat(1, MAX_SINGLES, 1, 1, 1)
+        for b, kept in enumerate(found.boxes):
+            for k, box in enumerate(kept[:MAX_SINGLES]):
+                boxes[b, k] = box * shape[1]
+                window = inside(box, *presence.shape[1:]).float() * presence[b]
+                m = to_pixels(window[None], shape)
+                singles[b, k] = m * x_fg[b] + (1 - m) * x_bg[b]
+        count = torch.tensor([min(len(kept), MAX_SINGLES) for kept in found.boxes])
+        return {
+            "presence": torch.sigmoid(latents.presence_logit),
+            "scale": cell_boxes(latents)[1].unflatten(1, presence.shape[1:]),
+            "loc": latents.loc.permute(0, 2, 3, 1),
+            "background": _bytes(x_bg).permute(0, 2, 3, 1),
+            "boxes": boxes,
+            "singles": _bytes(singles).permute(0, 1, 3, 4, 2),
+            "single_count": count,
+        }
+
+    def _decompose(self, images: Tensor) -> tuple[Latents, Decomposition]:
+        latents, _, _ = self.model.encode(_unit(images))
+        shape = (images.shape[2], images.shape[3])
+        return latents, decompose(latents, shape, self.settings.instances)
+
+    def _components(self, images: Tensor) -> tuple[Latents, Tensor, Tensor, Tensor]:
+        latents, _, _ = self.model.encode(_unit(images))
+        presence = (latents.presence_logit > 0).float()
+        silence = torch.zeros_like(latents.background)
+        return latents, presence, *self.model.components(latents, presence, silence)
+
+
+def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.rand(like.shape, generator=generator, device=like.device)
+
+
+def _unit(images: Tensor, noise: Tensor | float = 0.5) -> Tensor:
+    """uint8 grey levels to [0, 1), `noise` in [0, 1) of a level added."""
+    x = (images.float() + noise) / 256
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _bytes(x: Tensor) -> Tensor:
+    return (x * 256).floor().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,1 @@
+"""Metrics: segmentation agreement (ARI) and image distribution distance (Fréchet)."""

@@ -1,0 +1,207 @@
+"""Fréchet distance between two sets of images in a feature space, by torch-fidelity.
+
+Nothing is cached: torch-fidelity's cache knows a set by a name alone, and would answer with the
+old number after the images, their count or the weights have changed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch_fidelity
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from denf.errors import DenfError
+from denf.metrics.features import (
+    INCEPTION_WEIGHTS,
+    Extractor,
+    RandomConvFeatures,
+    inception_weights,
+    register_random_conv,
+)
+
+__all__ = ["Extractor", "FidResult", "ImageArray", "frechet_distance"]
+
+_INCEPTION_LAYER = "2048"
+
+
+@dataclass(frozen=True)
+class FidResult:
+    """A Fréchet distance with what it depends on; JSON-able by `dataclasses.asdict`.
+
+    Args:
+        fid: |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2(Σ₁Σ₂)^½), at least 0 up to rounding.
+        extractor: the feature space; numbers of different extractors do not compare.
+        features: dimensions of the feature space.
+        samples: number of images measured.
+        reference: number of images measured against.
+        size: height and width of both, in pixels.
+        weights_sha256: of the extractor's weights.
+        torch_fidelity: version of the package.
+        rank_note: why the number is unreliable when a set has no more images than there are
+            features (its covariance is singular and the distance biased); None otherwise.
+    """
+
+    fid: float
+    extractor: Extractor
+    features: int
+    samples: int
+    reference: int
+    size: tuple[int, int]
+    weights_sha256: str
+    torch_fidelity: str
+    rank_note: str | None
+
+
+class ImageArray(Dataset[Tensor]):
+    """An array of images (N, H, W, 3) as a data set of uint8 tensors (3, H, W)."""
+
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        # A copy: torch refuses to wrap the read-only pages of a memory map without a warning.
+        return torch.from_numpy(np.array(self.images[index])).permute(2, 0, 1).contiguous()
+
+
+def frechet_distance(
+    samples: ArrayLike,
+    reference: ArrayLike,
+    *,
+    extractor: Extractor,
+    weights: Path | None = None,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+) -> FidResult:
+    """Fréchet distance of two sets of images (Heusel et al. 2017, Eq. 6).
+
+    Args:
+        samples: uint8 (N, H, W, 3), N at least 2; a memory map is read batch by batch.
+        reference: uint8 (M, H, W, 3), M at least 2, the same H and W.
+        extractor: the feature space.
+        weights: the Inception weight file; None looks for it (`inception_weights`).
+        batch_size: images in one pass through the extractor, at least 1.
+        device: where the extractor runs; the distance itself is computed on the CPU.
+
+    Raises:
+        DenfError: on sets of different image size, too few or too small images, missing weights.
+        ValueError: on arrays of another type or shape.
+    """
+    sets = [_checked("samples", samples), _checked("reference", reference)]
+    size = _common_size(*sets)
+    if batch_size < 1:
+        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    device = torch.device(device)
+    if extractor is Extractor.INCEPTION:
+        weights, digest = inception_weights(weights), INCEPTION_WEIGHTS.sha256
+        layer = _INCEPTION_LAYER
+    else:
+        if weights is not None:
+            raise ValueError(f"weights: expected None for {extractor}, got {weights}")
+        _check_side(size)
+        register_random_conv()
+        layer, digest = RandomConvFeatures.LAYER, RandomConvFeatures.weights_sha256()
+    fid = _calculate(sets, extractor, layer, weights, batch_size, device)
+    return FidResult(
+        fid=fid,
+        extractor=extractor,
+        features=int(layer),
+        samples=len(sets[0]),
+        reference=len(sets[1]),
+        size=size,
+        weights_sha256=digest,
+        torch_fidelity=torch_fidelity.__version__,
+        rank_note=_rank_note(int(layer), len(sets[0]), len(sets[1])),
+    )
+
+
+def _calculate(
+    sets: list[NDArray[np.uint8]],
+    extractor: Extractor,
+    layer: str,
+    weights: Path | None,
+    batch_size: int,
+    device: torch.device,
+) -> float:
+    with _quiet_and_exact(device):
+        metrics = torch_fidelity.calculate_metrics(
+            input1=ImageArray(sets[0]),
+            input2=ImageArray(sets[1]),
+            fid=True,
+            feature_extractor=extractor.value,
+            feature_layer_fid=layer,
+            feature_extractor_weights_path=None if weights is None else str(weights),
+            batch_size=batch_size,
+            cuda=device.type == "cuda",
+            cache=False,
+            save_cpu_ram=True,  # no worker processes: each would copy the images
+            verbose=False,
+        )
+    return float(metrics["frechet_inception_distance"])
+
+
+@contextmanager
+def _quiet_and_exact(device: torch.device) -> Iterator[None]:
+    """No warnings of torch-fidelity; full float32 in convolutions, so that devices agree."""
+    exact = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    chosen = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+    with warnings.catch_warnings(), exact, chosen:
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _checked(name: str, images: ArrayLike) -> NDArray[np.uint8]:
+    array: NDArray[Any] = np.asarray(images)
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
+        raise ValueError(f"{name}: expected uint8 (N, H, W, 3), got {array.dtype} {array.shape}")
+    if len(array) < 2:
+        raise DenfError(
+            f"{name} of the Fréchet distance",
+            expected="at least 2 images",
+            got=len(array),
+            fix="Take more images; a covariance needs many.",
+        )
+    return array
+
+
+def _common_size(samples: NDArray[np.uint8], reference: NDArray[np.uint8]) -> tuple[int, int]:
+    if samples.shape[1:] != reference.shape[1:]:
+        raise DenfError(
+            "image size of the samples",
+            expected=f"that of the reference, {reference.shape[1:3]}",
+            got=samples.shape[1:3],
+            fix="Prepare both with the same crop and resize rule.",
+        )
+    return samples.shape[1], samples.shape[2]
+
+
+def _check_side(size: tuple[int, int]) -> None:
+    if min(size) < RandomConvFeatures.MIN_SIDE:
+        raise DenfError(
+            f"image size for {Extractor.RANDOM_CONV}",
+            expected=f"sides of at least {RandomConvFeatures.MIN_SIDE} pixels",
+            got=size,
+            fix="Prepare larger images.",
+        )
+
+
+def _rank_note(features: int, samples: int, reference: int) -> str | None:
+    short = {"samples": samples, "reference": reference}
+    few = [f"{n} {name}" for name, n in short.items() if n <= features]
+    if not few:
+        return None
+    return f"singular covariance: {' and '.join(few)} for {features} features"

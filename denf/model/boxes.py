@@ -1,0 +1,81 @@
+"""Boxes of cells and their union: the inverse spatial transformer of Eq. 12, without a sampler."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from denf.model.latents import Latents
+from denf.model.settings import BoxUnion
+
+_SIZE_SHARPNESS = 20.0  # 1/20 of the side: below that the size map bends towards zero
+
+
+def cell_centres(h: int, w: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Centres of the cells as fractions of the image sides: rows (h,), columns (w,)."""
+    rows = (torch.arange(h, device=like.device, dtype=like.dtype) + 0.5) / h
+    columns = (torch.arange(w, device=like.device, dtype=like.dtype) + 0.5) / w
+    return rows, columns
+
+
+def cell_boxes(latents: Latents) -> tuple[Tensor, Tensor]:
+    """The box that each cell proposes for its object.
+
+    centre = cell + √2·z_loc (one unit of z_loc is the diagonal of a square image);
+    size = softplus(z_scale), smooth and positive where a clamp would have no gradient.
+
+    Returns:
+        centres and sizes, each (B, h·w, 2), rows then columns, fractions of the image side.
+    """
+    h, w = latents.loc.shape[2:]
+    rows, columns = cell_centres(h, w, latents.loc)
+    cells = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))  # (2, h, w)
+    centres = cells + math.sqrt(2) * latents.loc
+    sizes = functional.softplus(latents.scale, beta=_SIZE_SHARPNESS)
+    return centres.flatten(2).transpose(1, 2), sizes.flatten(2).transpose(1, 2)
+
+
+def box_union(
+    p: Tensor,
+    centres: Tensor,
+    sizes: Tensor,
+    shape: tuple[int, int],
+    edge: float,
+    kind: BoxUnion,
+    agreement: float = 1.0,
+) -> Tensor:
+    r"""ẑ_pres: the union of the boxes of all present cells.
+
+    A box of ones that the inverse spatial transformer places is a separable product
+    :math:`m_n(y, x) = b_n(y)\,b_n(x)` with :math:`b_n(y) = \sigma((s_n/2 - |y - c_n|)/\tau)`, so
+    the superposition :math:`\sum_n p_n m_n` is one matrix product a scene.
+
+    Args:
+        p: presence of the boxes' cells in [0, 1], (B, N).
+        centres, sizes: (B, N, 2), fractions of the image side.
+        shape: (h, w) of the map.
+        edge: τ, fractions of the image side.
+        kind: smooth 1 − exp(−Σ/κ), or min(1, Σ/κ); min(1, Σ) is printed.
+        agreement: κ, how many boxes it takes to fill a cell.
+
+    Returns:
+        (B, h, w) in [0, 1]. Source: Eq. 12.
+    """
+    rows, columns = cell_centres(*shape, centres)
+
+    def profile(axis: int, positions: Tensor) -> Tensor:  # (B, N, h or w)
+        distance = (positions - centres[..., axis, None]).abs()
+        return torch.sigmoid((sizes[..., axis, None] / 2 - distance) / edge)
+
+    b_y, b_x = profile(0, rows), profile(1, columns)
+    total = (p[..., None] * b_y).transpose(1, 2) @ b_x / agreement
+    return total.clamp(max=1) if kind is BoxUnion.CLAMP else -torch.expm1(-total)
+
+
+def corners(centres: Tensor, sizes: Tensor) -> Tensor:
+    """Boxes as (…, 4): x0, y0, x1, y1, fractions of the image side (torchvision's order)."""
+    low, high = centres - sizes / 2, centres + sizes / 2
+    return torch.stack((low[..., 1], low[..., 0], high[..., 1], high[..., 0]), -1)

@@ -1,0 +1,123 @@
+"""DeNF itself: the flow of Table 4 between images and structured latents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from denf.flow import Bijection, Squeeze, Stack, couplings
+from denf.model.boxes import box_union, cell_boxes
+from denf.model.latents import Latents
+from denf.model.priors import log_background, log_foreground
+from denf.model.settings import DenfSettings
+
+LATENT_CHANNELS = {"presence": 2, "scale": 2, "loc": 2}  # Table 4; z_what takes the rest
+BACKGROUND_CHANNELS = 1
+
+
+class DeNF(nn.Module):
+    """The bijection f: f1 (couplings 1–4, squeeze), trunk (5–8), one head a latent (9–12).
+
+    `encode` is f⁻¹ (image → latents), `decode` is f (latents → image). With two squeezes (the
+    ablation "smaller latent space") the second stands before the last split.
+
+    Args:
+        settings: see `DenfSettings`.
+        precision: arithmetic inside the coupling subnets only; densities stay in float32.
+    """
+
+    def __init__(self, settings: DenfSettings, precision: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.settings = settings
+        shape = settings.architecture
+
+        def block(channels: int) -> Stack:
+            return couplings(
+                channels,
+                count=shape.couplings,
+                features=shape.features,
+                clamp=shape.clamp,
+                precision=precision,
+            )
+
+        channels = 4 * 3 - BACKGROUND_CHANNELS
+        trunk: list[Bijection] = [block(channels)]
+        if shape.squeezes == 2:
+            trunk.append(Squeeze())
+            channels *= 4
+        what = channels - sum(LATENT_CHANNELS.values())
+        self.head_channels = {**LATENT_CHANNELS, "what": what}
+        self.f1 = Stack([block(3), Squeeze()])
+        self.trunk = Stack(trunk)
+        self.heads = nn.ModuleDict({name: block(k) for name, k in self.head_channels.items()})
+
+    def latent_shapes(self, size: int) -> dict[str, tuple[int, int, int]]:
+        """Shape of each latent of one square image of `size` pixels a side."""
+        half, cells = size // 2, size // 2**self.settings.architecture.squeezes
+        shapes = {name: (k, cells, cells) for name, k in self.head_channels.items()}
+        return {"background": (BACKGROUND_CHANNELS, half, half), **shapes}
+
+    def encode(self, x: Tensor) -> tuple[Latents, Tensor, Tensor]:
+        """f⁻¹: images (B, 3, H, W) to latents and the log-determinants of f1⁻¹ and f2⁻¹, (B,)."""
+        z, ladj1 = self.f1(x)
+        z_bg, z_fg = z.split((BACKGROUND_CHANNELS, z.shape[1] - BACKGROUND_CHANNELS), 1)
+        z_fg, ladj2 = self.trunk(z_fg)
+        latents = {}
+        for (name, head), part in zip(self.heads.items(), self._parts(z_fg), strict=True):
+            latents[name], ladj = head(part)
+            ladj2 = ladj2 + ladj
+        return Latents(z_bg, **latents), ladj1, ladj2
+
+    def decode(self, latents: Latents) -> Tensor:
+        """f: latents to images (B, 3, H, W)."""
+        z = torch.cat((latents.background, self.decode_foreground(latents)), 1)
+        return self.f1.inverse(z)[0]
+
+    def decode_foreground(self, latents: Latents) -> Tensor:
+        """f2: the structured latents to f1's foreground channels (B, 11, H/2, W/2)."""
+        parts = [head.inverse(getattr(latents, name))[0] for name, head in self.heads.items()]
+        return self.trunk.inverse(torch.cat(parts, 1))[0]
+
+    def components(
+        self, latents: Latents, presence: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """x̂_bg of Eq. 5 and x̂_fg of Eq. 10, both from one pass through f1.
+
+        Args:
+            latents: of the batch.
+            presence: z_pres (B, h, w) in [0, 1]; gates z_what.
+            noise: ε added to z_bg.
+        """
+        gated = replace(latents, what=presence[:, None] * latents.what)
+        z_fg = self.decode_foreground(gated)
+        only_bg = torch.cat((latents.background + noise, torch.zeros_like(z_fg)), 1)
+        only_fg = torch.cat((torch.zeros_like(latents.background), z_fg), 1)
+        x_bg, x_fg = self.f1.inverse(torch.cat((only_bg, only_fg)))[0].chunk(2)
+        return x_bg, x_fg
+
+    def union(self, latents: Latents, presence: Tensor, edge: float) -> Tensor:
+        """ẑ_pres of Eq. 12: the union of the present cells' boxes, (B, h, w) in [0, 1]."""
+        h, w = presence.shape[1:]
+        centres, sizes = cell_boxes(latents)
+        kappa = max(1.0, self.settings.agreement * h * w)
+        kind = self.settings.union
+        return box_union(presence.flatten(1), centres, sizes, (h, w), edge, kind, kappa)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p(x) in nats, (B,): Eq. 1 with each cell's prior chosen by the sign of its logit."""
+        latents, ladj1, ladj2 = self.encode(x)
+        p = (latents.presence_logit > 0).to(x.dtype)
+        log_fg = log_foreground(latents, p, self.settings.priors, self.settings.absent)
+        return log_background(latents.background) + log_fg + ladj1 + ladj2
+
+    def _parts(self, z_fg: Tensor) -> Iterator[Tensor]:
+        yield from z_fg.split(tuple(self.head_channels.values()), 1)
+
+
+def to_pixels(cells: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Cells (B, h, w) repeated to the images' resolution (B, H, W)."""
+    return functional.interpolate(cells[:, None], size=shape, mode="nearest")[:, 0]

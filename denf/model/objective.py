@@ -1,0 +1,137 @@
+"""The training objective: Eq. 13 with the weights and the schedule that make it train."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from denf.model import losses
+from denf.model.denf import DeNF, to_pixels
+from denf.model.priors import sample_presence
+from denf.model.settings import PresenceGradient, Schedule
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Where training stands.
+
+    Args:
+        temperature: λ of Eq. 14.
+        edge: τ of the box edges, fractions of the image side.
+        warmup: whether the losses send no gradient into presence yet.
+        learning_rate: factor on the learning rate.
+    """
+
+    temperature: float
+    edge: float
+    warmup: bool
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Noise:
+    """All random numbers of one step.
+
+    Args:
+        epsilon: standard normal, like z_bg (Eq. 5).
+        u: uniform in (0, 1), a number a cell (Eq. 14).
+    """
+
+    epsilon: Tensor
+    u: Tensor
+
+    @staticmethod
+    def draw(model: DeNF, x: Tensor, generator: torch.Generator) -> Noise:
+        """Noise for the images x (B, 3, H, W)."""
+        shapes = model.latent_shapes(x.shape[2])
+        epsilon = torch.randn((len(x), *shapes["background"]), generator=generator, device=x.device)
+        u = torch.rand((len(x), *shapes["presence"][1:]), generator=generator, device=x.device)
+        return Noise(epsilon, u)
+
+
+def phase(schedule: Schedule, step: int, steps: int) -> Phase:
+    """The phase at `step` of `steps` (0-based): linear λ from `temperature_from`, linear τ."""
+    done = step / max(1, steps)
+    start = schedule.temperature_from
+    cooled = min(1.0, max(0.0, (done - start) / (1 - start))) if start < 1 else 0.0
+
+    def mix(a: float, b: float, t: float) -> float:
+        return a + (b - a) * t
+
+    return Phase(
+        temperature=mix(schedule.temperature_start, schedule.temperature_end, cooled),
+        edge=mix(schedule.edge_start, schedule.edge_end, done),
+        warmup=step < schedule.warmup_steps,
+        learning_rate=_learning_rate(schedule, step, done),
+    )
+
+
+def _learning_rate(schedule: Schedule, step: int, done: float) -> float:
+    rising = min(1.0, (step + 1) / (schedule.learning_rate_rise + 1))
+    end = schedule.learning_rate_end
+    return rising * (end + (1 - end) * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def objective(model: DeNF, x: Tensor, at: Phase, noise: Noise) -> tuple[Tensor, dict[str, Tensor]]:
+    """Total loss (Eq. 13) and its terms, batch means.
+
+    Args:
+        model: DeNF.
+        x: dequantised images (B, 3, H, W) in [0, 1].
+        at: see `phase`.
+        noise: ε of Eq. 5 and U of Eq. 14.
+
+    Returns:
+        the loss (a scalar) and detached scalars to log.
+    """
+    s, w = model.settings, model.settings.weights
+    latents, ladj1, ladj2 = model.encode(x)
+    sample = sample_presence(latents.presence_logit, at.temperature, noise.u)
+    presence = sample
+    if s.presence_gradient is PresenceGradient.EXPECTED:
+        presence = torch.sigmoid(latents.presence_logit)
+    if at.warmup:
+        presence, sample = presence.detach(), sample.detach()
+    x_bg, x_fg = model.components(latents, sample, s.priors.noise * noise.epsilon)
+
+    terms = {
+        "background_forward": losses.background_forward(latents.background, ladj1),
+        "foreground_forward": losses.foreground_forward(
+            latents, presence, ladj2, s.priors, s.absent
+        ),
+        "background_backward": losses.background_backward(x, x_bg),
+        "foreground_backward": _reconstruction(x, x_fg, x_bg, presence, at, s.presence_gradient),
+        "compatibility": losses.compatibility(model.union(latents, presence, at.edge), presence),
+        "geometry": losses.geometry(latents, presence, s.priors),
+        "presence": presence.mean((1, 2)),
+    }
+    terms = {name: term.mean() for name, term in terms.items()}
+    density = terms["background_forward"] + terms["foreground_forward"]
+    reconstruction = terms["foreground_backward"]
+    if w.as_printed:
+        reconstruction = reconstruction * x[0, 0].numel()
+    else:
+        density = density / x[0].numel()
+    loss = (
+        w.density * density
+        + w.background * terms["background_backward"]
+        + w.reconstruction * reconstruction
+        + w.presence * terms["presence"]
+        + w.compatibility * terms["compatibility"]
+        + w.geometry * terms["geometry"]
+    )
+    return loss, {"loss": loss.detach(), **{k: v.detach() for k, v in terms.items()}}
+
+
+def _reconstruction(
+    x: Tensor, x_fg: Tensor, x_bg: Tensor, presence: Tensor, at: Phase, gradient: PresenceGradient
+) -> Tensor:
+    if at.warmup:  # both flows learn the whole image; presence does not choose between them yet
+        return (losses.squared_error(x, x_fg) + losses.squared_error(x, x_bg)) / 2
+    m = to_pixels(presence, (x.shape[2], x.shape[3]))
+    if gradient is PresenceGradient.CONCRETE:
+        return losses.squared_error(x, losses.mixture(m, x_fg, x_bg))
+    return losses.expected_error(x, x_fg, x_bg, m)

@@ -1,0 +1,193 @@
+"""DeNF's settings: what the paper fixes as defaults, what it leaves open as named choices.
+
+Free of torch, so that configurations are checked in milliseconds. Where the paper's value does
+not train, the default is the value that does; `config/experiments/literal.yaml` keeps the printed
+equations, so that the tables show the difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Gt, Le
+from pydantic import ConfigDict
+
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Le(1)]
+_STRICT = ConfigDict(extra="forbid")
+
+
+class WhatPrior(StrEnum):
+    """Base density of z_what (section 3.1.3; second ablation of Table 3)."""
+
+    BIMODAL = "bimodal"  # N(μ_fg, σ_fg) in present cells, N(μ_bg, σ_bg) in absent ones
+    UNIMODAL = "unimodal"  # N(μ_fg, σ_fg), for present cells only
+
+
+class AbsentDensity(StrEnum):
+    """Density of z_scale and z_loc in absent cells, which Eq. 8 leaves out."""
+
+    STANDARD = "standard"  # N(0, 1): without it the log-determinant rewards stretching forever
+    NONE = "none"  # as printed
+
+
+class BoxUnion(StrEnum):
+    """How the boxes of Eq. 12 are united."""
+
+    SMOOTH = "smooth"  # 1 − exp(−Σ): has a gradient where boxes overlap
+    CLAMP = "clamp"  # min(1, Σ), as printed
+
+
+class PresenceGradient(StrEnum):
+    """How the losses see presence."""
+
+    EXPECTED = "expected"  # σ(log α): the exact expectation of every term linear in z_pres
+    CONCRETE = "concrete"  # the relaxed sample of Eq. 14, as printed; high variance at λ ≤ 0.1
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Table 4.
+
+    Args:
+        features: width of the coupling subnets (Liu et al., 2021: 64).
+        couplings: coupling layers a block.
+        squeezes: 1 for cells of 2×2 pixels (64×64 cells at 128²), 2 for the ablation's 32×32.
+        clamp: largest |log-scale| of one coupling.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    features: Annotated[int, Ge(2)] = 64
+    couplings: Annotated[int, Ge(1)] = 4
+    squeezes: Annotated[int, Ge(1), Le(2)] = 1
+    clamp: Positive = 1.0
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Base densities; numbers are Table 5's unless a reason is given.
+
+    Args:
+        what: bimodal or unimodal z_what.
+        scale_mean: mean object size, fraction of the image side (traffic: 0.25).
+        scale_std: its standard deviation.
+        loc_std: standard deviation of the displacement to the object's centre, image diagonals.
+            Table 5 has 1.0, which lets boxes leave the image; 0.2 is the scale of objects.
+        what_foreground_mean, what_background_mean, what_std: the two modes of z_what.
+        presence: prior probability that a cell is present (the paper gives none).
+        noise: σ_ε, standard deviation of the noise added to z_bg in Eq. 5.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    what: WhatPrior = WhatPrior.BIMODAL
+    scale_mean: Positive = 0.20
+    scale_std: Positive = 0.1
+    loc_std: Positive = 0.2
+    what_foreground_mean: float = 1.0
+    what_background_mean: float = 0.0
+    what_std: Positive = 0.1
+    presence: Annotated[float, Gt(0), Le(0.999)] = 0.1
+    noise: NonNegative = 0.2
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the loss terms (Eq. 13 adds them with weight one, which does not train).
+
+    Args:
+        density: per nat and image dimension, Eqs. 4 and 9. Small against `reconstruction`: the
+            ratio 0.02 : 50 equals an observation noise of about 2/255; a larger one lets the two
+            modes of z_what, 10 σ apart, switch presence off altogether.
+        background: per squared error (channels summed, pixels averaged), Eq. 5.
+        reconstruction: per squared error (channels summed, pixels averaged), Eq. 10.
+        presence: cost of the mean presence; above what the foreground flow gains on a background
+            pixel and far below what it gains on an object pixel.
+        compatibility: Eq. 12.
+        geometry: per nat of the size and displacement priors averaged over present cells; without
+            it a tiny box on every cell satisfies the union.
+        as_printed: sum the densities and the error of Eq. 10 over the image, as the paper prints
+            them, in place of averaging.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    density: NonNegative = 0.02
+    background: NonNegative = 50.0
+    reconstruction: NonNegative = 50.0
+    presence: NonNegative = 1.25
+    compatibility: NonNegative = 0.3
+    geometry: NonNegative = 0.05
+    as_printed: bool = False
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What changes during training.
+
+    Args:
+        warmup_steps: steps in which the mixture's error (Eq. 10) sends no gradient into presence,
+            while both flows learn to reconstruct; without it presence collapses to all ones.
+        temperature_start, temperature_end: λ of the concrete distribution (Table 5).
+        temperature_from: fraction of training from which λ falls linearly (A.4: epoch 3 of 20).
+        edge_start, edge_end: softness τ of the box edges, fractions of the image side; soft edges
+            give boxes a gradient from afar.
+        learning_rate_rise: steps in which the learning rate rises linearly (the paper: none).
+        learning_rate_end: fraction of the learning rate at the end of a cosine (the paper: 1).
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    warmup_steps: Annotated[int, Ge(0)] = 60
+    temperature_start: Positive = 0.1
+    temperature_end: Positive = 0.01
+    temperature_from: Fraction = 0.15
+    edge_start: Positive = 0.03
+    edge_end: Positive = 0.01
+    learning_rate_rise: Annotated[int, Ge(0)] = 0
+    learning_rate_end: Fraction = 1.0
+
+
+@dataclass(frozen=True)
+class Instances:
+    """From present cells to instances (section 3.1.5).
+
+    Args:
+        overlap: IoU above which non-maximum suppression merges two boxes.
+        support: kept boxes need at least this fraction of the image's cells to vote for them.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    overlap: Fraction = 0.3
+    support: Fraction = 0.001
+
+
+@dataclass(frozen=True)
+class DenfSettings:
+    """All settings of DeNF.
+
+    Args:
+        absent: density of z_scale and z_loc in absent cells.
+        union: how boxes are united in Eq. 12.
+        agreement: fraction of the image's cells whose boxes must agree to fill a cell of the union
+            (at least one box; 0 is the printed union). With one box enough, a box inside an object
+            gains nothing by growing to its outline, and small boxes tile the object.
+        presence_gradient: expectation or relaxed sample.
+        learning_rate: Adam's (A.4: 1e-4).
+        gradient_clip: largest gradient norm (A.4: 1.0).
+        mirror: augment by mirroring left and right.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    architecture: Architecture = field(default_factory=Architecture)
+    priors: Priors = field(default_factory=Priors)
+    weights: Weights = field(default_factory=Weights)
+    schedule: Schedule = field(default_factory=Schedule)
+    instances: Instances = field(default_factory=Instances)
+    absent: AbsentDensity = AbsentDensity.STANDARD
+    union: BoxUnion = BoxUnion.SMOOTH
+    agreement: Fraction = 0.004
+    presence_gradient: PresenceGradient = PresenceGradient.EXPECTED
+    learning_rate: Positive = 1e-4
+    gradient_clip: Positive = 1.0
+    mirror: bool = False

@@ -1,0 +1,149 @@
+"""Training curves: every scalar that the runs logged, as small multiples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from denf.errors import DenfError
+from denf.report.records import Row, Run, titles
+from denf.report.style import SEEDS, NothingToDrawError
+
+COLUMNS = 8  # panels beside each other
+BINS = 120  # longer histories are drawn as means over so many bins
+_LEADING = ("loss",)
+_TRAILING = ("presence_fraction",)
+_WIDTH, _HEIGHT, _COLUMN_GAP, _ROW_GAP, _HEADING = 1.1, 0.75, 0.4, 0.42, 0.3  # inches
+_MARGIN, _FOOT, _LEGEND = 0.5, 0.22, 0.3
+
+
+@dataclass(frozen=True)
+class History:
+    """What one experiment logged: a frame for each seed, and the scalars in drawing order."""
+
+    row: Row
+    frames: dict[int, pd.DataFrame]
+    terms: list[str]
+
+
+def training_curves(rows: Sequence[Row]) -> Figure:
+    """Small multiples: each experiment's loss terms and presence fraction over steps, by seed.
+
+    Raises:
+        NothingToDrawError: when no run has a history.
+    """
+    histories = [history for row in rows if (history := _history(row)).terms]
+    if not histories:
+        raise NothingToDrawError("no run with a history.csv of one or more steps")
+    columns = min(COLUMNS, max(len(history.terms) for history in histories))
+    lines = [ceil(len(history.terms) / columns) for history in histories]
+    width = _MARGIN + columns * (_WIDTH + _COLUMN_GAP) - _COLUMN_GAP + 0.15
+    height = _LEGEND + _FOOT + sum(_HEADING + n * (_HEIGHT + _ROW_GAP) for n in lines)
+    figure = Figure(figsize=(width, height))
+    top = height - _LEGEND
+    labels = titles([history.row for history in histories])
+    for history, label, count in zip(histories, labels, lines, strict=True):
+        title = f"{label}  ({history.row.dataset})"
+        figure.text(0.1 / width, (top - 0.1) / height, title, weight="bold", va="center")
+        top -= _HEADING
+        for k, term in enumerate(history.terms):
+            line, column = divmod(k, columns)
+            left = _MARGIN + column * (_WIDTH + _COLUMN_GAP)
+            bottom = top - 0.1 - line * (_HEIGHT + _ROW_GAP) - _HEIGHT
+            axes = figure.add_axes(
+                (left / width, bottom / height, _WIDTH / width, _HEIGHT / height),
+                label=f"{history.row.dataset}/{history.row.name}/{term}",
+            )
+            _draw_term(axes, history, term)
+        top -= count * (_HEIGHT + _ROW_GAP)
+    seeds = sorted({seed for history in histories for seed in history.frames})
+    handles = [Line2D([], [], color=_seed_colour(seed), label=f"seed {seed}") for seed in seeds]
+    if any(run.diverged for history in histories for run in history.row.runs):
+        handles.append(
+            Line2D([], [], color="black", marker="x", ls="", ms=4, label="diverged here")
+        )
+    figure.legend(
+        handles=handles, loc="upper right", ncols=len(handles), frameon=False, borderaxespad=0.2
+    )
+    figure.text(0.5, 0.08 / height, "training step", ha="center")
+    return figure
+
+
+def _history(row: Row) -> History:
+    frames = {run.seed: frame for run in row.runs if (frame := _read_history(run)) is not None}
+    names = dict.fromkeys(name for frame in frames.values() for name in frame.columns)
+    terms = [name for name in names if name != "step" and _logged(frames, name)]
+    rank = {name: -1 for name in _LEADING} | {name: 1 for name in _TRAILING}
+    return History(row, frames, sorted(terms, key=lambda name: rank.get(name, 0)))
+
+
+def _logged(frames: dict[int, pd.DataFrame], name: str) -> bool:
+    return any(name in frame and frame[name].notna().any() for frame in frames.values())
+
+
+def _read_history(run: Run) -> pd.DataFrame | None:
+    file = run.folder / "history.csv"
+    if not file.exists():
+        return None
+    try:
+        frame = pd.read_csv(file).astype(float).replace([np.inf, -np.inf], np.nan)
+    except ValueError as error:  # also pandas' EmptyDataError and ParserError
+        raise DenfError(
+            str(file), expected="a column step and scalars", got=error, fix="Train the run again."
+        ) from error
+    if "step" not in frame:
+        raise DenfError(
+            str(file), expected="a column step", got=list(frame), fix="Train the run again."
+        )
+    return frame.sort_values("step") if len(frame) else None
+
+
+def _seed_colour(seed: int) -> str:
+    return SEEDS[seed % len(SEEDS)]
+
+
+def _draw_term(axes: Axes, history: History, term: str) -> None:
+    shown = []
+    for seed, frame in history.frames.items():
+        if term not in frame:
+            continue
+        series = frame[["step", term]].dropna()
+        if series.empty:
+            continue
+        thinned = binned(series, BINS)
+        axes.plot(thinned["step"], thinned[term], lw=0.9, alpha=0.8, color=_seed_colour(seed))
+        if any(run.seed == seed and run.diverged for run in history.row.runs):
+            axes.plot(thinned["step"].iloc[-1], thinned[term].iloc[-1], "x", ms=4, color="black")
+        shown.append(thinned[term].to_numpy())
+    _set_range(axes, np.concatenate(shown), term)
+    axes.set_title(term.replace("_", " "), pad=3, size=7)
+    axes.xaxis.set_major_locator(MaxNLocator(2, integer=True))
+    axes.tick_params(length=2, pad=1.5)
+
+
+def _set_range(axes: Axes, values: np.ndarray, term: str) -> None:
+    """Fractions from 0 to 1; positive terms over two decades on a logarithmic axis; no outliers."""
+    if term in _TRAILING:
+        axes.set_ylim(-0.03, 1.03)
+        return
+    low, high = np.percentile(values, [0, 98])  # the first steps would flatten the rest
+    if values.min() > 0 and values.max() > 100 * values.min():
+        axes.set_yscale("log")
+        return
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+    pad = 0.06 * (high - low) or 0.06 * max(abs(high), 1e-6)
+    axes.set_ylim(low - pad, high + pad)
+
+
+def binned(series: pd.DataFrame, bins: int) -> pd.DataFrame:
+    """Means over at most `bins` runs of consecutive lines of equal length (but the last)."""
+    size = ceil(len(series) / bins)
+    return series.groupby(np.arange(len(series)) // size).mean()

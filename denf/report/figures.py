@@ -1,0 +1,62 @@
+"""Every figure of the report by name, and writing those whose runs are there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from denf.report.curves import training_curves
+from denf.report.pictures import backgrounds, decomposition, singles
+from denf.report.records import Row, load_rows
+from denf.report.spread import score_distribution
+from denf.report.style import RC, NothingToDrawError, save
+
+CLEVR, TRAFFIC = "denf", "denf-traffic"  # names of the experiments that the paper's figures show
+
+FIGURES: Mapping[str, Callable[[Sequence[Row]], Figure]] = {
+    "figure3": lambda rows: decomposition(rows, CLEVR, segmentation=True),
+    "figure4": lambda rows: decomposition(rows, TRAFFIC, segmentation=False),
+    "figure5": lambda rows: backgrounds(rows, TRAFFIC),
+    "figure6": lambda rows: singles(rows, [("CLEVR6", CLEVR), ("Traffic", TRAFFIC)]),
+    "training-curves": training_curves,
+    "ari-distribution": score_distribution,
+}
+log = logging.getLogger(__name__)
+
+
+def write_figures(
+    runs: Path | str, out: Path | str, *, names: Sequence[str] | None = None
+) -> list[Path]:
+    """Write figures as PNG and PDF.
+
+    Args:
+        runs: folder with `<dataset>/<experiment>/seed-<k>/`.
+        out: folder for the figures; made when missing.
+        names: keys of `FIGURES`; None for all.
+
+    Returns:
+        The files written. A figure whose runs are missing is not among them; a warning says why.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    unknown = set(names or ()) - set(FIGURES)
+    if unknown:
+        raise ValueError(f"names: expected some of {list(FIGURES)}, got {sorted(unknown)}")
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    rows = load_rows(runs)
+    written: list[Path] = []
+    for name in names or FIGURES:
+        with mpl.rc_context(RC):
+            try:
+                figure = FIGURES[name](rows)
+            except NothingToDrawError as reason:
+                log.warning("%s not written: %s", name, reason)
+                continue
+            written += save(figure, out, name)
+    return written

@@ -1,0 +1,198 @@
+"""One line of a table: a reported row, the runs that reproduce it, and how the two compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from denf.report.literature import PaperTable, Reported
+from denf.report.records import Group, Metric, Reading, Row, Run, Status
+from denf.report.statistics import Summary, Verdict, judge, summarise
+
+SIDE_METRICS: Mapping[Metric, tuple[Metric, ...]] = {
+    Metric.ARI_FG: (Metric.ARI_FG_STRICT, Metric.ARI),
+    Metric.FID: (),
+}
+
+
+class Block(StrEnum):
+    """Parts of a table, in their order."""
+
+    REPORTED = "in the paper"
+    OWN = "not in the paper"
+    CONTROL = "controls"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method in one table.
+
+    Args:
+        table: the table.
+        block: part of the table.
+        row: the experiment; None when no such experiment is known.
+        reported: the paper's row; None for one that is not in the paper.
+        readings: the table's metric, one a seed, as stored.
+        summary: over the seeds with a value, in the table's unit; None without a value.
+        side: the further metrics of the table, in the table's unit.
+        objections: why the values are not compared with reported ones; empty when they may be.
+    """
+
+    table: PaperTable
+    block: Block
+    row: Row | None
+    reported: Reported | None
+    readings: tuple[Reading, ...]
+    summary: Summary | None
+    side: Mapping[Metric, Summary]
+    objections: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment."""
+        return self.reported.id if self.reported else self._known.name
+
+    @property
+    def label(self) -> str:
+        """Name of the method for people; the paper's where it has one."""
+        return self.reported.label if self.reported else self._known.label
+
+    @property
+    def framework(self) -> str:
+        """Kind of model."""
+        return self.reported.framework if self.reported else self._known.framework
+
+    @property
+    def _known(self) -> Row:
+        if self.row is None:
+            raise ValueError("line: expected a row or a reported value, got neither")
+        return self.row
+
+    @property
+    def used(self) -> list[Run]:
+        """The runs whose values are in the mean."""
+        seeds = {reading.seed for reading in self.readings if reading.value is not None}
+        return [run for run in self.row.runs if run.seed in seeds] if self.row else []
+
+    @property
+    def failed(self) -> list[Reading]:
+        """Seeds that should have a value and have none; empty when no seed was run at all."""
+        started = self.row is not None and bool(self.row.runs)
+        return [reading for reading in self.readings if reading.failed] if started else []
+
+    @property
+    def state(self) -> str:
+        """`reproduced`, `not run`, `no segmentation`, `no sampling` or `failed`."""
+        if self.summary is not None:
+            return "reproduced"
+        if self.row is None or not self.row.runs:
+            return "not run"
+        if any(reading.status is Status.LACKING for reading in self.readings):
+            return f"no {self.table.metric.capability}"
+        return "failed"
+
+    @property
+    def difference(self) -> float | None:
+        """Reproduced minus reported mean in the table's unit, where the two may be compared."""
+        if self.summary is None or self.reported is None or self.objections:
+            return None
+        return self.summary.mean - self.reported.mean
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict; `Verdict.NONE` where there is nothing to compare, or it may not be."""
+        if self.state == "not run":
+            return Verdict.NOT_RUN
+        difference = self.difference
+        return Verdict.NONE if difference is None else judge(difference, self.table.tolerance)
+
+    def facts(self, key: str) -> list[Any]:
+        """Distinct values of a key of the metric's file over the runs used, in seed order."""
+        documents = [run.document(self.table.metric) or {} for run in self.used]
+        return list(dict.fromkeys(document.get(key) for document in documents))
+
+
+def lines_of(table: PaperTable, rows: Sequence[Row]) -> list[Line]:
+    """The lines of a table: the paper's rows in its order, our own, then the controls.
+
+    Args:
+        table: the reported table.
+        rows: all rows; a reported row takes those of its name, and the other blocks those
+            that name the table.
+    """
+    lines: list[Line] = []
+    for reported in table.rows:
+        matching: list[Row | None] = [row for row in rows if row.name == reported.id]
+        for row in matching or [None]:
+            lines.append(_line(table, Block.REPORTED, row, reported))
+    names = {reported.id for reported in table.rows}
+    own = [row for row in rows if table.number in row.tables and row.name not in names]
+    lines += [_line(table, Block.OWN, row, None) for row in own if row.group is not Group.CONTROL]
+    lines += [_line(table, Block.CONTROL, row, None) for row in own if row.group is Group.CONTROL]
+    return lines
+
+
+def _line(table: PaperTable, block: Block, row: Row | None, reported: Reported | None) -> Line:
+    if row is None:
+        return Line(table, block, None, reported, (), None, {}, ())
+    readings = tuple(row.read(table.metric))
+    side = {
+        metric: summary
+        for metric in SIDE_METRICS.get(table.metric, ())
+        if (summary := _summary(row.read(metric), table.factor))
+    }
+    summary = _summary(readings, table.factor)
+    return Line(
+        table, block, row, reported, readings, summary, side, _objections(table, row, readings)
+    )
+
+
+def _summary(readings: Sequence[Reading], factor: float) -> Summary | None:
+    values = [reading.value * factor for reading in readings if reading.value is not None]
+    return summarise(values) if values else None
+
+
+def _objections(table: PaperTable, row: Row, readings: Sequence[Reading]) -> tuple[str, ...]:
+    """What keeps the runs with a value from being compared with the paper, each once."""
+    seeds = {reading.seed for reading in readings if reading.value is not None}
+    found = []
+    for run in (run for run in row.runs if run.seed in seeds):
+        document = run.document(table.metric) or {}
+        facts = {**(document.get("data") or {}), **document, "protocol": row.protocol}
+        for key, wanted in table.requires.items():
+            got = facts.get(key)
+            if key in ("count", "samples"):  # more scenes than the paper's are no objection
+                if not isinstance(got, int) or got < wanted:
+                    found.append(f"{key} {got or 'unknown'} in place of {wanted} or more")
+            elif got != wanted:
+                found.append(f"{key} {got or 'unknown'} in place of {wanted}")
+    return tuple(dict.fromkeys(found))
+
+
+def data_of(lines: Sequence[Line]) -> list[Mapping[str, Any]]:
+    """Descriptions of the data that the values of these lines were measured on, each once."""
+    found: list[Mapping[str, Any]] = []
+    for line in lines:
+        for run in line.used:
+            data = (run.document(line.table.metric) or {}).get("data")
+            if data and data not in found:
+                found.append(data)
+    return found
+
+
+def data_sets(lines: Sequence[Line]) -> list[str]:
+    """The same for people: name, split, count, size and source."""
+    texts = [
+        f"{data.get('name', 'unnamed data')} {data.get('split', '')} "
+        f"({data.get('count', '?')} scenes of {data.get('size', '?')} × {data.get('size', '?')} "
+        f"pixels, source: {data.get('source', 'unknown')})"
+        for data in data_of(lines)
+    ]
+    return list(dict.fromkeys(texts))
+
+
+def join(parts: Iterable[object]) -> str:
+    """Several values in one cell, each once."""
+    return "; ".join(dict.fromkeys(str(part) for part in parts))

@@ -1,0 +1,122 @@
+"""The numbers that the paper reports, read from `baselines/literature.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from denf.errors import DenfError
+from denf.report.records import Metric
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A publication: bibtex key, short form for tables, and the full reference."""
+
+    key: str
+    short: str
+    authors: str
+    title: str
+    venue: str
+    year: int
+
+
+@dataclass(frozen=True)
+class Reported:
+    """One reported row; `mean` and `std` are in the table's unit, `std` None where not given."""
+
+    id: str
+    label: str
+    framework: str
+    mean: float
+    std: float | None
+    source: str
+    citation: Citation
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One table of the paper.
+
+    Args:
+        number: 1, 2 or 3.
+        caption: what it shows.
+        metric: the metric of its numbers.
+        factor: stored value times factor is in the table's unit.
+        unit: the table's unit.
+        better: which direction is better.
+        source: where the numbers were read.
+        tolerance: largest difference, in the table's unit, that is still a match.
+        tolerance_reason: why that one.
+        requires: what a run must have had to be compared with the reported value.
+        rows: in the paper's order.
+    """
+
+    number: int
+    caption: str
+    metric: Metric
+    factor: float
+    unit: str
+    better: Literal["higher", "lower"]
+    source: str
+    tolerance: float
+    tolerance_reason: str
+    requires: Mapping[str, Any]
+    rows: tuple[Reported, ...]
+
+
+def load_literature(path: Path | str) -> list[PaperTable]:
+    """Read the reported tables, by number.
+
+    Raises:
+        DenfError: when the file is missing, lacks a key, or cites an unknown key.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text())
+        citations = {key: Citation(key=key, **entry) for key, entry in content["citations"].items()}
+        return [
+            _table(int(number), content["tables"][number], citations)
+            for number in sorted(content["tables"])
+        ]
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DenfError(
+            str(path),
+            expected="tables and citations as its head describes",
+            got=f"{type(error).__name__}: {error}",
+            fix="Correct the file.",
+        ) from error
+
+
+def _table(number: int, entry: Mapping[str, Any], citations: Mapping[str, Citation]) -> PaperTable:
+    rows = tuple(
+        Reported(
+            id=row["id"],
+            label=row["label"],
+            framework=row["framework"],
+            mean=float(row["mean"]),
+            std=float(row["std"]) if "std" in row else None,
+            source=row.get("source", entry["source"]),
+            citation=citations[row["citation"]],
+        )
+        for row in entry["rows"]
+    )
+    if entry["better"] not in ("higher", "lower"):
+        raise ValueError(f"better: expected higher or lower, got {entry['better']!r}")
+    return PaperTable(
+        number=number,
+        caption=entry["caption"],
+        metric=Metric(entry["metric"]),
+        factor=float(entry["factor"]),
+        unit=entry["unit"],
+        better=entry["better"],
+        source=entry["source"],
+        tolerance=float(entry["tolerance"]),
+        tolerance_reason=entry["tolerance_reason"],
+        requires=dict(entry["requires"]),
+        rows=rows,
+    )

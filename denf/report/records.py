@@ -1,0 +1,298 @@
+"""What the runs left on disk, as records: one `Run` a seed, one `Row` an experiment.
+
+Run folders lie under `<dataset>/<experiment>/seed-<k>/`; any file in one may be missing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from denf.errors import DenfError
+
+
+class Metric(StrEnum):
+    """A number that a run is judged by, named as in its file."""
+
+    ARI_FG = "ari_fg"
+    ARI_FG_STRICT = "ari_fg_strict"
+    ARI = "ari"
+    FID = "fid"
+
+    @property
+    def file(self) -> str:
+        """Name of the file in the run folder that holds the number."""
+        return "fid.json" if self is Metric.FID else "metrics.json"
+
+    @property
+    def capability(self) -> str:
+        """What a method needs to have this number."""
+        return "sampling" if self is Metric.FID else "segmentation"
+
+
+class Group(StrEnum):
+    """Which block of a table an experiment belongs to."""
+
+    METHOD = "method"
+    ABLATION = "ablation"
+    CONTROL = "control"
+
+
+class Status(StrEnum):
+    """What became of one seed, as far as one metric is concerned."""
+
+    VALUE = "value"
+    NO_RUN = "no run"
+    DIVERGED = "diverged"
+    NOT_EVALUATED = "not evaluated"
+    LACKING = "lacking"
+    NOT_FINITE = "not finite"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One metric of one seed.
+
+    Args:
+        seed: the seed.
+        status: `Status.VALUE` exactly when there is a value.
+        value: the number as in the file (ARI in [-1, 1]; FID), None without one.
+        file: where it was read, None without a value.
+    """
+
+    seed: int
+    status: Status
+    value: float | None = None
+    file: Path | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a value was to be expected and is not there."""
+        return self.status not in (Status.VALUE, Status.LACKING)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder.
+
+    Args:
+        folder: where it lies.
+        seed: from the folder's name.
+        experiment: contents of `experiment.yaml`, resolved; empty when missing.
+        metrics, fid, record: contents of `metrics.json`, `fid.json`, `run.json`; None when missing.
+    """
+
+    folder: Path
+    seed: int
+    experiment: Mapping[str, Any]
+    metrics: Mapping[str, Any] | None
+    fid: Mapping[str, Any] | None
+    record: Mapping[str, Any] | None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether training stopped at a loss that was not finite."""
+        return self.record is not None and self.record.get("status") == "diverged"
+
+    @property
+    def code(self) -> str:
+        """Commit that made the run; says so when files differed from it."""
+        record = self.record or {}
+        commit = str(record.get("commit") or "unknown")
+        return commit + " with local changes" if record.get("dirty") else commit
+
+    @property
+    def command(self) -> str:
+        """The command that made the run."""
+        command = (self.record or {}).get("command") or "unknown"
+        return shlex.join(map(str, command)) if isinstance(command, list) else str(command)
+
+    @property
+    def device(self) -> str:
+        """The device that made the run."""
+        return str((self.record or {}).get("device") or "unknown")
+
+    def document(self, metric: Metric) -> Mapping[str, Any] | None:
+        """Contents of the file that holds `metric`, None when missing."""
+        return self.fid if metric is Metric.FID else self.metrics
+
+    def read(self, metric: Metric) -> Reading:
+        """The value of one metric, or why there is none.
+
+        Raises:
+            DenfError: when the file holds something other than a number there.
+        """
+        document = self.document(metric)
+        if self.diverged:
+            return Reading(self.seed, Status.DIVERGED)
+        if document is None:
+            return Reading(self.seed, Status.NOT_EVALUATED)
+        entry = document.get(metric)
+        if isinstance(entry, Mapping):
+            entry = entry.get("mean")
+        if entry is None:
+            return Reading(self.seed, Status.LACKING)
+        file = self.folder / metric.file
+        if isinstance(entry, bool) or not isinstance(entry, int | float):
+            raise DenfError(
+                f"{file}, {metric}",
+                expected="a number, or null where the method lacks it",
+                got=repr(entry),
+                fix="Evaluate the run again.",
+            )
+        if not math.isfinite(entry):
+            return Reading(self.seed, Status.NOT_FINITE)
+        return Reading(self.seed, Status.VALUE, float(entry), file)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment on one data set, with every seed that was asked for or run.
+
+    Args:
+        dataset: folder name under which the runs lie; "" for an experiment that has none yet.
+        name: of the experiment.
+        label, framework, protocol: as in `experiment.yaml`.
+        group: the block of the tables that it belongs to.
+        tables: numbers of the tables that it belongs to.
+        seeds: all seeds, ascending.
+        runs: the run folders there are, by seed.
+    """
+
+    dataset: str
+    name: str
+    label: str
+    framework: str
+    group: Group
+    protocol: str
+    tables: tuple[int, ...]
+    seeds: tuple[int, ...]
+    runs: tuple[Run, ...] = field(repr=False)
+
+    def read(self, metric: Metric) -> list[Reading]:
+        """The readings of every seed, the missing ones included."""
+        runs = {run.seed: run for run in self.runs}
+        return [
+            runs[seed].read(metric) if seed in runs else Reading(seed, Status.NO_RUN)
+            for seed in self.seeds
+        ]
+
+
+def load_rows(runs: Path | str, experiments: Sequence[Mapping[str, Any]] = ()) -> list[Row]:
+    """Load all runs under a folder, grouped by data set and experiment.
+
+    Args:
+        runs: a folder that holds `<dataset>/<experiment>/seed-<k>/` at any depth.
+        experiments: resolved experiments that have a row even when nothing was run.
+
+    Returns:
+        Rows by data set and name; rows without a run come last, in the order of `experiments`.
+
+    Raises:
+        DenfError: for a file that cannot be parsed, or seeds of one experiment whose settings
+            differ, so that a mean over them would mean nothing.
+    """
+    grouped: dict[tuple[str, str], list[Run]] = {}
+    for folder in sorted(Path(runs).rglob("seed-*")):
+        number = folder.name.removeprefix("seed-")
+        if folder.is_dir() and number.isdecimal():
+            key = (folder.parent.parent.name, folder.parent.name)
+            grouped.setdefault(key, []).append(_load_run(folder, int(number)))
+    known = {str(experiment["name"]): experiment for experiment in experiments}
+    rows = [
+        _row(dataset, name, sorted(members, key=lambda run: run.seed), known.get(name, {}))
+        for (dataset, name), members in sorted(grouped.items())
+    ]
+    present = {row.name for row in rows}
+    rows += [_row("", name, [], known[name]) for name in known if name not in present]
+    return rows
+
+
+def titles(rows: Sequence[Row]) -> list[str]:
+    """A label for each row; rows of one data set that share a label also get their name."""
+    labels = [(row.dataset, row.label) for row in rows]
+    return [
+        row.label if labels.count(key) == 1 else f"{row.label} ({row.name})"
+        for row, key in zip(rows, labels, strict=True)
+    ]
+
+
+def _load_run(folder: Path, seed: int) -> Run:
+    return Run(
+        folder,
+        seed,
+        _load(folder / "experiment.yaml") or {},
+        _load(folder / "metrics.json"),
+        _load(folder / "fid.json"),
+        _load(folder / "run.json"),
+    )
+
+
+def _load(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        text = path.read_text()
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise DenfError(
+            str(path), expected="valid " + path.suffix[1:].upper(), got=error, fix="Make it again."
+        ) from error
+    if not isinstance(content, dict):
+        raise DenfError(
+            str(path), expected="a mapping", got=type(content).__name__, fix="Make it again."
+        )
+    return content
+
+
+def _row(dataset: str, name: str, runs: Sequence[Run], experiment: Mapping[str, Any]) -> Row:
+    _check_equal_settings(runs)
+    described = [run.experiment for run in runs if run.experiment] + [experiment]
+    first = described[0]
+    asked = {int(seed) for item in described for seed in item.get("seeds", ())}
+    return Row(
+        dataset=dataset,
+        name=name,
+        label=str(first.get("label", name)),
+        framework=str(first.get("framework", "")),
+        group=_group(name, first.get("group", Group.METHOD)),
+        protocol=str(first.get("protocol", "")),
+        tables=tuple(int(number) for number in first.get("tables", ())),
+        seeds=tuple(sorted(asked | {run.seed for run in runs})),
+        runs=tuple(runs),
+    )
+
+
+def _group(name: str, value: object) -> Group:
+    try:
+        return Group(str(value))
+    except ValueError as error:
+        raise DenfError(
+            f"experiment {name}, group",
+            expected=" or ".join(Group),
+            got=repr(value),
+            fix="Correct the experiment's file.",
+        ) from error
+
+
+def _check_equal_settings(runs: Iterable[Run]) -> None:
+    keys = ("method", "protocol", "settings", "training")
+    described = [run for run in runs if run.experiment]
+    for run in described[1:]:
+        first = described[0]
+        for key in keys:
+            if run.experiment.get(key) != first.experiment.get(key):
+                raise DenfError(
+                    f"{run.folder}/experiment.yaml, {key}",
+                    expected=f"the value in {first.folder}: {first.experiment.get(key)!r}",
+                    got=repr(run.experiment.get(key)),
+                    fix="Seeds of one experiment share its settings: remove the stale runs.",
+                )

@@ -1,0 +1,144 @@
+"""A table for people: what each cell says, and the caption that makes it readable alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from denf.report.lines import SIDE_METRICS, Block, Line, data_sets, join
+from denf.report.literature import PaperTable
+from denf.report.markup import Sheet, escape_markdown
+from denf.report.records import Metric
+from denf.report.statistics import FEWEST_FOR_INTERVAL, RESAMPLES, Summary
+
+GENERATION = ("extractor", "samples", "reference", "mode")  # keys of fid.json that qualify an FID
+
+
+def sheet_of(table: PaperTable, lines: Sequence[Line]) -> Sheet:
+    """The table as text, in the unit and with the one decimal of the paper."""
+    head = ["Method", "Framework", "Reported", "Source", "Reproduced", "n", "Seeds"]
+    head += ["95 % interval", "Difference", "Verdict"]
+    if table.metric is Metric.FID:
+        head += ["Extractor", "Samples / real", "Mode"]
+        align = "llrlrrlrrllrl"
+    else:
+        head += ["ARI-FG strict", "ARI"]
+        align = "llrlrrlrrlrr"
+    several = len({line.row.dataset for line in lines if line.row and line.row.runs}) > 1
+    blocks = [
+        (
+            "" if block is Block.REPORTED else str(block).capitalize(),
+            [_text(line, several) for line in lines if line.block is block],
+        )
+        for block in Block
+    ]
+    return Sheet(table.number, _caption(table, lines), head, blocks, align)
+
+
+def _text(line: Line, several: bool) -> list[str]:
+    """One line for people; `several` names the data set beside the method."""
+    reported, summary = line.reported, line.summary
+    method = line.label
+    if reported and reported.citation.key != "denf":
+        method += f", {reported.citation.short}"
+    if several and line.row and line.row.runs:
+        method += f" [{line.row.dataset}]"
+    used = ", ".join(str(run.seed) for run in line.used)
+    failed = ", ".join(f"{reading.seed} ({reading.status})" for reading in line.failed)
+    seeds = "; ".join(part for part in (used, f"failed: {failed}" if failed else "") if part)
+    cells = [
+        method,
+        line.framework or "—",
+        _number(reported.mean, reported.std) if reported else "—",
+        reported.source if reported else "—",
+        _number(summary.mean, summary.std) if summary else line.state,
+        str(summary.n) if summary else "0",
+        seeds or "—",
+        _interval(line),
+        "—" if line.difference is None else f"{line.difference:+.1f}".replace("-", "−"),
+        str(line.verdict),
+    ]
+    if line.table.metric is Metric.FID:
+        facts = {key: join(v for v in line.facts(key) if v is not None) for key in GENERATION}
+        sizes = f"{facts['samples']} / {facts['reference']}" if line.used else "—"
+        return [*cells, facts["extractor"] or "—", sizes, facts["mode"] or "—"]
+    side = [line.side.get(metric) for metric in SIDE_METRICS[line.table.metric]]
+    return cells + [_summary_text(summary) for summary in side]
+
+
+def _summary_text(summary: Summary | None) -> str:
+    return _number(summary.mean, summary.std) if summary else "—"
+
+
+def _number(mean: float, std: float | None) -> str:
+    text = f"{mean:.1f}" if std is None else f"{mean:.1f} ± {std:.1f}"
+    return text.replace("-", "−")
+
+
+def _interval(line: Line) -> str:
+    """The interval, or the single values where there are too few for one."""
+    if line.summary is None or line.summary.n == 1:
+        return "—"
+    if line.summary.interval:
+        low, high = line.summary.interval
+        return f"[{low:.1f}, {high:.1f}]".replace("-", "−")
+    values = [r.value * line.table.factor for r in line.readings if r.value is not None]
+    return "values " + "; ".join(f"{value:.1f}" for value in values).replace("-", "−")
+
+
+def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
+    compared = [line for line in lines if line.difference is not None]
+    measured = [line for line in lines if line.summary]
+    scaled = "" if table.factor == 1 else f"Numbers are {table.unit}; "
+    text = [table.caption, f"{scaled}reported values from the {table.source}."]
+    text[1] = text[1][0].upper() + text[1][1:]
+    if not measured:
+        return " ".join([*text, "Nothing has been run yet."])
+    protocols = dict.fromkeys(line.row.protocol for line in measured if line.row)
+    text += [
+        f"Reproduced on {join(data_sets(lines))}; protocol {join(protocols)}.",
+        "± is the sample standard deviation over seeds; intervals are percentile bootstrap over "
+        f"seeds with {RESAMPLES:,} resamples, from {FEWEST_FOR_INTERVAL} seeds on.",
+    ]
+    if table.metric is Metric.FID:
+        extractors = dict.fromkeys(v for line in measured for v in line.facts("extractor"))
+        text.append(f"Features from {join(extractors)}.")
+    else:
+        text.append(
+            "The main number scores objects only; strict counts a predicted background as one "
+            "more cluster; ARI is over all pixels."
+        )
+    if any(line.failed for line in lines):
+        text.append("Failed seeds are listed and are not in the mean.")
+    if compared:
+        text.append(
+            f"Match: within ± {table.tolerance:g} of the reported mean "
+            f"({table.tolerance_reason}); above and below are numerical, "
+            f"{table.better} is better."
+        )
+    objections = dict.fromkeys(
+        objection
+        for line in measured
+        if line.reported or not compared
+        for objection in line.objections
+    )
+    if objections:
+        where = "for some rows" if compared else "for any row"
+        text.append(
+            f"No difference and no verdict is given {where}, because the runs are not the "
+            f"paper's experiment: {join(objections)}."
+        )
+    return " ".join(text)
+
+
+def provenance(lines: Sequence[Line]) -> str:
+    """For each value: device, commit, command and file, as a Markdown list."""
+    items = []
+    for line in lines:
+        files = {reading.seed: reading.file for reading in line.readings}
+        for run in line.used:
+            file = files[run.seed]
+            items.append(
+                f"- {escape_markdown(line.label)}, seed {run.seed}: `{run.command}` on "
+                f"{run.device}, commit {run.code} → `{file.as_posix() if file else ''}`"
+            )
+    return "Where the numbers come from:\n\n" + "\n".join(items) + "\n" if items else ""

@@ -1,0 +1,159 @@
+"""Tables 1 to 3: reported and reproduced numbers side by side, for programs and for people.
+
+`table<n>.csv` has one line a method and the columns of `COLUMNS`, in full precision;
+`table<n>.md` and `table<n>.tex` have one decimal; `columns.csv` explains the columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from denf.data.prepared import write_atomically
+from denf.report.lines import Line, data_of, data_sets, join, lines_of
+from denf.report.literature import PaperTable, load_literature
+from denf.report.markup import to_latex, to_markdown
+from denf.report.records import Metric, load_rows
+from denf.report.sheets import GENERATION, provenance, sheet_of
+
+COLUMNS: Mapping[str, str] = {
+    "table": "number of the table",
+    "block": "in the paper, not in the paper, or controls",
+    "experiment": "name of the experiment",
+    "method": "name of the method",
+    "framework": "kind of model",
+    "dataset": "folder name of the data set under which the runs lie",
+    "protocol": "protocol of the runs; only `paper` is compared with reported values",
+    "metric": "what the numbers are",
+    "unit": "unit of all numbers of the line but those in `values`",
+    "reported_mean": "the paper's mean",
+    "reported_std": "the paper's standard deviation, empty where it gives none",
+    "source": "where the reported value was read",
+    "citation": "bibtex key in baselines/literature.yaml",
+    "state": "reproduced, not run, failed, no segmentation or no sampling",
+    "mean": "mean over the seeds with a value",
+    "std": "sample standard deviation over them, empty for one seed",
+    "n": "number of seeds with a value",
+    "ci_low": "lower end of the percentile bootstrap 95 % interval, empty below three seeds",
+    "ci_high": "upper end",
+    "difference": "mean minus reported_mean, empty where the two may not be compared",
+    "tolerance": "largest difference that is a match",
+    "verdict": "match, above, below, not run, or — for no verdict",
+    "no_verdict_because": "why values are not compared with reported ones",
+    "seeds": "all seeds asked for or run",
+    "failed_seeds": "seeds without a value, and why",
+    "values": "seed=value for each seed with one, as stored in its file",
+    "files": "the files that the values were read from, in the same order",
+    "commands": "the commands that made the runs",
+    "commits": "code versions of the runs",
+    "devices": "devices of the runs",
+    "data": "data sets that the values were measured on",
+    "data_sha256": "their hashes",
+    "ari_fg_strict_mean": "foreground ARI with a predicted background as one more cluster",
+    "ari_fg_strict_std": "its standard deviation over seeds",
+    "ari_mean": "ARI over all pixels",
+    "ari_std": "its standard deviation over seeds",
+    "one_object_scenes": "scenes with one object, whose foreground ARI is 1 for every prediction",
+    "extractor": "network whose features the FID compares",
+    "samples": "number of generated images",
+    "reference": "number of real images",
+    "mode": "how the images were generated",
+}
+_SEGMENTATION = (
+    "ari_fg_strict_mean",
+    "ari_fg_strict_std",
+    "ari_mean",
+    "ari_std",
+    "one_object_scenes",
+)
+
+
+def write_tables(
+    runs: Path | str,
+    literature: Path | str,
+    out: Path | str,
+    *,
+    experiments: Sequence[Mapping[str, Any]] = (),
+) -> list[Path]:
+    """Write every table of the paper beside what the runs reproduce.
+
+    Args:
+        runs: folder with `<dataset>/<experiment>/seed-<k>/`.
+        literature: the reported numbers, `baselines/literature.yaml`.
+        out: folder for the tables; made when missing.
+        experiments: resolved experiments that have a line even before they were run.
+
+    Returns:
+        The files written: csv, md and tex of each table, and columns.csv.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    rows = load_rows(runs, experiments)
+    written: list[Path] = []
+    for table in load_literature(literature):
+        lines = lines_of(table, rows)
+        sheet = sheet_of(table, lines)
+        texts = {
+            "csv": to_frame(table, lines).to_csv(index=False, lineterminator="\n"),
+            "md": to_markdown(sheet) + "\n" + provenance(lines),
+            "tex": to_latex(sheet),
+        }
+        for suffix, text in texts.items():
+            written.append(out / f"table{table.number}.{suffix}")
+            write_atomically(written[-1], text)
+    written.append(out / "columns.csv")
+    legend = pd.DataFrame(list(COLUMNS.items()), columns=["column", "meaning"])
+    write_atomically(written[-1], legend.to_csv(index=False, lineterminator="\n"))
+    return written
+
+
+def to_frame(table: PaperTable, lines: Sequence[Line]) -> pd.DataFrame:
+    """The table in full precision; `COLUMNS` says what each column is."""
+    dropped = _SEGMENTATION if table.metric is Metric.FID else GENERATION
+    columns = [name for name in COLUMNS if name not in dropped]
+    return pd.DataFrame([_cells(line) for line in lines], columns=columns, dtype=object)
+
+
+def _cells(line: Line) -> dict[str, Any]:
+    table, reported, summary = line.table, line.reported, line.summary
+    values = [reading for reading in line.readings if reading.value is not None]
+    cells: dict[str, Any] = {
+        "table": table.number,
+        "block": line.block,
+        "experiment": line.name,
+        "method": line.label,
+        "framework": line.framework,
+        "dataset": line.row.dataset if line.row else None,
+        "protocol": line.row.protocol if line.row else None,
+        "metric": table.metric,
+        "unit": table.unit,
+        "state": line.state,
+        "tolerance": table.tolerance,
+        "difference": line.difference,
+        "verdict": line.verdict,
+        "no_verdict_because": join(line.objections),
+        "seeds": join(reading.seed for reading in line.readings),
+        "failed_seeds": join(f"{reading.seed}: {reading.status}" for reading in line.failed),
+        "values": join(f"{reading.seed}={reading.value!r}" for reading in values),
+        "files": join(reading.file.as_posix() for reading in values if reading.file),
+        "commands": join(run.command for run in line.used),
+        "commits": join(run.code for run in line.used),
+        "devices": join(run.device for run in line.used),
+        "data": join(data_sets([line])),
+        "data_sha256": join(data.get("sha256") for data in data_of([line])),
+    }
+    if reported:
+        cells |= {"reported_mean": reported.mean, "reported_std": reported.std}
+        cells |= {"source": reported.source, "citation": reported.citation.key}
+    if summary:
+        low, high = summary.interval or (None, None)
+        cells |= {"mean": summary.mean, "std": summary.std, "n": summary.n}
+        cells |= {"ci_low": low, "ci_high": high}
+    for metric, side in line.side.items():
+        cells |= {f"{metric}_mean": side.mean, f"{metric}_std": side.std}
+    for key in ("one_object_scenes", *GENERATION):
+        cells[key] = join(fact for fact in line.facts(key) if fact is not None)
+    return cells
