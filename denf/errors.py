@@ -17,3 +17,11 @@ class DenfError(Exception):
 
     def __init__(self, what: str, *, expected: object, got: object, fix: str) -> None:
         super().__init__(f"{what}: expected {expected}, got {got}. {fix}")
+
+
+class DivergenceError(RuntimeError):
+    """A loss was NaN or infinite; the last good state and its weights are kept. Exit status 3."""
+
+
+class InterruptionError(RuntimeError):
+    """The process was asked to stop; its state was saved. Exit status 130."""

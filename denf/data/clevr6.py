@@ -7,6 +7,7 @@ the file shares.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -51,6 +52,24 @@ class RecordRange:
     stop: int | None = None
     scenes: int | None = None
 
+    @classmethod
+    def parse(cls, text: str) -> RecordRange:
+        """Read `START:STOP[:SCENES]`, START and STOP as in a Python slice, e.g. `70000:85000:320`.
+
+        Raises:
+            DenfError: when `text` is of another form.
+        """
+        match = re.fullmatch(r"(\d*):(\d*)(?::(\d+))?", text)
+        if match is None:
+            raise DenfError(
+                f"records {text!r}",
+                expected="START:STOP or START:STOP:SCENES",
+                got=text,
+                fix="For example 70000:85000:320.",
+            )
+        start, stop, scenes = (int(part) if part else None for part in match.groups())
+        return cls(start or 0, stop, scenes)
+
     def __str__(self) -> str:
         most = "" if self.scenes is None else f", the first {self.scenes} scenes kept"
         return f"records {self.start} to {'the end' if self.stop is None else self.stop - 1}{most}"
@@ -94,7 +113,7 @@ def prepare_clevr6(
     given = {"train": train, "val": val, "test": test}
     ranges = {name: records for name, records in given.items() if records is not None}
     _check_ranges(ranges)
-    infos = {name: _describe(tfrecord, name, records) for name, records in ranges.items()}
+    infos = {name: _describe(tfrecord, name, records, size) for name, records in ranges.items()}
     with ExitStack() as stack:
         splits = [
             _Split(
@@ -209,7 +228,7 @@ def object_factors(
     ]
 
 
-def _describe(tfrecord: Path, split: str, records: RecordRange) -> dict[str, Any]:
+def _describe(tfrecord: Path, split: str, records: RecordRange, size: int) -> dict[str, Any]:
     try:
         file_bytes = tfrecord.stat().st_size
     except OSError as error:
@@ -227,6 +246,7 @@ def _describe(tfrecord: Path, split: str, records: RecordRange) -> dict[str, Any
         "split": split,
         "split_rule": f"{records}, before the filter",
         "filter": f"at most {MAX_OBJECTS} objects: visibility sum <= {MAX_OBJECTS + 1}",
+        "size": size,
         "crop": f"rows {ROWS.start}:{ROWS.stop}, columns {COLUMNS.start}:{COLUMNS.stop}",
         "resize": KERNEL.rule,
     }

@@ -210,7 +210,7 @@ class PreparedWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        shapes = {"images.npy": (self.count, self.size, self.size, 3)}
+        shapes: dict[str, tuple[int, ...]] = {"images.npy": (self.count, self.size, self.size, 3)}
         if self.has_masks:
             shapes["masks.npy"] = (self.count, self.size, self.size)
         for name, file in self._files.items():
@@ -245,6 +245,6 @@ def _header(shape: tuple[int, ...]) -> bytes:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` to `path` under a temporary name, then rename: readers see all or nothing."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text)
     os.replace(temporary, path)

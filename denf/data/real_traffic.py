@@ -107,6 +107,7 @@ def prepare_real_traffic(
                 "split_rule": f"by video number: the last {split.test} of {len(videos)} test, up "
                 f"to {split.train} before them train, less their last {gap} frames",
                 "videos": len({frame.path.parent for frame in frames[part]}),
+                "size": size,
                 "crop": CROP_RULES["whole"],
                 "resize": KERNEL.rule,
                 "listing_sha256": listing_sha256(frames[part]),

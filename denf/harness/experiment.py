@@ -18,8 +18,9 @@ import yaml
 from annotated_types import Ge
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from denf.data.prepared import write_atomically
 from denf.errors import DenfError
-from denf.harness.registry import ROOT, code_hash, method_type
+from denf.harness.registry import ROOT, Purpose, code_hash, method_type
 
 _STRICT = ConfigDict(extra="forbid")
 _VALIDATED = ROOT / "results" / ".validated"
@@ -217,18 +218,30 @@ def _checked_settings(experiment: Experiment, where: str) -> dict[str, Any]:
     Checking needs the method's module, and with it torch; the answer is kept by the hash of the
     module's sources and the settings, so that only a change pays for the import.
     """
-    key = json.dumps([code_hash(experiment.method), experiment.settings], sort_keys=True)
+    key = json.dumps(
+        [code_hash(Purpose.TRAIN, experiment.method), experiment.settings], sort_keys=True
+    )
     known = _VALIDATED / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
     if known.exists():
         return json.loads(known.read_text())
     kind = settings_type(experiment.method)
     checked = validate(kind, experiment.settings, where=f"{where}: settings")
     plain = json.loads(json.dumps(dataclasses.asdict(checked)))
-    _VALIDATED.mkdir(parents=True, exist_ok=True)
-    temporary = known.with_suffix(f".{id(plain)}.tmp")
-    temporary.write_text(json.dumps(plain))
-    temporary.replace(known)
+    _remember(known, plain)
     return plain
+
+
+def _remember(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(value))
+
+
+def capabilities(method: str) -> list[str]:
+    """What a method can do, sorted; kept by the hash of its sources like checked settings."""
+    known = _VALIDATED / f"{method}-{code_hash(Purpose.TRAIN, method)}.json"
+    if not known.exists():
+        _remember(known, sorted(str(c) for c in method_type(method).capabilities))
+    return json.loads(known.read_text())
 
 
 def settings_type(method: str) -> type:

@@ -141,6 +141,13 @@ class Method(nn.Module, ABC):
         raise NotImplementedError
 
 
+class UntrainedMethod(Method):
+    """A method without parameters, for controls: a training step changes nothing."""
+
+    def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
+        return {"loss": torch.zeros((), device=batch.device)}
+
+
 def descend(loss: Tensor, optimizer: Optimizer, module: nn.Module, clip: float | None) -> Tensor:
     """One optimiser step: zero the gradients, back-propagate, clip, update.
 

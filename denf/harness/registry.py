@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 
 ROOT = Path(denf.__file__).parents[1]
 _PACKAGES = ("denf", "baselines")
-_SHARED = ("denf.harness.train", "denf.harness.evaluate")  # every training and evaluation uses them
+
+
+class Purpose(StrEnum):
+    """What source files are asked for; the value is the module that does it."""
+
+    TRAIN = "denf.harness.train"
+    EVALUATE = "denf.harness.evaluate"
+    FID = "denf.metrics.fid"
+    RENDER = "denf.data.scenes.render"
+    TABLES = "denf.report.tables"
+    FIGURES = "denf.report.figures"
 
 
 def method_names() -> list[str]:
@@ -64,14 +75,14 @@ def method_type(name: str) -> type[Method]:
     return found[0]
 
 
-def source_files(method: str) -> list[Path]:
-    """Source files that training and evaluating a method depends on, found without importing.
+def source_files(*modules: str) -> list[Path]:
+    """The project's source files that modules depend on, found without importing them.
 
-    The imports of the method's module and of the training loop are followed through the project's
-    own packages, so an edit of the model is seen and an edit of a plot is not.
+    Imports are followed through the project's own packages, so that an edit of the model is seen
+    by a training and an edit of a plot is not.
     """
     seen: dict[str, Path] = {}
-    queue = [module_name(method), *_SHARED]
+    queue = list(modules)
     while queue:
         name = queue.pop()
         path = _path_of(name)
@@ -82,10 +93,11 @@ def source_files(method: str) -> list[Path]:
     return sorted(set(seen.values()))
 
 
-def code_hash(method: str) -> str:
-    """SHA-256 over the method's source files, 16 hexadecimal digits."""
+def code_hash(purpose: Purpose, method: str | None = None) -> str:
+    """SHA-256 over the sources of a purpose and a method, 16 hexadecimal digits."""
+    modules = [purpose.value] if method is None else [purpose.value, module_name(method)]
     digest = hashlib.sha256()
-    for path in source_files(method):
+    for path in source_files(*modules):
         digest.update(f"{path.relative_to(ROOT)}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -26,21 +26,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from denf.data.prepared import Prepared, write_atomically
+from denf.errors import DivergenceError, InterruptionError
 from denf.harness import provenance
 from denf.harness.checkpoint import StateStore, build, save_weights, write_experiment
 from denf.harness.experiment import Experiment
 from denf.harness.method import Method, Step
-from denf.harness.registry import code_hash
+from denf.harness.registry import Purpose, code_hash
 
 ON_DEVICE_BYTES = 8 * 2**30  # data sets up to this size are kept on a GPU as uint8
-
-
-class DivergenceError(RuntimeError):
-    """A loss was NaN or infinite; the last good state and the weights of that state are kept."""
-
-
-class InterruptionError(RuntimeError):
-    """The process was asked to stop; its state was saved."""
 
 
 @dataclass
@@ -74,7 +67,7 @@ def train(
     method = build(experiment, seed)
     method.to(fabric.device).train()
     method.optimizers = method.make_optimizers()
-    sources = code_hash(experiment.method)
+    sources = code_hash(Purpose.TRAIN, experiment.method)
     key = "-".join((experiment.fingerprint(), sources, data.sha256[:16], str(seed)))
     store, run = StateStore(out, key), _Run()
     if resume:

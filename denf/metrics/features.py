@@ -58,14 +58,21 @@ INCEPTION_WEIGHTS = WeightsFile(
 )
 
 
-def inception_weights(path: Path | None, *, source: WeightsFile = INCEPTION_WEIGHTS) -> Path:
+def inception_weights(
+    path: Path | None,
+    *,
+    source: WeightsFile = INCEPTION_WEIGHTS,
+    retries: int = 3,
+) -> Path:
     """The Inception weights: `path`, else the torch hub cache, else fetched into that cache.
 
-    The checksum is verified in every case, since distances from other weights do not compare.
+    The checksum is verified in every case: distances from other weights do not compare, and
+    torch-fidelity unpickles the file, which could run code.
 
     Args:
         path: the user's copy; None looks in `$TORCH_HOME/hub/checkpoints` and then downloads.
         source: the published file.
+        retries: attempts of the download after the first.
 
     Raises:
         DenfError: when the file is not there, cannot be fetched or is another one.
@@ -79,8 +86,7 @@ def inception_weights(path: Path | None, *, source: WeightsFile = INCEPTION_WEIG
         from denf.data.download import download  # needed here alone
 
         try:
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            download(source.url, cached, sha256=source.sha256)
+            download(source.url, cached, sha256=source.sha256, retries=retries)
         except (DenfError, OSError) as error:
             raise _no_weights(source, f"none in {cached.parent}, and {error}") from error
     return _verified(cached, source)
@@ -116,7 +122,8 @@ class RandomConvFeatures(FeatureExtractorBase):
     stride 2) with ReLU; of each response the mean and the standard deviation over the image
     (3 x 64 numbers). To these come each colour's mean and standard deviation (6) and the mean
     colours of a 4x4 grid (48). The filters have zero mean and unit norm, so that flat areas give
-    no response. Pixels are in units of 8 grey levels.
+    no response. Pixels are in units of 4 grey levels; the grid has a quarter of that weight, since
+    the chance positions of the objects would otherwise outweigh all else.
 
     The weights come from the raw bits of NumPy's PCG64, the one random stream that NumPy promises
     never to change, by exact operations: they are equal on all machines. A change of anything
@@ -130,7 +137,8 @@ class RandomConvFeatures(FeatureExtractorBase):
 
     LAYER = "246"
     MIN_SIDE = 16
-    SCALES, FILTERS, GRID, UNIT = 3, 16, 4, 8.0
+    SCALES, FILTERS, GRID, UNIT = 3, 16, 4, 4.0
+    LAYOUT_WEIGHT = 0.25
     SEED = 1
 
     def __init__(self, name: str, features_list: list[str], **kwargs: object) -> None:
@@ -169,7 +177,8 @@ class RandomConvFeatures(FeatureExtractorBase):
                 f"got {images.dtype} {tuple(images.shape)}"
             )
         pixels = images.float() / self.UNIT
-        parts = [*_mean_and_std(pixels), F.adaptive_avg_pool2d(pixels, self.GRID).flatten(1)]
+        layout = F.adaptive_avg_pool2d(pixels, self.GRID).flatten(1) * self.LAYOUT_WEIGHT
+        parts = [*_mean_and_std(pixels), layout]
         for scale in range(self.SCALES):
             small = F.avg_pool2d(pixels, 2**scale)
             # Repeated borders: zeros would put an edge around every image.

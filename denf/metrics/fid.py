@@ -10,12 +10,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch_fidelity
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -122,7 +122,7 @@ def frechet_distance(
         reference=len(sets[1]),
         size=size,
         weights_sha256=digest,
-        torch_fidelity=torch_fidelity.__version__,
+        torch_fidelity=version("torch-fidelity"),
         rank_note=_rank_note(int(layer), len(sets[0]), len(sets[1])),
     )
 
@@ -135,6 +135,9 @@ def _calculate(
     batch_size: int,
     device: torch.device,
 ) -> float:
+    # Imported by denf.metrics.features first, which shields the process's warning filters from it.
+    import torch_fidelity
+
     with _quiet_and_exact(device):
         metrics = torch_fidelity.calculate_metrics(
             input1=ImageArray(sets[0]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,15 +65,51 @@ def box_union(
     Returns:
         (B, h, w) in [0, 1]. Source: Eq. 12.
     """
-    rows, columns = cell_centres(*shape, centres)
-
-    def profile(axis: int, positions: Tensor) -> Tensor:  # (B, N, h or w)
-        distance = (positions - centres[..., axis, None]).abs()
-        return torch.sigmoid((sizes[..., axis, None] / 2 - distance) / edge)
-
-    b_y, b_x = profile(0, rows), profile(1, columns)
-    total = (p[..., None] * b_y).transpose(1, 2) @ b_x / agreement
+    total = _Superposition.apply(p, centres, sizes, shape, edge) / agreement
     return total.clamp(max=1) if kind is BoxUnion.CLAMP else -torch.expm1(-total)
+
+
+class _Superposition(torch.autograd.Function):
+    """Σ p·b(y)·b(x) with a backward pass that keeps the two profiles and nothing else.
+
+    With g the gradient of the map, b' = b(1 − b)/τ: ∂/∂s = b'/2 and ∂/∂c = b'·sign(y − c).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, p: Tensor, centres: Tensor, sizes: Tensor, shape: tuple[int, int], edge: float
+    ) -> Tensor:
+        positions = cell_centres(*shape, centres)
+        profiles = [
+            _profile(axis, centres[..., k], sizes[..., k], edge) for k, axis in enumerate(positions)
+        ]
+        ctx.save_for_backward(p, centres, *positions, *profiles)
+        ctx.edge = edge
+        return (p[..., None] * profiles[0]).transpose(1, 2) @ profiles[1]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        p, centres, rows, columns, b_y, b_x = ctx.saved_tensors
+        grad_map, grad_p = gradients[0], None
+        grad_centres, grad_sizes = torch.empty_like(centres), torch.empty_like(centres)
+        factor = p / ctx.edge
+        for k, (axis, b, other) in enumerate(((rows, b_y, b_x), (columns, b_x, b_y))):
+            slope = other @ (grad_map.transpose(1, 2) if k == 0 else grad_map)
+            slope.mul_(b)
+            if k == 0:  # the same from either axis
+                grad_p = slope.sum(-1)
+            slope.addcmul_(slope, b, value=-1)
+            total = slope.sum(-1)
+            slope.mul_(axis < centres[..., k, None])
+            grad_sizes[..., k] = total * factor / 2
+            grad_centres[..., k] = (total - 2 * slope.sum(-1)) * factor
+        return grad_p, grad_centres, grad_sizes, None, None
+
+
+def _profile(axis: Tensor, centre: Tensor, size: Tensor, edge: float) -> Tensor:
+    """σ((s/2 − |y − c|)/τ) for all boxes: (B, N, len(axis))."""
+    distance = (axis - centre[..., None]).abs_()
+    return distance.neg_().add_(size[..., None] / 2).div_(edge).sigmoid_()
 
 
 def corners(centres: Tensor, sizes: Tensor) -> Tensor:

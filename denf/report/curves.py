@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from denf.errors import DenfError
-from denf.report.records import Row, Run, titles
+from denf.report.loading import titles
+from denf.report.records import Row, Run
 from denf.report.style import SEEDS, NothingToDrawError
 
 COLUMNS = 8  # panels beside each other

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from denf.report.curves import training_curves
+from denf.report.loading import load_rows
 from denf.report.pictures import backgrounds, decomposition, singles
-from denf.report.records import Row, load_rows
+from denf.report.records import Row
 from denf.report.spread import score_distribution
 from denf.report.style import RC, NothingToDrawError, save
 
@@ -29,7 +31,11 @@ log = logging.getLogger(__name__)
 
 
 def write_figures(
-    runs: Path | str, out: Path | str, *, names: Sequence[str] | None = None
+    runs: Path | str,
+    out: Path | str,
+    *,
+    names: Sequence[str] | None = None,
+    experiments: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Path]:
     """Write figures as PNG and PDF.
 
@@ -37,6 +43,8 @@ def write_figures(
         runs: folder with `<dataset>/<experiment>/seed-<k>/`.
         out: folder for the figures; made when missing.
         names: keys of `FIGURES`; None for all.
+        experiments: resolved experiments whose runs are shown; see
+            `denf.report.loading.load_rows`. None: whatever was run.
 
     Returns:
         The files written. A figure whose runs are missing is not among them; a warning says why.
@@ -49,7 +57,7 @@ def write_figures(
         raise ValueError(f"names: expected some of {list(FIGURES)}, got {sorted(unknown)}")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    rows = load_rows(runs)
+    rows = load_rows(runs, experiments)
     written: list[Path] = []
     for name in names or FIGURES:
         with mpl.rc_context(RC):

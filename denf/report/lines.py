@@ -160,7 +160,7 @@ def _objections(table: PaperTable, row: Row, readings: Sequence[Reading]) -> tup
     found = []
     for run in (run for run in row.runs if run.seed in seeds):
         document = run.document(table.metric) or {}
-        facts = {**(document.get("data") or {}), **document, "protocol": row.protocol}
+        facts = {**document, **(document.get("data") or {}), "protocol": row.protocol}
         for key, wanted in table.requires.items():
             got = facts.get(key)
             if key in ("count", "samples"):  # more scenes than the paper's are no objection

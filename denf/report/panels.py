@@ -25,7 +25,7 @@ PRESENT = 0.5  # cells above it hold an object
 class Panels:
     """The arrays of a `panels.npz`, n scenes each; a key that the method lacks is absent.
 
-    `image` uint8 (n, H, W, 3) is always there.
+    A method that cannot segment has an archive without arrays.
     """
 
     file: Path
@@ -46,7 +46,7 @@ def load_panels(file: Path) -> Panels:
     """Read a `panels.npz`.
 
     Raises:
-        DenfError: when it cannot be read, has no images, or its arrays differ in length.
+        DenfError: when it cannot be read, or its arrays differ in length.
     """
     try:
         with np.load(file, allow_pickle=False) as archive:
@@ -55,11 +55,11 @@ def load_panels(file: Path) -> Panels:
         raise DenfError(
             str(file), expected="a NumPy archive", got=error, fix="Evaluate the run again."
         ) from error
-    lengths = {key: array.shape[:1] for key, array in arrays.items()}
-    if "image" not in arrays or len(set(lengths.values())) != 1 or not len(arrays["image"]):
+    lengths = {key: array.shape[:1] for key, array in arrays.items()}  # () for a scalar
+    if arrays and (len(set(lengths.values())) != 1 or not all(map(len, arrays.values()))):
         raise DenfError(
             str(file),
-            expected="image and further arrays, one or more scenes each",
+            expected="arrays of one or more scenes each, as many in all",
             got=lengths,
             fix="Evaluate the run again.",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from denf.report.panels import (
 from denf.report.records import Row
 from denf.report.style import NothingToDrawError
 
+log = logging.getLogger(__name__)
 SCENES = 8  # columns of figures 3 to 5
 SINGLES = 6  # objects a row of figure 6
 SINGLE_SCENES = 4  # rows a data set of figure 6
@@ -50,7 +52,7 @@ def decomposition(rows: Sequence[Row], experiment: str, *, segmentation: bool) -
 
     Args:
         rows: all rows.
-        experiment: whose first finished seed is shown.
+        experiment: whose first seed is shown, a finished one if there is.
         segmentation: whether instances have a row (Figure 3 has it, Figure 4 has not).
 
     Raises:
@@ -155,21 +157,23 @@ def singles(rows: Sequence[Row], experiments: Sequence[tuple[str, str]]) -> Figu
 
 
 def find_panels(rows: Sequence[Row], experiment: str, *keys: str) -> Panels:
-    """The pictures of the first seed of an experiment that has them.
+    """The pictures of the first seed of an experiment that has them, finished runs before diverged.
 
     Raises:
         NothingToDrawError: when no seed has, or the method lacks one of `keys`.
     """
-    for row in rows:
-        for run in row.runs if row.name == experiment else ():
-            file = run.folder / "panels.npz"
-            if run.diverged or not file.exists():
-                continue
-            panels = load_panels(file)
-            if lacking := panels.lacks(*keys):
-                raise NothingToDrawError(f"{file} has no {', '.join(lacking)}")
-            return panels
-    raise NothingToDrawError(f"no finished run of experiment {experiment} with panels.npz")
+    runs = [run for row in rows if row.name == experiment for run in row.runs]
+    for run in sorted(runs, key=lambda run: run.diverged):
+        file = run.folder / "panels.npz"
+        if not file.exists():
+            continue
+        panels = load_panels(file)
+        if lacking := panels.lacks("image", *keys):
+            raise NothingToDrawError(f"{file} has no {', '.join(lacking)}")
+        if run.diverged:
+            log.warning("%s diverged: its last good state is shown", run.folder)
+        return panels
+    raise NothingToDrawError(f"no run of experiment {experiment} with panels.npz")
 
 
 def _grid(strips: Sequence[Strip], columns: int, heads: Sequence[str] = ()) -> Figure:

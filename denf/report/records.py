@@ -5,16 +5,13 @@ Run folders lie under `<dataset>/<experiment>/seed-<k>/`; any file in one may be
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from denf.errors import DenfError
 
@@ -184,115 +181,3 @@ class Row:
             runs[seed].read(metric) if seed in runs else Reading(seed, Status.NO_RUN)
             for seed in self.seeds
         ]
-
-
-def load_rows(runs: Path | str, experiments: Sequence[Mapping[str, Any]] = ()) -> list[Row]:
-    """Load all runs under a folder, grouped by data set and experiment.
-
-    Args:
-        runs: a folder that holds `<dataset>/<experiment>/seed-<k>/` at any depth.
-        experiments: resolved experiments that have a row even when nothing was run.
-
-    Returns:
-        Rows by data set and name; rows without a run come last, in the order of `experiments`.
-
-    Raises:
-        DenfError: for a file that cannot be parsed, or seeds of one experiment whose settings
-            differ, so that a mean over them would mean nothing.
-    """
-    grouped: dict[tuple[str, str], list[Run]] = {}
-    for folder in sorted(Path(runs).rglob("seed-*")):
-        number = folder.name.removeprefix("seed-")
-        if folder.is_dir() and number.isdecimal():
-            key = (folder.parent.parent.name, folder.parent.name)
-            grouped.setdefault(key, []).append(_load_run(folder, int(number)))
-    known = {str(experiment["name"]): experiment for experiment in experiments}
-    rows = [
-        _row(dataset, name, sorted(members, key=lambda run: run.seed), known.get(name, {}))
-        for (dataset, name), members in sorted(grouped.items())
-    ]
-    present = {row.name for row in rows}
-    rows += [_row("", name, [], known[name]) for name in known if name not in present]
-    return rows
-
-
-def titles(rows: Sequence[Row]) -> list[str]:
-    """A label for each row; rows of one data set that share a label also get their name."""
-    labels = [(row.dataset, row.label) for row in rows]
-    return [
-        row.label if labels.count(key) == 1 else f"{row.label} ({row.name})"
-        for row, key in zip(rows, labels, strict=True)
-    ]
-
-
-def _load_run(folder: Path, seed: int) -> Run:
-    return Run(
-        folder,
-        seed,
-        _load(folder / "experiment.yaml") or {},
-        _load(folder / "metrics.json"),
-        _load(folder / "fid.json"),
-        _load(folder / "run.json"),
-    )
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    try:
-        text = path.read_text()
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        raise DenfError(
-            str(path), expected="valid " + path.suffix[1:].upper(), got=error, fix="Make it again."
-        ) from error
-    if not isinstance(content, dict):
-        raise DenfError(
-            str(path), expected="a mapping", got=type(content).__name__, fix="Make it again."
-        )
-    return content
-
-
-def _row(dataset: str, name: str, runs: Sequence[Run], experiment: Mapping[str, Any]) -> Row:
-    _check_equal_settings(runs)
-    described = [run.experiment for run in runs if run.experiment] + [experiment]
-    first = described[0]
-    asked = {int(seed) for item in described for seed in item.get("seeds", ())}
-    return Row(
-        dataset=dataset,
-        name=name,
-        label=str(first.get("label", name)),
-        framework=str(first.get("framework", "")),
-        group=_group(name, first.get("group", Group.METHOD)),
-        protocol=str(first.get("protocol", "")),
-        tables=tuple(int(number) for number in first.get("tables", ())),
-        seeds=tuple(sorted(asked | {run.seed for run in runs})),
-        runs=tuple(runs),
-    )
-
-
-def _group(name: str, value: object) -> Group:
-    try:
-        return Group(str(value))
-    except ValueError as error:
-        raise DenfError(
-            f"experiment {name}, group",
-            expected=" or ".join(Group),
-            got=repr(value),
-            fix="Correct the experiment's file.",
-        ) from error
-
-
-def _check_equal_settings(runs: Iterable[Run]) -> None:
-    keys = ("method", "protocol", "settings", "training")
-    described = [run for run in runs if run.experiment]
-    for run in described[1:]:
-        first = described[0]
-        for key in keys:
-            if run.experiment.get(key) != first.experiment.get(key):
-                raise DenfError(
-                    f"{run.folder}/experiment.yaml, {key}",
-                    expected=f"the value in {first.folder}: {first.experiment.get(key)!r}",
-                    got=repr(run.experiment.get(key)),
-                    fix="Seeds of one experiment share its settings: remove the stale runs.",
-                )

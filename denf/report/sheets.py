@@ -102,6 +102,8 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
     if table.metric is Metric.FID:
         extractors = dict.fromkeys(v for line in measured for v in line.facts("extractor"))
         text.append(f"Features from {join(extractors)}.")
+        notes = [note for line in measured for note in line.facts("rank_note") if note]
+        text += [f"Note: {note.rstrip('.')}." for note in dict.fromkeys(notes)]
     else:
         text.append(
             "The main number scores objects only; strict counts a predicted background as one "

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from denf.errors import DenfError
-from denf.report.records import Group, Row, titles
+from denf.report.loading import titles
+from denf.report.records import Group, Row
 from denf.report.style import GROUPS, NothingToDrawError
 
 

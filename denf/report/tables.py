@@ -15,8 +15,9 @@ import pandas as pd
 from denf.data.prepared import write_atomically
 from denf.report.lines import Line, data_of, data_sets, join, lines_of
 from denf.report.literature import PaperTable, load_literature
+from denf.report.loading import load_rows
 from denf.report.markup import to_latex, to_markdown
-from denf.report.records import Metric, load_rows
+from denf.report.records import Metric
 from denf.report.sheets import GENERATION, provenance, sheet_of
 
 COLUMNS: Mapping[str, str] = {
@@ -76,7 +77,7 @@ def write_tables(
     literature: Path | str,
     out: Path | str,
     *,
-    experiments: Sequence[Mapping[str, Any]] = (),
+    experiments: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Path]:
     """Write every table of the paper beside what the runs reproduce.
 
@@ -84,7 +85,8 @@ def write_tables(
         runs: folder with `<dataset>/<experiment>/seed-<k>/`.
         literature: the reported numbers, `baselines/literature.yaml`.
         out: folder for the tables; made when missing.
-        experiments: resolved experiments that have a line even before they were run.
+        experiments: resolved experiments, one a line, shown even before they were run; see
+            `denf.report.loading.load_rows`. None: whatever was run.
 
     Returns:
         The files written: csv, md and tex of each table, and columns.csv.

@@ -1,14 +1,11 @@
-"""The Fréchet distance against SciPy, its order under corruptions, and where its weights come from."""
+"""The Fréchet distance against SciPy, its rise with corruptions, the origin of its weights."""
 
 import dataclasses
 import functools
 import hashlib
 import http.server
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
 import warnings
 
@@ -83,8 +80,8 @@ def test_identical_sets_have_no_distance_and_order_is_no_matter(sets):
 
 def test_a_shift_of_all_features_is_its_squared_length():
     grey = np.full((50, SIZE, SIZE, 3), 100, np.uint8)
-    # Equal images: no variance, and only the means of the colours differ, 3 + 48 of them.
-    assert distance(grey + np.uint8(8), grey).fid == pytest.approx(51.0, rel=1e-6)
+    # Equal images: no variance, and only the means of the colours differ: 3, and 48 at weight 1/4.
+    assert distance(grey + np.uint8(4), grey).fid == pytest.approx(3 + 48 / 16, rel=1e-6)
 
 
 def corrupted(images, kind, level):
@@ -100,7 +97,7 @@ def corrupted(images, kind, level):
 
 @pytest.mark.parametrize(
     ("kind", "levels"),
-    [("noise", [4, 12, 36]), ("blur", [0.5, 1, 2]), ("colour", [4, 12, 36])],
+    [("noise", [8, 16, 36]), ("blur", [0.5, 1, 2]), ("colour", [4, 12, 36])],
 )
 def test_rises_with_the_strength_of_a_corruption(sets, kind, levels):
     reference = disc_images(300, seed=7)
@@ -108,6 +105,9 @@ def test_rises_with_the_strength_of_a_corruption(sets, kind, levels):
     values = [distance(corrupted(sets[0], kind, level), reference).fid for level in levels]
     assert clean < values[0] < values[1] < values[2]
     assert values[2] > 2 * clean
+    # Against its own clean originals there is no sampling error, and faint changes show.
+    own = [distance(corrupted(sets[0], kind, level / 4), sets[0]).fid for level in levels]
+    assert 0.01 < own[0] < own[1] < own[2]
 
 
 def test_rises_with_the_fraction_of_objects_removed(sets):
@@ -142,15 +142,6 @@ def test_reads_memory_maps_in_small_steps_without_warnings(sets, tmp_path, capfd
     np.testing.assert_array_equal(item, sets[0][3].transpose(2, 0, 1))
 
 
-def test_importing_leaves_the_warning_filters_alone():
-    code = (
-        "import warnings, numpy, torch, torchvision, torch.utils.data; before = warnings.filters[:]"
-        "\nimport denf.metrics.fid"
-        "\nassert warnings.filters == before, set(warnings.filters) - set(before)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})
-
-
 def test_result_says_what_the_number_depends_on(sets):
     result = distance(sets[0][:40], sets[1])
     assert isinstance(result, FidResult)
@@ -179,13 +170,13 @@ def test_features_have_their_recorded_values():
     values = features(image)
     assert (values.shape, values.dtype) == ((1, 246), np.float64)
     assert np.array_equal(values, features(image))
-    np.testing.assert_allclose(values[0, :3], image[0].mean(axis=(0, 1)) / 8, rtol=1e-5)
-    np.testing.assert_allclose(values[0, 3:6], image[0].std(axis=(0, 1)) / 8, rtol=1e-5)
+    np.testing.assert_allclose(values[0, :3], image[0].mean(axis=(0, 1)) / 4, rtol=1e-5)
+    np.testing.assert_allclose(values[0, 3:6], image[0].std(axis=(0, 1)) / 4, rtol=1e-5)
     np.testing.assert_allclose(values[0, RECORDED_AT], RECORDED, rtol=1e-4)
 
 
 RECORDED_AT = [54, 70, 86, 102, 118, 150, 200, 245]
-RECORDED = [3.20873, 4.18017, 1.87488, 2.64135, 2.86062, 2.29353, 2.36471, 1.78698]
+RECORDED = [6.41746, 8.36034, 3.74976, 5.28269, 5.72125, 4.58705, 4.72942, 3.57396]
 
 
 def test_registering_twice_is_harmless():
@@ -241,7 +232,7 @@ def served(tmp_path, monkeypatch):
     (folder / "weights.pth").write_bytes(b"weights" * 1000)
     handler = functools.partial(QuietHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         digest = hashlib.sha256(b"weights" * 1000).hexdigest()
         yield WeightsFile(f"http://127.0.0.1:{server.server_port}/weights.pth", digest)
@@ -270,7 +261,7 @@ def test_missing_weights_without_a_network_say_what_to_do(tmp_path, monkeypatch)
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/weights.pth"
         source = WeightsFile(url, INCEPTION_WEIGHTS.sha256)
         with pytest.raises(DenfError, match=r"Inception weights: .* random-conv-v1"):
-            inception_weights(None, source=source)
+            inception_weights(None, source=source, retries=0)
 
 
 def test_published_weights_are_named_by_their_checksum():

@@ -62,11 +62,13 @@ LOOK = Look(
     lamps=(Lamp(0.37), Lamp(0.67), Lamp(0.6)),
     ground=_floor,
     ambient=(0.134, 0.134, 0.134),
-    sky=(0.05, 0.05, 0.05),
+    bounce=(0.13, 0.13, 0.13),
+    sky=(0.14, 0.03),
     window=_WINDOW,
     gloss=0.02,
-    mirror=0.8,
-    bevel=0.08,
+    mirror=0.95,
+    glint=18.0,
+    bevel=0.1,
 )
 
 

@@ -70,7 +70,7 @@ class Pairs(NamedTuple):
         ray: (M,) index into the flattened (B · P) rays.
         item: (M,) object index 0…K−1.
         enter: (M,) distance along the ray's line at which it enters; meaningful where it hits.
-        leave: (M,) distance at which it leaves.
+        nearest: (M,) distance at which the line is nearest to the object's centre.
         clearance: (M,) signed distance of the line from the object, negative where it hits; exact
             at the silhouette and for spheres, of the right sign and order elsewhere.
     """
@@ -78,7 +78,7 @@ class Pairs(NamedTuple):
     ray: Tensor
     item: Tensor
     enter: Tensor
-    leave: Tensor
+    nearest: Tensor
     clearance: Tensor
 
 
@@ -92,49 +92,55 @@ def unit(a: Tensor) -> Tensor:
     return a / dot(a, a).clamp(min=1e-20).sqrt()
 
 
-def pairs(objects: Objects, origin: Tensor, direction: Tensor, spread: Tensor | None) -> Pairs:
+def pairs(
+    objects: Objects, origin: Tensor, direction: Tensor, cone: tuple[float, Tensor] | None = None
+) -> Pairs:
     """Meet rays with objects.
 
     Args:
         origin: (3, B), one origin a scene.
         direction: (3, B, P), of unit length.
-        spread: None, or (B, P): every ray is a cone of this radius, and objects that the cone
-            touches count as candidates.
+        cone: None, or radius and length (B, P): every ray is a cone that wide at its origin and
+            sharp at its length, and objects near it within its length count as candidates.
     """
     to = objects.centre - origin[:, :, None]
     along = dot(to[..., None], direction[:, :, None])
     bound = objects.bound * 1.01 + 0.01  # room for rounding; what is culled is never examined
-    reach = (bound * bound)[..., None]
-    if spread is not None:
-        wide = bound[..., None] + spread[:, None]
-        reach = wide * wide
-    near = dot(to, to)[..., None] - along * along <= reach
+    reach = bound[..., None]
+    if cone is not None:
+        radius, length = cone
+        reach = reach + (radius - along * (radius / length[:, None])).clamp(min=0)
+    near = dot(to, to)[..., None] - along * along <= reach * reach
     near &= (along > -bound[..., None]) & (objects.shape != Shape.NONE)[..., None]
+    if cone is not None:
+        near &= along - bound[..., None] < length[:, None]
     b, k, p = near.nonzero(as_tuple=True)
     count, items, rays = near.shape
     bk, ray = b * items + k, b * rays + p
-    axes = objects.axes.reshape(3, 3, -1)[:, :, bk]
-    start = -to.reshape(3, -1)[:, bk]
-    ahead = direction.reshape(3, -1)[:, ray]
+    axes = objects.axes.flatten(2).index_select(2, bk)
+    start = -to.flatten(1).index_select(1, bk)
+    ahead = direction.flatten(1).index_select(1, ray)
     local = torch.stack([dot(axis, start) for axis in axes])
     slope = torch.stack([dot(axis, ahead) for axis in axes])
-    half, kind = objects.half.reshape(3, -1)[:, bk], objects.shape.reshape(-1)[bk]
-    result = local.new_empty(3, len(b))
+    half = objects.half.flatten(1).index_select(1, bk)
+    kind = objects.shape.flatten().index_select(0, bk)
+    result = local.new_empty(2, len(b))
     for shape, meet in ((Shape.SPHERE, _sphere), (Shape.BOX, _box), (Shape.CYLINDER, _cylinder)):
         (of,) = (kind == shape).nonzero(as_tuple=True)
-        result[:, of] = torch.stack(meet(local[:, of], slope[:, of], half[:, of]))
-    return Pairs(ray, k, *result)
+        part = (table.index_select(1, of) for table in (local, slope, half))
+        result.index_copy_(1, of, torch.stack(meet(*part)))
+    return Pairs(ray, k, result[0], -dot(local, slope), result[1])
 
 
-def _sphere(o: Tensor, d: Tensor, half: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _sphere(o: Tensor, d: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
     middle = -dot(o, d)
     foot = o + middle * d
     miss2, r = dot(foot, foot), half[0]
     chord = (r * r - miss2).clamp(min=0).sqrt()
-    return middle - chord, middle + chord, miss2.sqrt() - r
+    return middle - chord, miss2.sqrt() - r
 
 
-def _box(o: Tensor, d: Tensor, half: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _box(o: Tensor, d: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
     inverse = 1 / torch.where(d.abs() < _TINY, _TINY, d)
     middle, width = -o * inverse, half * inverse.abs()
     enter, leave = middle - width, middle + width
@@ -142,10 +148,10 @@ def _box(o: Tensor, d: Tensor, half: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # outside both half-way; the largest of these is min over t of max over planes of the distance.
     pace = inverse.abs()
     gaps = (enter[None] - leave[:, None]) / (pace[None] + pace[:, None])
-    return enter.amax(0), leave.amin(0), gaps.amax((0, 1))
+    return enter.amax(0), gaps.amax((0, 1))
 
 
-def _cylinder(o: Tensor, d: Tensor, half: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _cylinder(o: Tensor, d: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
     r = half[0]
     across = (d[0] * d[0] + d[1] * d[1]).clamp(min=1e-12)
     speed = across.sqrt()
@@ -158,26 +164,28 @@ def _cylinder(o: Tensor, d: Tensor, half: Tensor) -> tuple[Tensor, Tensor, Tenso
     # bounded from below, for a line that only grazes it.
     pace = inverse.abs() + r / (across * torch.maximum(chord, r / (4 * speed)))
     gap = (middle - cap).abs() - chord - width
-    return (
-        torch.maximum(middle - chord, cap - width),
-        torch.minimum(middle + chord, cap + width),
-        torch.stack([miss - r, -half[2], gap / pace]).amax(0),
-    )
+    clearance = torch.stack([miss - r, -half[2], gap / pace]).amax(0)
+    return torch.maximum(middle - chord, cap - width), clearance
 
 
-def trace(objects: Objects, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+def trace(
+    objects: Objects, origin: Tensor, direction: Tensor, own: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Nearest object along each ray.
 
     Args:
         origin: (3, B).
         direction: (3, B, P), of unit length.
+        own: (B, P) the object that each ray starts from and never meets again; None: none.
 
     Returns:
         depth (B, P), `FAR` where nothing is hit, and item (B, P) int64, K where nothing is hit.
     """
-    found = pairs(objects, origin, direction, None)
+    found = pairs(objects, origin, direction)
     shape, items = direction.shape[1:], objects.shape.shape[1]
     hit = (found.clearance < 0) & (found.enter > 0)
+    if own is not None:
+        hit &= found.item != own.reshape(-1)[found.ray]
     enter = torch.where(hit, found.enter, FAR)
     depth = enter.new_full((shape.numel(),), FAR)
     depth.scatter_reduce_(0, found.ray, enter, "amin")
@@ -209,13 +217,13 @@ def visibility(
     ray = point - light[:, :, None]
     distance = dot(ray, ray).sqrt()
     direction = ray / distance
-    found = pairs(objects, light, direction, torch.full_like(distance, radius))
+    found = pairs(objects, light, direction, (radius, distance))
     reach = distance.view(-1)[found.ray]
-    middle = torch.minimum((found.enter + found.leave) / 2, reach)
-    cone = (radius * (reach - middle) / reach).clamp(min=1e-3)
+    cone = (radius * (reach - found.nearest) / reach).clamp(min=1e-3)
     inside = ((1 - found.clearance / cone) / 2).clamp(0, 1)
     cover = inside * inside * (3 - 2 * inside)
-    blocks = (found.item != own.reshape(-1)[found.ray]) & (found.enter < reach)
+    before = torch.where(found.clearance < 0, found.enter, found.nearest) < reach
+    blocks = before & (found.item != own.reshape(-1)[found.ray])
     seen = distance.new_ones(distance.numel())
     seen.scatter_reduce_(0, found.ray, torch.where(blocks, 1 - cover, 1.0), "amin")
     return seen.view(distance.shape)
@@ -234,9 +242,14 @@ def normal(objects: Objects, item: Tensor, point: Tensor, bevel: float) -> Tenso
     shape, centre = objects.shape[rows, item], objects.centre[:, rows, item]
     q = torch.stack([dot(axis, point - centre) for axis in axes]) / half
     rim = (q[0] * q[0] + q[1] * q[1]).clamp(min=1e-12).sqrt()
-    upright = q[2].sign() * (q[2].abs() - 1 + bevel).clamp(min=0)
     side = (rim - 1 + bevel).clamp(min=0) / rim
-    round_ = torch.stack([q[0] * side, q[1] * side, upright])
     flat = q.sign() * (q.abs() - 1 + bevel).clamp(min=0)
-    local = torch.where(shape == Shape.CYLINDER, round_, torch.where(shape == Shape.BOX, flat, q))
-    return unit(sum((local[i] * axes[i] for i in range(3)), torch.zeros_like(point)))
+    foot = torch.where(q[2] < -0.999, -bevel, 0.0)  # edges at the foot stay sharp
+    upright = torch.where(q[2] > 0, flat[2], foot)
+    edged = torch.where(
+        shape == Shape.BOX,
+        torch.stack([flat[0], flat[1], upright]),
+        torch.stack([q[0] * side, q[1] * side, upright]),
+    )
+    local = torch.where(shape == Shape.SPHERE, q, edged)
+    return unit(local[0] * axes[0] + local[1] * axes[1] + local[2] * axes[2])

@@ -43,7 +43,8 @@ class Look:
         lamps: one entry a lamp.
         ground: colour (3, B, P) of the plane z = 0 at x, y (B, P) each.
         ambient: light (3,) that reaches every surface, unshadowed.
-        sky: radiance (3,) where a ray hits nothing.
+        bounce: light (3,) that a surface facing down gets from the ground; (1 − n_z) / 2 of it.
+        sky: radiance at the horizon and at the zenith, where a ray hits nothing.
         window: left, right, top, bottom of the picture as tangents from the optical axis.
         gloss: strength of the highlight on objects that are not metal.
         mirror: share of a metal's light that is reflection; the rest is diffuse.
@@ -53,10 +54,12 @@ class Look:
     lamps: tuple[Lamp, ...]
     ground: Callable[[Tensor, Tensor], Tensor]
     ambient: tuple[float, float, float]
-    sky: tuple[float, float, float]
+    bounce: tuple[float, float, float]
+    sky: tuple[float, float]
     window: tuple[float, float, float, float]
     gloss: float = 0.0
     mirror: float = 0.0
+    glint: float = 0.0
     bevel: float = 0.05
 
 
@@ -132,17 +135,18 @@ def pictures(scenes: Scenes, look: Look, size: int, grid: int = 2) -> Tensor:
 
 
 def radiance(
-    scenes: Scenes, look: Look, origin: Tensor, direction: Tensor, bounce: bool = True
+    scenes: Scenes, look: Look, origin: Tensor, direction: Tensor, own: Tensor | None = None
 ) -> Tensor:
     """Linear light (3, B, P) that arrives along rays.
 
     Args:
         origin: (3, B).
         direction: (3, B, P), of unit length.
-        bounce: whether metal mirrors the scene; the mirrored scene's metal does not.
+        own: None for the camera's rays. For mirrored rays, (B, P) the objects that mirror them:
+            what they show has its metal mirror nothing further.
     """
     objects, points = scenes.objects, direction.shape[2]
-    depth, item = trace(objects, origin, direction)
+    depth, item = trace(objects, origin, direction, own)
     fall = -origin[2][:, None] / direction[2].clamp(max=-1e-6)
     floor = torch.where(direction[2] < 0, fall, FAR)
     sky = (depth >= FAR) & (floor >= _SKYLINE)
@@ -164,7 +168,8 @@ def radiance(
     gloss.view(-1)[solid] = look.gloss
 
     mirrored = direction - 2 * dot(direction, facing) * facing
-    diffuse = direction.new_tensor(look.ambient)[:, None, None].expand_as(point).clone()
+    below = direction.new_tensor(look.bounce)[:, None, None] * ((1 - facing[2]) / 2)
+    diffuse = direction.new_tensor(look.ambient)[:, None, None] + below
     shine = torch.zeros_like(point)
     for i, lamp in enumerate(look.lamps):
         at, power = scenes.lamp[:, :, i], scenes.power[:, :, i]
@@ -180,21 +185,22 @@ def radiance(
             lobe = dot(mirrored, toward).clamp(min=0)
             lobe = lobe * lobe
             lobe = lobe * lobe
-            lobe = lobe * lobe  # 8: the sheen of rubber
+            lobe = lobe * lobe  # power 8: the sheen of rubber
             sharp = lobe * lobe
-            sharp = sharp * sharp
-            sharp = sharp * sharp  # 64: the highlight of metal
-            shine += arriving * (lamp.glint * torch.where(metal > 0, sharp, gloss * lobe))
+            sharp = sharp * sharp  # power 32: the highlight of metal
+            shine += arriving * (
+                lamp.glint * torch.where(metal > 0, look.glint * sharp * albedo, gloss * lobe)
+            )
     light = albedo * (diffuse * (1 - look.mirror * metal)) + shine
-    light = torch.where(sky, direction.new_tensor(look.sky)[:, None, None], light)
-    if bounce and look.mirror:
+    low = 1 - direction[2].clamp(0, 1)
+    light = torch.where(sky, look.sky[1] + (look.sky[0] - look.sky[1]) * (low * low), light)
+    if own is None and look.mirror:
         (shiny,) = (metal > 0).view(-1).nonzero(as_tuple=True)
         row = shiny // points
-        # Each mirrored ray becomes a scene with one ray; it starts off the surface, outside.
-        start = point.view(3, -1)[:, shiny] + 1e-3 * facing.view(3, -1)[:, shiny]
-        seen_there = radiance(
-            scenes.at(row), look, start, unit(mirrored.view(3, -1)[:, shiny])[:, :, None], False
-        )
+        # Each mirrored ray becomes a scene with one ray.
+        start, ahead = point.view(3, -1)[:, shiny], unit(mirrored.view(3, -1)[:, shiny])
+        mirror_of = item.view(-1)[shiny, None]
+        seen_there = radiance(scenes.at(row), look, start, ahead[:, :, None], mirror_of)
         light.view(3, -1)[:, shiny] += (
             look.mirror * albedo.view(3, -1)[:, shiny] * seen_there[:, :, 0]
         )

@@ -1,0 +1,29 @@
+# DeNF: one command makes Tables 1-3 and the figures.
+#   uv run snakemake --cores 8 --resources gpu=1
+#   uv run snakemake --cores 8 --resources gpu=1 --configfile config/paper.yaml
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# A protocol is whole: --configfile replaces the embedded one and is not merged into it.
+if "protocol" not in config:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+# Rules of your own: write workflow/rules/local.smk (see README.md).
+if Path("workflow/rules/local.smk").exists():
+
+    include: "workflow/rules/local.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.tables.output,
+        rules.figures.output,

@@ -1,0 +1,391 @@
+"""The commands of the suite: thin, typed, and quick to start (torch is imported late).
+
+Results go to standard output as JSON, progress and warnings to standard error. Exit status: 0,
+2 for a mistake the user can mend, 3 for a training that diverged, 130 after an interruption.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from denf.errors import DenfError, DivergenceError, InterruptionError
+
+if TYPE_CHECKING:
+    import torch
+
+app = typer.Typer(
+    help="DeNF: unsupervised scene decomposition with normalizing flows.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+data_app = typer.Typer(
+    help="Bring data into the prepared format, or render it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(data_app, name="data")
+
+Out = Annotated[Path, typer.Option(help="Folder to make; must not exist.")]
+OutFile = Annotated[Path, typer.Option(help="File to write.")]
+Run = Annotated[Path, typer.Argument(help="A run folder, results/reference/<name> included.")]
+Data = Annotated[Path, typer.Option(help="A prepared folder.")]
+Size = Annotated[int, typer.Option(help="Side of the square images in pixels.", min=8)]
+Protocol = Annotated[
+    Path | None, typer.Option(help="Configuration whose overrides apply, as config/config.yaml.")
+]
+
+Runs = Annotated[Path, typer.Option(help="Folder of runs.")]
+Listing = Annotated[
+    Path | None,
+    typer.Option(help="JSON list of the rows to show; default: whatever was run."),
+]
+
+
+class SceneKind(StrEnum):
+    """Embedded scenes."""
+
+    CLEVR6 = "clevr6"
+    TRAFFIC = "traffic"
+
+
+class ExtractorName(StrEnum):
+    """Feature spaces of the Fréchet distance."""
+
+    INCEPTION = "inception-v3-compat"
+    RANDOM_CONV = "random-conv-v1"
+
+
+class BenchCase(StrEnum):
+    """What `denf bench` can time."""
+
+    ALL = "all"
+    UNION = "union"
+    ARI = "ari"
+    RENDER = "render"
+    STEP = "step"
+
+
+@data_app.command()
+def render(
+    kind: Annotated[SceneKind, typer.Argument(help="Which scenes.")],
+    count: Annotated[int, typer.Option(help="Number of scenes.", min=1)],
+    out: Out,
+    size: Size = 64,
+    seed: Annotated[int, typer.Option(help="With the scene's number, its only seed.")] = 0,
+    split: Annotated[str, typer.Option(help="Name of the split in dataset.json.")] = "train",
+    workers: Annotated[int, typer.Option(help="Processes; any number gives one set.")] = 1,
+) -> None:
+    """Render embedded scenes with exact masks and factors."""
+    from denf.data.scenes.render import render as render_scenes
+
+    render_scenes(
+        kind.value, count=count, size=size, seed=seed, out=out, split=split, workers=workers
+    )
+
+
+@data_app.command()
+def clevr6(
+    tfrecord: Annotated[Path, typer.Option(help="clevr_with_masks_train.tfrecords (gzip).")],
+    out: Annotated[Path, typer.Option(help="Folder of the splits train, val and test.")],
+    size: Size = 128,
+) -> None:
+    """Prepare CLEVR6 from the official CLEVR (with masks) file."""
+    from denf.data.clevr6 import prepare_clevr6
+
+    prepare_clevr6(tfrecord, out, size=size)
+
+
+@data_app.command("real-traffic")
+def real_traffic(
+    source: Annotated[Path, typer.Option(help="Folder or zip of the videos' frames.")],
+    out: Annotated[Path, typer.Option(help="Folder of the splits train and test.")],
+    size: Size = 128,
+    gap: Annotated[int, typer.Option(help="Frames left out at the splits' border.", min=0)] = 0,
+) -> None:
+    """Prepare Real-Traffic, or any fixed-camera footage cut into clips."""
+    from denf.data.real_traffic import prepare_real_traffic
+
+    prepare_real_traffic(source, out, size=size, gap=gap)
+
+
+@data_app.command()
+def folder(
+    images: Annotated[Path, typer.Option(help="Folder of images.")],
+    out: Out,
+    masks: Annotated[Path | None, typer.Option(help="Folder of label images, same names.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side in pixels; default: as it is.")] = None,
+    first: Annotated[int, typer.Option(help="Skip so many images.", min=0)] = 0,
+    count: Annotated[int | None, typer.Option(help="Take at most so many images.", min=1)] = None,
+    split: Annotated[str, typer.Option(help="Name of the split in dataset.json.")] = "train",
+) -> None:
+    """Prepare your own images, with masks where you have them."""
+    from denf.data.folder import prepare_folder
+
+    prepare_folder(images, out, masks=masks, size=size, first=first, count=count, split=split)
+
+
+@data_app.command()
+def fetch(
+    url: Annotated[str, typer.Argument(help="Address of the file.")],
+    out: OutFile,
+    sha256: Annotated[str | None, typer.Option(help="Expected checksum.")] = None,
+    mirror: Annotated[str | None, typer.Option(help="Folder or address to look in first.")] = None,
+) -> None:
+    """Download a file: resumable, checked, renamed when complete."""
+    from denf.data.download import download
+
+    download(url, out, sha256=sha256, mirror=mirror)
+
+
+@app.command()
+def experiments(
+    folder: Annotated[Path, typer.Argument(help="Folder of experiment files.")],
+    protocol: Protocol = None,
+) -> None:
+    """Resolve and check all experiment files; print them as JSON with their code hashes."""
+    from denf.harness.experiment import capabilities, load_experiments
+    from denf.harness.registry import Purpose, code_hash
+
+    resolved = load_experiments(folder, _read_protocol(protocol))
+    methods = sorted({e.method for e in resolved})
+    code: dict[str, Any] = {
+        purpose.name.lower(): {m: code_hash(purpose, m) for m in methods}
+        for purpose in (Purpose.TRAIN, Purpose.EVALUATE, Purpose.FID)
+    }
+    for purpose in (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES):
+        code[purpose.name.lower()] = code_hash(purpose)
+    listing = [{**e.as_dict(), "capabilities": capabilities(e.method)} for e in resolved]
+    typer.echo(json.dumps({"experiments": listing, "code": code}))
+
+
+@app.command()
+def train(
+    experiment: Annotated[Path, typer.Argument(help="An experiment file.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Run folder.")],
+    seed: Annotated[int, typer.Option(help="Of parameters, batches and noise.", min=0)] = 0,
+    resume: Annotated[bool, typer.Option(help="Continue from the last saved state.")] = False,
+    set_: Annotated[list[str], typer.Option("--set", help="key.subkey=value, repeatable.")] = [],  # noqa: B006
+    protocol: Protocol = None,
+    keep_diverged: Annotated[
+        bool, typer.Option(help="Exit with 0 when a loss is not finite; run.json says so.")
+    ] = False,
+) -> None:
+    """Train one experiment with one seed."""
+    from denf.data.prepared import open_prepared
+    from denf.harness.experiment import load_experiment
+    from denf.harness.lease import gpu_lease
+
+    resolved = load_experiment(experiment, _read_protocol(protocol), set_)
+    prepared = open_prepared(data)
+    with gpu_lease():
+        from denf.harness.train import train as run_training
+
+        try:
+            run_training(resolved, prepared, out, seed=seed, resume=resume)
+        except DivergenceError as error:
+            if not keep_diverged:
+                raise
+            typer.echo(f"denf: {error}", err=True)
+    typer.echo((out / "run.json").read_text().strip())
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    data: Data,
+    out: OutFile,
+    scores: Annotated[Path | None, typer.Option(help="CSV of scores, one row a scene.")] = None,
+    panels: Annotated[Path | None, typer.Option(help="NPZ of arrays for the figures.")] = None,
+    panel_count: Annotated[int, typer.Option(help="Scenes in --panels.", min=1)] = 8,
+    batch_size: Annotated[int, typer.Option(help="Scenes at a time.", min=1)] = 32,
+) -> None:
+    """Score a run: three forms of ARI, reconstruction error, bits per dimension."""
+    from denf.data.prepared import open_prepared, write_atomically
+    from denf.harness import evaluate as room
+    from denf.harness.checkpoint import load_run
+
+    prepared = open_prepared(data)
+    method, _ = load_run(run, _device())
+    summary, rows = room.evaluate(method, prepared, batch_size=batch_size)
+    if panels is not None:
+        room.save_panels(room.panels(method, prepared, panel_count), panels)
+    if scores is not None:
+        write_atomically(scores, room.rows_as_csv(rows))
+    _publish({**summary, "run": str(run), "data": room.describe_data(prepared)}, out)
+
+
+@app.command()
+def fid(
+    run: Run,
+    data: Annotated[Path, typer.Option(help="Prepared test images, the reference.")],
+    out: OutFile,
+    source: Annotated[
+        Path | None, typer.Option(help="Prepared images to recompose; not the test images.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Number of images on each side.", min=2)] = 10000,
+    extractor: Annotated[
+        ExtractorName, typer.Option(help="random-conv-v1 needs no weights.")
+    ] = ExtractorName.INCEPTION,
+    weights: Annotated[Path | None, typer.Option(help="Inception weights, if not cached.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the samples.", min=0)] = 0,
+) -> None:
+    """Fréchet distance of a run's samples to test images."""
+    from denf.data.prepared import open_prepared
+    from denf.harness import evaluate as room
+    from denf.harness.checkpoint import load_run
+    from denf.metrics.features import Extractor
+    from denf.metrics.fid import frechet_distance
+
+    reference = open_prepared(data)
+    start = None if source is None else open_prepared(source)
+    device = _device()
+    method, _ = load_run(run, device)
+    images, mode = room.generate(method, samples, source=start, seed=seed)
+    result = frechet_distance(
+        images,
+        reference.images[:samples],
+        extractor=Extractor(extractor.value),
+        weights=weights,
+        device=device,
+    )
+    described = {
+        **dataclasses.asdict(result),
+        "mode": mode.value,
+        "seed": seed,
+        "run": str(run),
+        "data": room.describe_data(reference),
+        "recomposed_from": None if start is None else room.describe_data(start),
+    }
+    _publish(described, out)
+
+
+@app.command()
+def sample(
+    run: Run,
+    count: Annotated[int, typer.Option(help="Number of images.", min=1)],
+    out: Out,
+    source: Annotated[
+        Path | None, typer.Option(help="Prepared images to recompose; default: the prior.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the samples.", min=0)] = 0,
+) -> None:
+    """Write generated images as PNG files."""
+    from PIL import Image
+
+    from denf.data.prepared import open_prepared
+    from denf.harness import evaluate as room
+    from denf.harness.checkpoint import load_run
+
+    start = None if source is None else open_prepared(source)
+    method, _ = load_run(run, _device())
+    images, mode = room.generate(method, count, source=start, seed=seed)
+    out.mkdir(parents=True)
+    for k, image in enumerate(images):
+        Image.fromarray(image).save(out / f"{k:06d}.png")
+    typer.echo(json.dumps({"count": len(images), "mode": mode.value, "out": str(out)}))
+
+
+@app.command()
+def decompose(
+    run: Run,
+    images: Annotated[list[Path], typer.Argument(help="Pictures to decompose.")],
+    out: Annotated[Path, typer.Option(help="Folder; one subfolder a picture.")],
+) -> None:
+    """Decompose your own pictures: label map, boxes, background, one picture an object."""
+    from denf.harness.checkpoint import load_run
+    from denf.pictures import decompose_pictures
+
+    method, _ = load_run(run, _device())
+    typer.echo(json.dumps(decompose_pictures(method, images, out), indent=2))
+
+
+@app.command()
+def tables(
+    runs: Runs = Path("results/runs"),
+    listing: Listing = None,
+    literature: Annotated[Path, typer.Option(help="Reported numbers.")] = Path(
+        "baselines/literature.yaml"
+    ),
+    out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
+) -> None:
+    """Write Tables 1-3 as CSV, Markdown and LaTeX, reported beside reproduced."""
+    from denf.report.tables import write_tables
+
+    for path in write_tables(runs, literature, out, experiments=_read_listing(listing)):
+        typer.echo(path)
+
+
+@app.command()
+def figures(
+    runs: Runs = Path("results/runs"),
+    listing: Listing = None,
+    out: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("results/figures"),
+    name: Annotated[list[str] | None, typer.Option(help="One figure; default: all.")] = None,
+) -> None:
+    """Draw figures 3-6, training curves and ARI distributions as PNG and PDF."""
+    from denf.report.figures import write_figures
+
+    for path in write_figures(runs, out, names=name, experiments=_read_listing(listing)):
+        typer.echo(path)
+
+
+@app.command()
+def bench(
+    case: Annotated[BenchCase, typer.Argument(help="What to time.")] = BenchCase.ALL,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+) -> None:
+    """Time and weigh what must be fast; one JSON line a case."""
+    from denf.bench import run_cases
+
+    for line in run_cases(case.value, threads):
+        typer.echo(json.dumps(line))
+
+
+def main() -> None:
+    """Entry point: user errors become one message and an exit status."""
+    try:
+        app()
+    except DenfError as error:
+        typer.echo(f"denf: {error}", err=True)
+        sys.exit(2)
+    except DivergenceError as error:
+        typer.echo(f"denf: {error}", err=True)
+        sys.exit(3)
+    except (InterruptionError, KeyboardInterrupt) as error:
+        typer.echo(f"denf: {error}", err=True)
+        sys.exit(130)
+
+
+def _device() -> torch.device:
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _read_protocol(path: Path | None) -> dict[str, Any]:
+    import yaml
+
+    return {} if path is None else yaml.safe_load(path.read_text())
+
+
+def _read_listing(path: Path | None) -> list[dict[str, Any]] | None:
+    return None if path is None else json.loads(path.read_text())
+
+
+def _publish(result: dict[str, Any], out: Path) -> None:
+    from denf.data.prepared import write_atomically
+
+    text = json.dumps(result, indent=2) + "\n"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, text)
+    typer.echo(text.strip())

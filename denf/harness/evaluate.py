@@ -1,0 +1,185 @@
+"""Evaluation of any method: scores a scene, their summary, pictures for the figures, samples."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from denf.data.prepared import Prepared
+from denf.errors import DenfError
+from denf.harness.method import Capability, Method
+from denf.metrics.ari import ari_scores, count_trivial_scenes
+
+Row = dict[str, float]
+
+
+class SampleMode(StrEnum):
+    """Where generated images come from (Table 2 states it)."""
+
+    OBJECTS_SUBSET = "objects-subset"  # real images, a random subset of their objects kept
+    PRIOR = "prior"
+
+
+@torch.no_grad()
+def evaluate(
+    method: Method, data: Prepared, *, batch_size: int = 32
+) -> tuple[dict[str, Any], list[Row]]:
+    """Score every scene.
+
+    Args:
+        method: on its device, in evaluation mode.
+        data: the split; without masks there is no ARI.
+        batch_size: scenes at a time.
+
+    Returns:
+        the summary (`ari_fg`, `ari_fg_strict`, `ari`, `mse`, `bits_per_dim`, each with mean, std
+        and n over scenes, where the method can; `one_object_scenes`) and one row a scene.
+    """
+    rows: list[Row] = []
+    for start, images, truth in batches(data, method.device, batch_size):
+        scores = _score(method, images, truth)
+        table = {name: values.double().cpu().tolist() for name, values in scores.items()}
+        for k in range(len(images)):
+            rows.append({"scene": start + k, **{name: v[k] for name, v in table.items()}})
+    summary: dict[str, Any] = {name: _summary(rows, name) for name in rows[0] if name != "scene"}
+    if data.masks is not None:
+        summary["one_object_scenes"] = int(
+            count_trivial_scenes(torch.from_numpy(np.array(data.masks)))
+        )
+    return summary, rows
+
+
+def _score(method: Method, images: Tensor, truth: Tensor | None) -> dict[str, Tensor]:
+    scores: dict[str, Tensor] = {}
+    can = method.capabilities
+    if Capability.SEGMENT in can and truth is not None:
+        shown = truth if Capability.ORACLE in can else None
+        found = method.segment(images, shown)
+        ari = ari_scores(truth, found.labels, found.object_labels)
+        scores.update(ari_fg=ari.ari_fg, ari_fg_strict=ari.ari_fg_strict, ari=ari.ari)
+    if Capability.RECONSTRUCT in can:
+        x = images.float() / 255
+        scores["mse"] = (method.reconstruct(images) - x).square().mean((1, 2, 3))
+    if Capability.LOG_PROB in can:
+        nats = method.log_prob(images) / images[0].numel()
+        # A density of intensities in [0, 1] times the width of a grey level is a probability.
+        scores["bits_per_dim"] = 8 - nats / math.log(2)
+    return scores
+
+
+@torch.no_grad()
+def panels(method: Method, data: Prepared, count: int) -> dict[str, np.ndarray]:
+    """Arrays of the first `count` scenes for the figures, empty when the method cannot segment.
+
+    Returns:
+        `image` uint8 (n, H, W, 3), `labels` and `object_labels` (n, H, W), `truth` where there is
+        one, and what the method's `inspect` adds.
+    """
+    if Capability.SEGMENT not in method.capabilities:
+        return {}
+    _, images, truth = next(batches(data, method.device, min(count, len(data))))
+    found = method.segment(images, truth if Capability.ORACLE in method.capabilities else None)
+    arrays = {
+        "image": images.permute(0, 2, 3, 1),
+        "labels": found.labels,
+        "object_labels": found.object_labels,
+    }
+    if truth is not None:
+        arrays["truth"] = truth
+    if Capability.INSPECT in method.capabilities:
+        arrays.update(method.inspect(images))
+    return {name: value.cpu().numpy() for name, value in arrays.items()}
+
+
+@torch.no_grad()
+def generate(
+    method: Method, count: int, *, source: Prepared | None, seed: int, batch_size: int = 32
+) -> tuple[np.ndarray, SampleMode]:
+    """New images by a method: recomposed from real ones where it can, else from its prior.
+
+    Args:
+        method: with RECOMPOSE or SAMPLE.
+        count: images wanted; images of `source` are used in order and repeatedly.
+        source: real images to recompose; not those that the samples will be compared with.
+        seed: of every random draw.
+        batch_size: images at a time.
+
+    Returns:
+        uint8 (count, H, W, 3) and the mode.
+    """
+    generator = torch.Generator(method.device).manual_seed(seed)
+    parts: list[np.ndarray] = []
+    bar = tqdm(total=count, desc="samples", unit="image", disable=None)
+    if Capability.RECOMPOSE in method.capabilities and source is not None:
+        mode = SampleMode.OBJECTS_SUBSET
+        while bar.n < count:
+            for _, images, _ in batches(source, method.device, min(batch_size, count)):
+                parts.append(method.recompose(images, generator)[: count - bar.n].cpu().numpy())
+                bar.update(len(parts[-1]))
+                if bar.n >= count:
+                    break
+    elif Capability.SAMPLE in method.capabilities:
+        mode = SampleMode.PRIOR
+        while bar.n < count:
+            images = method.sample(min(batch_size, count - bar.n), generator)
+            parts.append(images.cpu().numpy())
+            bar.update(len(images))
+    else:
+        raise DenfError(
+            type(method).__name__,
+            expected="a method that samples, or one that recomposes and real images to start from",
+            got=", ".join(sorted(method.capabilities)) or "no capability",
+            fix="Give --source, or choose another method.",
+        )
+    bar.close()
+    return np.concatenate(parts).transpose(0, 2, 3, 1), mode
+
+
+def batches(
+    data: Prepared, device: torch.device, batch_size: int
+) -> Iterator[tuple[int, Tensor, Tensor | None]]:
+    """Scenes in order: index of the first, uint8 images (B, 3, H, W), masks (B, H, W) or None."""
+    for start in range(0, len(data), batch_size):
+        images = torch.from_numpy(np.array(data.images[start : start + batch_size]))
+        truth = None
+        if data.masks is not None:
+            truth = torch.from_numpy(np.array(data.masks[start : start + batch_size])).to(device)
+        yield start, images.to(device).permute(0, 3, 1, 2), truth
+
+
+def rows_as_csv(rows: list[Row]) -> str:
+    """One line a scene, floats in full precision."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def describe_data(data: Prepared) -> Mapping[str, Any]:
+    """What a result says of the data it was measured on."""
+    known = {k: data.info.get(k) for k in ("name", "split", "count", "size", "source", "licence")}
+    return {**known, "sha256": data.sha256}
+
+
+def save_panels(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Write the arrays as compressed .npz, atomically."""
+    temporary = path.with_name(path.name + ".tmp.npz")
+    np.savez_compressed(temporary, allow_pickle=False, **arrays)
+    temporary.replace(path)
+
+
+def _summary(rows: list[Row], name: str) -> dict[str, float | int]:
+    values = np.array([row[name] for row in rows])
+    values = values[~np.isnan(values)]
+    return {"mean": float(values.mean()), "std": float(values.std()), "n": len(values)}

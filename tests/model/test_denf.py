@@ -1,0 +1,101 @@
+"""The whole flow: Table 4's shapes, inverse, log-determinant, density, limits of the mixture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import small_denf
+
+from denf.model.denf import DeNF
+from denf.model.priors import log_background, log_foreground
+from denf.model.settings import Architecture, DenfSettings
+
+
+@pytest.mark.parametrize(
+    ("squeezes", "cells", "what"), [(1, 64, 5), (2, 32, 38)], ids=["64x64 cells", "32x32 cells"]
+)
+def test_shapes_and_layers_of_table_4(squeezes, cells, what):
+    model = DeNF(DenfSettings(architecture=Architecture(features=2, squeezes=squeezes)))
+    with torch.no_grad():
+        latents, ladj1, ladj2 = model.encode(torch.zeros(1, 3, 128, 128))
+    assert latents.background.shape == (1, 1, 64, 64)
+    for name, channels in {"presence": 2, "scale": 2, "loc": 2, "what": what}.items():
+        assert getattr(latents, name).shape == (1, channels, cells, cells)
+        assert model.latent_shapes(128)[name] == (channels, cells, cells)
+    assert ladj1.shape == ladj2.shape == (1,)
+    couplings = [m for m in model.modules() if type(m).__name__ == "Coupling"]
+    assert len(couplings) == 4 + 4 + 4 * 4  # f1, trunk, four heads
+
+
+@pytest.mark.parametrize("squeezes", [1, 2])
+def test_decode_undoes_encode(images, squeezes):
+    model = small_denf(architecture=Architecture(features=4, squeezes=squeezes))
+    latents, _, _ = model.encode(images)
+    torch.testing.assert_close(model.decode(latents), images)
+
+
+@pytest.mark.parametrize("squeezes", [1, 2])
+def test_log_determinant_of_the_whole_flow_is_the_jacobian_s(squeezes):
+    model = small_denf(architecture=Architecture(features=3, couplings=2, squeezes=squeezes))
+    x = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+    def flat(v):
+        z, _, _ = model.encode(v)
+        parts = (z.background, z.presence, z.scale, z.loc, z.what)
+        return torch.cat([part.flatten() for part in parts])
+
+    jacobian = torch.autograd.functional.jacobian(flat, x).reshape(48, 48)
+    _, ladj1, ladj2 = model.encode(x)
+    torch.testing.assert_close((ladj1 + ladj2)[0], torch.linalg.slogdet(jacobian)[1])
+
+
+def test_log_prob_adds_prior_and_log_determinant(denf, images):
+    latents, ladj1, ladj2 = denf.encode(images)
+    p = (latents.presence_logit > 0).double()
+    s = denf.settings
+    prior = log_background(latents.background) + log_foreground(latents, p, s.priors, s.absent)
+    torch.testing.assert_close(denf.log_prob(images), prior + ladj1 + ladj2)
+
+
+def test_two_directions_in_one_batch_equal_two_calls(denf, images):
+    latents, _, _ = denf.encode(images)
+    presence = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    noise = torch.zeros_like(latents.background)
+    x_bg, x_fg = denf.components(latents, presence, noise)
+    gated = replace(latents, what=presence[:, None] * latents.what)
+    z_fg = denf.decode_foreground(gated)
+    torch.testing.assert_close(
+        x_bg, denf.f1.inverse(torch.cat((latents.background, 0 * z_fg), 1))[0]
+    )
+    torch.testing.assert_close(
+        x_fg, denf.f1.inverse(torch.cat((0 * latents.background, z_fg), 1))[0]
+    )
+
+
+def test_background_alone_ignores_presence_and_foreground_alone_ignores_background(denf, images):
+    latents, _, _ = denf.encode(images)
+    silence = torch.zeros_like(latents.background)
+    ones, zeros = torch.ones(3, 4, 4).double(), torch.zeros(3, 4, 4).double()
+    torch.testing.assert_close(
+        denf.components(latents, ones, silence)[0], denf.components(latents, zeros, silence)[0]
+    )
+    other = replace(latents, background=latents.background + 1)
+    torch.testing.assert_close(
+        denf.components(latents, ones, silence)[1], denf.components(other, ones, silence)[1]
+    )
+
+
+def test_unimodal_prior_says_nothing_of_absent_cells(denf, images):
+    from denf.model.settings import WhatPrior
+
+    latents, _, _ = denf.encode(images)
+    absent = torch.zeros(3, 4, 4, dtype=torch.float64)
+    unimodal = replace(denf.settings.priors, what=WhatPrior.UNIMODAL)
+    moved = replace(latents, what=latents.what + 5)
+    same = [log_foreground(z, absent, unimodal, denf.settings.absent) for z in (latents, moved)]
+    torch.testing.assert_close(*same)
+    priors = denf.settings.priors
+    other = [log_foreground(z, absent, priors, denf.settings.absent) for z in (latents, moved)]
+    assert (other[0] > other[1]).all()

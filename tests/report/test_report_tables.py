@@ -1,0 +1,231 @@
+"""Tables: every number traced back to its file, every row and seed accounted for."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from denf.report.markup import Sheet, escape_latex, to_latex, to_markdown
+from denf.report.tables import COLUMNS, write_tables
+
+
+def read(out: Path, number: int) -> dict[str, dict[str, str]]:
+    lines = list(csv.DictReader((out / f"table{number}.csv").read_text().splitlines()))
+    assert all(set(line) <= set(COLUMNS) for line in lines)
+    return {line["experiment"]: line for line in lines}
+
+
+def markdown_cells(out: Path, number: int, begin: str) -> dict[str, str]:
+    lines = (out / f"table{number}.md").read_text().splitlines()
+    head = next(line for line in lines if line.startswith("| Method"))
+    line = next(line for line in lines if line.startswith(f"| {begin}"))
+    split = [[cell.strip() for cell in text.strip("|").split(" | ")] for text in (head, line)]
+    return dict(zip(*split, strict=True))
+
+
+def test_every_number_traces_to_its_file(runs, write_run, literature, tmp_path):
+    for seed, value in enumerate((0.951, 0.967, 0.958)):
+        write_run("denf", seed, ari_fg=value, tables=[1, 3])
+    out = tmp_path / "tables"
+    written = write_tables(runs, literature, out)
+    assert [path.name for path in written] == [
+        *(f"table{n}.{suffix}" for n in (1, 2, 3) for suffix in ("csv", "md", "tex")),
+        "columns.csv",
+    ]
+    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in written)
+    for number in (1, 3):
+        line = read(out, number)["denf"]
+        files = line["files"].split("; ")
+        stored = [json.loads(Path(file).read_text()) for file in files]
+        values = [100 * content["ari_fg"]["mean"] for content in stored]
+        assert len(values) == 3
+        assert float(line["mean"]) == pytest.approx(statistics.fmean(values), abs=1e-10)
+        assert float(line["std"]) == pytest.approx(statistics.stdev(values), abs=1e-10)
+        assert float(line["difference"]) == pytest.approx(statistics.fmean(values) - 96.3)
+        assert float(line["ci_low"]) < float(line["mean"]) < float(line["ci_high"])
+        for key in ("ari_fg_strict", "ari"):
+            mean = statistics.fmean(100 * content[key]["mean"] for content in stored)
+            assert float(line[f"{key}_mean"]) == pytest.approx(mean, abs=1e-10)
+        texts = [f"{seed}={content['ari_fg']['mean']!r}" for seed, content in enumerate(stored)]
+        assert line["values"] == "; ".join(texts)
+        assert line["commands"].split("; ")[2] == "denf train denf.yaml --seed 2"
+    cells = markdown_cells(out, 1, "DeNF")
+    assert cells["Reproduced"] == "95.9 ± 0.8"
+    assert cells["Reported"] == "96.3 ± 0.2"
+    assert (cells["Difference"], cells["Verdict"], cells["Seeds"]) == ("−0.4", "match", "0, 1, 2")
+
+
+def test_before_any_run_all_reported_rows_are_there(runs, literature, tmp_path):
+    write_tables(runs, literature, tmp_path / "t")
+    for number, count in ((1, 6), (2, 6), (3, 3)):
+        lines = read(tmp_path / "t", number)
+        assert len(lines) == count
+        assert {line["verdict"] for line in lines.values()} == {"not run"}
+        assert {line["mean"] for line in lines.values()} == {""}
+        text = (tmp_path / "t" / f"table{number}.md").read_text()
+        assert "Nothing has been run yet." in text
+        assert "Where the numbers come from" not in text
+
+
+@pytest.mark.parametrize(
+    ("experiment", "data", "objection"),
+    [
+        ({"protocol": "embedded"}, {}, "protocol embedded in place of paper"),
+        ({}, {"size": 64}, "size 64 in place of 128"),
+        ({}, {"count": 100}, "count 100 in place of 320 or more"),
+        ({}, {"count": None}, "count unknown in place of 320 or more"),
+    ],
+)
+def test_embedded_and_small_data_get_no_verdict(
+    runs, write_run, literature, tmp_path, experiment, data, objection
+):
+    for seed in range(3):
+        write_run("denf", seed, ari_fg=0.963, data=data, **experiment)
+    write_tables(runs, literature, tmp_path / "t")
+    line = read(tmp_path / "t", 1)["denf"]
+    assert (line["verdict"], line["difference"]) == ("—", "")
+    assert line["no_verdict_because"] == objection
+    for suffix in ("md", "tex"):
+        text = (tmp_path / "t" / f"table1.{suffix}").read_text()
+        assert "No difference and no verdict is given for any row" in text
+        assert objection in text
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"), [(0.97, "match"), (0.98, "above"), (0.95, "below"), (0.973, "match")]
+)
+def test_verdicts_on_the_papers_protocol(runs, write_run, literature, tmp_path, value, verdict):
+    write_run("denf", 0, ari_fg=value, seeds=[0])
+    write_tables(runs, literature, tmp_path / "t")
+    line = read(tmp_path / "t", 1)["denf"]
+    assert line["verdict"] == verdict
+    assert (line["std"], line["ci_low"]) == ("", "")  # one seed has neither
+    caption = (tmp_path / "t" / "table1.md").read_text().splitlines()[0]
+    assert "Match: within ± 1 of the reported mean" in caption
+    assert "clevr6 test (320 scenes of 128 × 128 pixels, source: official)" in caption
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict"),
+    [
+        ({"size": [128, 128], "rank_note": "few images"}, "match"),
+        ({"extractor": "random-conv-v1"}, "—"),
+        ({"samples": 500}, "—"),
+    ],
+)
+def test_fid_is_compared_with_inception_features_only(
+    runs, write_run, literature, tmp_path, facts, verdict
+):
+    write_run(
+        "denf-traffic", 0, fid=27.5, dataset="traffic", tables=[2], seeds=[0], fid_facts=facts
+    )
+    write_tables(runs, literature, tmp_path / "t")
+    line = read(tmp_path / "t", 2)["denf-traffic"]
+    assert line["verdict"] == verdict
+    assert float(line["mean"]) == 27.5
+    assert line["mode"] == "objects-subset"
+    assert line["reference"] == "3690"
+    caption = (tmp_path / "t" / "table2.md").read_text().splitlines()[0]
+    assert ("Note: few images." in caption) == ("rank_note" in facts)
+    assert (
+        facts.get("extractor", "inception-v3-compat")
+        in markdown_cells(tmp_path / "t", 2, "DeNF").values()
+    )
+
+
+def test_failed_seeds_are_listed_and_few_values_are_shown(runs, write_run, literature, tmp_path):
+    write_run("denf", 0, ari_fg=0.95)
+    write_run("denf", 1, ari_fg=0.97)
+    write_run("denf", 2, ari_fg=0.1, status="diverged")
+    write_run("monet", 0, ari_fg=0.9, seeds=[0, 4], status="diverged")
+    write_tables(runs, literature, tmp_path / "t")
+    lines = read(tmp_path / "t", 1)
+    assert lines["denf"]["failed_seeds"] == "2: diverged"
+    assert lines["denf"]["seeds"] == "0; 1; 2"
+    assert float(lines["denf"]["mean"]) == pytest.approx(96.0)
+    cells = markdown_cells(tmp_path / "t", 1, "DeNF")
+    assert cells["Seeds"] == "0, 1; failed: 2 (diverged)"
+    assert cells["95 % interval"] == "values 95.0; 97.0"
+    assert lines["monet"]["state"] == "failed"
+    assert lines["monet"]["verdict"] == "—"
+    assert lines["monet"]["failed_seeds"] == "0: diverged; 4: no run"
+
+
+def test_own_rows_and_controls_follow_in_blocks(runs, write_run, literature, tmp_path):
+    write_run("true-labels", 0, ari_fg=1.0, seeds=[0], group="control", label="a & b_1")
+    write_run("denf-literal", 0, ari_fg=0.2, seeds=[0], group="ablation", tables=[1])
+    write_run("dcgan", 0, ari_fg=None, seeds=[0])
+    write_run("elsewhere", 0, ari_fg=0.3, seeds=[0], tables=[3])
+    names = ("true-labels", "denf-literal", "dcgan", "elsewhere")
+    listed = [{"name": name, "data": "clevr6", "seeds": [0]} for name in sorted(names)]
+    listed.append({"name": "planned", "label": "Planned", "tables": [1], "group": "ablation"})
+    write_tables(runs, literature, tmp_path / "t", experiments=listed)
+    lines = list(read(tmp_path / "t", 1).values())
+    assert [(line["experiment"], line["block"]) for line in lines[6:]] == [
+        ("dcgan", "not in the paper"),
+        ("denf-literal", "not in the paper"),
+        ("planned", "not in the paper"),
+        ("true-labels", "controls"),
+    ]
+    assert lines[6]["state"] == "no segmentation"
+    assert lines[7]["verdict"] == "—"  # nothing reported to compare with
+    assert lines[8]["verdict"] == "not run"
+    text = (tmp_path / "t" / "table1.md").read_text()
+    assert text.index("*Not in the paper*") < text.index("*Controls*")
+    assert r"a \& b\_1 & NF" in (tmp_path / "t" / "table1.tex").read_text()
+    assert "elsewhere" in read(tmp_path / "t", 3)
+
+
+def test_one_experiment_on_two_data_sets_has_two_lines(runs, write_run, literature, tmp_path):
+    write_run("denf", 0, ari_fg=0.9, seeds=[0])
+    write_run("denf", 0, ari_fg=0.8, seeds=[0], dataset="mine")
+    write_tables(runs, literature, tmp_path / "t")
+    text = (tmp_path / "t" / "table1.md").read_text()
+    assert "| DeNF [clevr6] |" in text
+    assert "| DeNF [mine] |" in text
+
+
+def test_tables_are_the_same_each_time(runs, write_run, literature, tmp_path):
+    for seed in range(4):
+        write_run("denf", seed, ari_fg=0.9 + seed / 97)
+    first = [p.read_bytes() for p in write_tables(runs, literature, tmp_path / "a")]
+    again = [p.read_bytes() for p in write_tables(runs, literature, tmp_path / "a")]
+    assert first == again
+
+
+def test_the_legend_explains_every_column(runs, literature, tmp_path):
+    write_tables(runs, literature, tmp_path / "t")
+    legend = list(csv.DictReader((tmp_path / "t" / "columns.csv").read_text().splitlines()))
+    assert [line["column"] for line in legend] == list(COLUMNS)
+    for number in (1, 2, 3):
+        with (tmp_path / "t" / f"table{number}.csv").open() as file:
+            assert set(next(csv.reader(file))) <= {line["column"] for line in legend}
+
+
+def test_latex_escapes_every_special_character():
+    escaped = escape_latex(r"\ & % $ # _ { } ~ ^ < > | ± × — −1 …")
+    for commands in (r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}"):
+        assert commands in escaped
+    bare = escaped
+    for command in (
+        *(r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"\textless{}"),
+        *(r"\textgreater{}", r"\textbar{}", r"$\pm$", r"$\times$", "$-$", r"\dots{}"),
+        *(rf"\{character}" for character in "&%$#_{}"),
+    ):
+        assert command in bare
+        bare = bare.replace(command, "")
+    assert not set(bare) & set("\\&%$#_{}~^<>|±×—−…")
+
+
+def test_latex_and_markdown_have_one_cell_a_column():
+    sheet = Sheet(7, "50 % | all", ["Method", "A|B"], [("", [["[x] & y", "1"]]), ("Own", [])], "lr")
+    latex = to_latex(sheet).splitlines()
+    assert r"\caption{50 \% \textbar{} all}" in latex
+    assert r"{[}x] \& y & 1 \\" in latex
+    assert sum(line.startswith(r"\midrule") for line in latex) == 1  # empty blocks leave no rule
+    markdown = to_markdown(sheet).splitlines()
+    assert markdown[2:] == [r"| Method | A\|B |", "| --- | ---: |", "| [x] & y | 1 |"]

@@ -1,0 +1,91 @@
+# The configuration, checked, and what the other rules ask of it. The suite's code is known here
+# by its commands alone: `denf experiments` resolves all experiment files and hashes the sources.
+import json
+import subprocess
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+validate(config, "../schemas/config.schema.yaml")
+
+DATA = "results/data/{dataset}/{split}"
+RUN = "results/runs/{dataset}/{experiment}/seed-{seed}"
+PROTOCOL = "results/.protocol.json"  # the effective configuration, --config values included
+LISTED = "results/.experiments.json"  # the rows of the tables, as resolved under it
+
+
+def write_json(value, path):
+    Path(path).parent.mkdir(exist_ok=True)
+    temporary = Path(path + ".tmp")
+    temporary.write_text(json.dumps(value, sort_keys=True))
+    temporary.replace(path)
+
+
+def list_experiments():
+    write_json(config, PROTOCOL)
+    command = ["denf", "experiments", config["experiments"], "--protocol", PROTOCOL]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise WorkflowError(done.stderr.strip())
+    return json.loads(done.stdout)
+
+
+LISTING = list_experiments()
+CODE = LISTING["code"]
+EXPERIMENTS = {
+    e["name"]: e
+    for e in LISTING["experiments"]
+    if not config["only"] or e["name"] in config["only"]
+}
+DATASETS = {d["id"]: d for d in config["datasets"].values()}
+for e in EXPERIMENTS.values():
+    e["data"] = config["datasets"][e["dataset"]]["id"]
+write_json(list(EXPERIMENTS.values()), LISTED)
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    experiment="|".join(EXPERIMENTS),
+    split="train|val|test",
+    seed=r"\d+",
+
+
+def runs_of(names):
+    return [
+        RUN.format(dataset=EXPERIMENTS[name]["data"], experiment=name, seed=seed)
+        for name in names
+        for seed in EXPERIMENTS[name]["seeds"]
+    ]
+
+
+def what_weights_depend_on(wildcards):
+    """Plain values, so that Snakemake sees a change: an edited label retrains nothing."""
+    experiment = EXPERIMENTS[wildcards.experiment]
+    return {key: experiment[key] for key in ("method", "dataset", "settings", "training")}
+
+
+def what_rows_say():
+    """What tables and figures show of the experiments besides their runs' files."""
+    keys = ("name", "label", "framework", "group", "tables", "seeds", "protocol", "data")
+    return [{key: e[key] for key in keys} for e in EXPERIMENTS.values()]
+
+
+def with_fid():
+    return [name for name, e in EXPERIMENTS.items() if 2 in e["tables"]]
+
+
+TABLE_KINDS = ["csv", "md", "tex"]
+FIGURE_KINDS = ["png", "pdf"]
+# The experiment whose runs a picture figure shows; without it the figure is not asked for.
+PICTURES = {
+    "figure3": "denf",
+    "figure4": "denf-traffic",
+    "figure5": "denf-traffic",
+    "figure6": "denf",
+}
+
+
+def figure_names():
+    shown = [figure for figure, name in PICTURES.items() if name in EXPERIMENTS]
+    return shown + ["training-curves", "ari-distribution"]
