@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from annotated_types import Ge
 from pydantic import ConfigDict
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from denf.harness.method import Capability, Segmentation, UntrainedMethod
@@ -38,6 +37,8 @@ class KMeansControl(UntrainedMethod):
     capabilities = frozenset({Capability.SEGMENT})
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
+        from sklearn.cluster import KMeans  # a second to import, needed here alone
+
         s = self.settings
         b, _, h, w = images.shape
         grid = np.stack(np.mgrid[0:h, 0:w], -1).reshape(-1, 2) / max(h, w)

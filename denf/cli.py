@@ -150,12 +150,15 @@ def fetch(
 def experiments(
     folder: Annotated[Path, typer.Argument(help="Folder of experiment files.")],
     protocol: Protocol = None,
+    cache: Annotated[Path, typer.Option(help="Folder that remembers checked settings.")] = Path(
+        "results/.validated"
+    ),
 ) -> None:
     """Resolve and check all experiment files; print them as JSON with their code hashes."""
-    from denf.harness.experiment import capabilities, load_experiments
+    from denf.harness.experiment import load_experiments
     from denf.harness.registry import Purpose, code_hash
 
-    resolved = load_experiments(folder, _read_protocol(protocol))
+    resolved = load_experiments(folder, _read_protocol(protocol), cache)
     methods = sorted({e.method for e in resolved})
     code: dict[str, Any] = {
         purpose.name.lower(): {m: code_hash(purpose, m) for m in methods}
@@ -163,8 +166,7 @@ def experiments(
     }
     for purpose in (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES):
         code[purpose.name.lower()] = code_hash(purpose)
-    listing = [{**e.as_dict(), "capabilities": capabilities(e.method)} for e in resolved]
-    typer.echo(json.dumps({"experiments": listing, "code": code}))
+    typer.echo(json.dumps({"experiments": [e.as_dict() for e in resolved], "code": code}))
 
 
 @app.command()
@@ -210,7 +212,8 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(help="Scenes at a time.", min=1)] = 32,
 ) -> None:
     """Score a run: three forms of ARI, reconstruction error, bits per dimension."""
-    from denf.data.prepared import open_prepared, write_atomically
+    from denf.data.prepared import open_prepared
+    from denf.files import write_atomically
     from denf.harness import evaluate as room
     from denf.harness.checkpoint import load_run
 
@@ -383,7 +386,7 @@ def _read_listing(path: Path | None) -> list[dict[str, Any]] | None:
 
 
 def _publish(result: dict[str, Any], out: Path) -> None:
-    from denf.data.prepared import write_atomically
+    from denf.files import write_atomically
 
     text = json.dumps(result, indent=2) + "\n"
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -14,8 +14,8 @@ from PIL import Image
 
 from denf.data.crop import centre_square
 from denf.data.decode import read_image
-from denf.data.prepared import write_atomically
 from denf.errors import DenfError
+from denf.files import write_atomically
 from denf.harness.method import Capability, Method
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from denf import __version__
 from denf.errors import DenfError
+from denf.files import write_atomically
 
 Array = NDArray[np.uint8]
 MAX_OBJECTS = 254  # labels are uint8 and 0 is the background; one value is kept free
@@ -241,10 +242,3 @@ def _header(shape: tuple[int, ...]) -> bytes:
     if len(header) != _HEADER_BYTES:
         raise ValueError(f"npy header: expected {_HEADER_BYTES} bytes, got {len(header)}")
     return header
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` to `path` under a temporary name, then rename: readers see all or nothing."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)

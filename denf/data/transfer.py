@@ -18,8 +18,8 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from denf.data.prepared import write_atomically
 from denf.errors import DenfError
+from denf.files import write_atomically
 
 _CHUNK = 1 << 20
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses that may pass

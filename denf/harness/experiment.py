@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from annotated_types import Ge
+from annotated_types import Ge, MinLen
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from denf.data.prepared import write_atomically
 from denf.errors import DenfError
-from denf.harness.registry import ROOT, Purpose, code_hash, method_type
+from denf.files import write_atomically
+from denf.harness.registry import Purpose, code_hash, method_names, method_type
 
-_STRICT = ConfigDict(extra="forbid")
-_VALIDATED = ROOT / "results" / ".validated"
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Group(StrEnum):
@@ -75,7 +74,7 @@ class Experiment:
         tables: numbers of the tables in which the row stands.
         seeds: every seed that shall be run.
         protocol: name of the configuration that the settings were resolved under.
-        settings: of the method, complete with defaults.
+        settings: of the method, complete with defaults, or empty for nothing but defaults.
         training: see `Training`.
     """
 
@@ -87,7 +86,7 @@ class Experiment:
     framework: str = ""
     group: Group = Group.METHOD
     tables: tuple[Literal[1, 2, 3], ...] = ()
-    seeds: tuple[Annotated[int, Ge(0)], ...] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)] = (0,)
     protocol: str = "none"
     settings: Mapping[str, Any] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
@@ -118,6 +117,7 @@ def load_experiment(
     path: Path,
     protocol: Mapping[str, Any] | None = None,
     changes: Sequence[str] = (),
+    cache: Path | None = None,
 ) -> Experiment:
     """Resolve and check one experiment file.
 
@@ -129,6 +129,7 @@ def load_experiment(
         path: the YAML file, or the resolved `experiment.yaml` of a run.
         protocol: a configuration with the keys `protocol`, `seeds` and `overrides`.
         changes: `key.subkey=value` with values in YAML.
+        cache: folder in which checked settings are remembered; None: check them anew.
 
     Raises:
         DenfError: naming file, key, value and what is allowed.
@@ -165,12 +166,28 @@ def load_experiment(
         values.setdefault("seeds", protocol.get("seeds", [0]))
     for change in changes:
         values = merge(values, _parse_change(change))
-    return _check(path, values)
+    overridden = bool(_overrides(protocol, values))
+    where = f"{path} with the overrides of protocol {values['protocol']}" if overridden else path
+    return _check(str(where), values, cache)
 
 
-def load_experiments(folder: Path, protocol: Mapping[str, Any]) -> list[Experiment]:
-    """Resolve all experiment files of a folder, in alphabetical order."""
-    return [load_experiment(path, protocol) for path in sorted(folder.glob("*.yaml"))]
+def load_experiments(
+    folder: Path, protocol: Mapping[str, Any], cache: Path | None = None
+) -> list[Experiment]:
+    """Resolve all experiment files of a folder, in alphabetical order.
+
+    Raises:
+        DenfError: as `load_experiment`, and when there is no file.
+    """
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise DenfError(
+            f"folder of experiment files {folder}",
+            expected="*.yaml files",
+            got="none",
+            fix="Check the path.",
+        )
+    return [load_experiment(path, protocol, cache=cache) for path in paths]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -191,7 +208,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _overrides(protocol: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(protocol.get("overrides", {}).get(values.get("method", ""), {}))
+    changes = (protocol.get("overrides") or {}).get(str(values.get("method"))) or {}
+    if not isinstance(changes, Mapping):
+        raise DenfError(
+            f"protocol {protocol.get('protocol')}: overrides.{values['method']}",
+            expected="a mapping of an experiment's keys",
+            got=repr(changes),
+            fix="See config/README.md.",
+        )
+    return dict(changes)
 
 
 def _parse_change(change: str) -> dict[str, Any]:
@@ -200,19 +225,33 @@ def _parse_change(change: str) -> dict[str, Any]:
         raise DenfError(
             "--set", expected="key.subkey=value", got=repr(change), fix="Add the value."
         )
-    value: Any = yaml.safe_load(text)
+    try:
+        value: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise DenfError(
+            f"--set {key}", expected="a value in YAML", got=repr(text), fix="Quote or correct it."
+        ) from error
     for part in reversed(key.split(".")):
         value = {part: value}
     return value
 
 
-def _check(path: Path, values: Mapping[str, Any]) -> Experiment:
-    experiment: Experiment = validate(Experiment, values, where=str(path))
-    settings = _checked_settings(experiment, str(path))
+def _check(where: str, values: Mapping[str, Any], cache: Path | None) -> Experiment:
+    experiment: Experiment = validate(Experiment, values, where=where)
+    if experiment.method not in method_names():
+        raise DenfError(
+            f"{where}: method",
+            expected=f"one of {', '.join(method_names())}",
+            got=repr(experiment.method),
+            fix=f"Correct it, or write baselines/{experiment.method.replace('-', '_')}.py.",
+        )
+    if not experiment.settings:
+        return experiment  # the method's defaults: nothing to check, no need to import it
+    settings = _checked_settings(experiment, where, cache)
     return dataclasses.replace(experiment, settings=settings)
 
 
-def _checked_settings(experiment: Experiment, where: str) -> dict[str, Any]:
+def _checked_settings(experiment: Experiment, where: str, cache: Path | None) -> dict[str, Any]:
     """Settings with the method's defaults filled in.
 
     Checking needs the method's module, and with it torch; the answer is kept by the hash of the
@@ -221,27 +260,17 @@ def _checked_settings(experiment: Experiment, where: str) -> dict[str, Any]:
     key = json.dumps(
         [code_hash(Purpose.TRAIN, experiment.method), experiment.settings], sort_keys=True
     )
-    known = _VALIDATED / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
-    if known.exists():
+    digest = hashlib.sha256(key.encode()).hexdigest()[:24]
+    known = None if cache is None else cache / f"{digest}.json"
+    if known is not None and known.exists():
         return json.loads(known.read_text())
     kind = settings_type(experiment.method)
     checked = validate(kind, experiment.settings, where=f"{where}: settings")
     plain = json.loads(json.dumps(dataclasses.asdict(checked)))
-    _remember(known, plain)
+    if known is not None:
+        known.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(known, json.dumps(plain))
     return plain
-
-
-def _remember(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(value))
-
-
-def capabilities(method: str) -> list[str]:
-    """What a method can do, sorted; kept by the hash of its sources like checked settings."""
-    known = _VALIDATED / f"{method}-{code_hash(Purpose.TRAIN, method)}.json"
-    if not known.exists():
-        _remember(known, sorted(str(c) for c in method_type(method).capabilities))
-    return json.loads(known.read_text())
 
 
 def settings_type(method: str) -> type:
@@ -280,7 +309,8 @@ def _explain(problem: Any, kind: type) -> tuple[str, str]:
         return f"only the keys {allowed}", f"{key}: {problem['input']!r}"
     if problem["type"] in ("missing", "missing_argument"):
         return f"the key {key}", "nothing"
-    return f"{key}: {problem['msg']}", repr(problem["input"])
+    message = f"{key}: {problem['msg']}" if key else str(problem["msg"])
+    return message, repr(problem["input"])
 
 
 def _fields_at(kind: Any, location: Sequence[Any]) -> list[str]:

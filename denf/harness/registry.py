@@ -7,8 +7,8 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Iterator
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,48 +75,65 @@ def method_type(name: str) -> type[Method]:
     return found[0]
 
 
-def source_files(*modules: str) -> list[Path]:
+def source_files(*modules: str, root: Path = ROOT) -> list[Path]:
     """The project's source files that modules depend on, found without importing them.
 
     Imports are followed through the project's own packages, so that an edit of the model is seen
-    by a training and an edit of a plot is not.
+    by a training and an edit of a plot is not. A module's packages count: importing it runs them.
+
+    Args:
+        modules: dotted names.
+        root: folder that holds the packages.
     """
     seen: dict[str, Path] = {}
     queue = list(modules)
     while queue:
         name = queue.pop()
-        path = _path_of(name)
+        path = _path_of(name, root)
         if path is None or name in seen:
             continue
         seen[name] = path
-        queue.extend(_imports(path))
+        queue.append(name.rpartition(".")[0])
+        queue.extend(_imports(path, name))
     return sorted(set(seen.values()))
 
 
-def code_hash(purpose: Purpose, method: str | None = None) -> str:
-    """SHA-256 over the sources of a purpose and a method, 16 hexadecimal digits."""
+@cache
+def code_hash(purpose: Purpose, method: str | None = None, root: Path = ROOT) -> str:
+    """SHA-256 over the sources of a purpose and a method, 16 hexadecimal digits.
+
+    Args:
+        purpose: what is done.
+        method: with what; None where no method has a part in it.
+        root: folder that holds the packages.
+    """
     modules = [purpose.value] if method is None else [purpose.value, module_name(method)]
     digest = hashlib.sha256()
-    for path in source_files(*modules):
-        digest.update(f"{path.relative_to(ROOT)}\0".encode())
+    for path in source_files(*modules, root=root):
+        digest.update(f"{path.relative_to(root)}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _path_of(name: str) -> Path | None:
+def _path_of(name: str, root: Path) -> Path | None:
     if name.split(".")[0] not in _PACKAGES:
         return None
-    base = ROOT.joinpath(*name.split("."))
+    base = root.joinpath(*name.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.exists():
             return path
     return None
 
 
-def _imports(path: Path) -> Iterator[str]:
+@cache  # sources do not change while a process reads them
+def _imports(path: Path, module: str) -> tuple[str, ...]:
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            relative = "." * node.level + (node.module or "")
+            source = importlib.util.resolve_name(relative, package)
+            names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
+    return tuple(names)

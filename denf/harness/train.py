@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,8 +25,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from denf.data.prepared import Prepared, write_atomically
+from denf.data.prepared import Prepared
 from denf.errors import DivergenceError, InterruptionError
+from denf.files import write_atomically
 from denf.harness import provenance
 from denf.harness.checkpoint import StateStore, build, save_weights, write_experiment
 from denf.harness.experiment import Experiment
@@ -65,6 +66,7 @@ def train(
     started = provenance.now()
     fabric = Fabric(accelerator="auto", devices=1)
     method = build(experiment, seed)
+    experiment = replace(experiment, settings=asdict(method.settings))  # with all defaults
     method.to(fabric.device).train()
     method.optimizers = method.make_optimizers()
     sources = code_hash(Purpose.TRAIN, experiment.method)

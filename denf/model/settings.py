@@ -153,12 +153,13 @@ class Instances:
     """From present cells to instances (section 3.1.5).
 
     Args:
-        overlap: IoU above which non-maximum suppression merges two boxes.
+        overlap: IoU above which non-maximum suppression merges two boxes. Low, since the boxes that
+            the cells of one object propose agree on its centre more than on its outline.
         support: kept boxes need at least this fraction of the image's cells to vote for them.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-    overlap: Fraction = 0.3
+    overlap: Fraction = 0.05
     support: Fraction = 0.001
 
 

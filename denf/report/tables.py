@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from denf.data.prepared import write_atomically
+from denf.files import write_atomically
 from denf.report.lines import Line, data_of, data_sets, join, lines_of
 from denf.report.literature import PaperTable, load_literature
 from denf.report.loading import load_rows

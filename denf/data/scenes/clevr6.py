@@ -132,7 +132,7 @@ def _solid(row: dict) -> Solid:
         shape=SHAPES[row["shape"]],
         centre=np.array([row["x"], row["y"], row["z"]]),
         half=(half, half, half),
-        colour=np.array(COLOURS[row["colour"]]) / 255,
+        colour=[channel / 255 for channel in COLOURS[row["colour"]]],
         label=row["object"],
         metal=row["material"] == "metal",
         axes=turned(np.deg2rad(row["rotation"])),

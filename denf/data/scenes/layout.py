@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from denf.data.scenes.raycast import Objects, Shape
-from denf.data.scenes.shading import Scenes
+from denf.data.scenes.shading import Scenes, Window
 
 Vector = NDArray[np.float64]
 
@@ -75,9 +75,7 @@ def camera(eye: Vector, target: Vector) -> Vector:
     return np.stack([right, np.cross(right, forward), forward])
 
 
-def project(
-    layout: Layout, point: Vector, window: tuple[float, float, float, float], size: int
-) -> tuple[float, float]:
+def project(layout: Layout, point: Vector, window: Window, size: int) -> tuple[float, float]:
     """Pixel coordinates of a world point: x to the right, y down, (0, 0) the picture's corner."""
     x, y, depth = camera(layout.eye, layout.target) @ (point - layout.eye)
     left, right, top, bottom = window

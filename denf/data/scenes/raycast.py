@@ -115,7 +115,7 @@ def pairs(
     if cone is not None:
         near &= along - bound[..., None] < length[:, None]
     b, k, p = near.nonzero(as_tuple=True)
-    count, items, rays = near.shape
+    items, rays = near.shape[1:]
     bk, ray = b * items + k, b * rays + p
     axes = objects.axes.flatten(2).index_select(2, bk)
     start = -to.flatten(1).index_select(1, bk)
@@ -202,7 +202,7 @@ def visibility(
 
     Seen from a point at distance D, the lamp's rim spans a cone of radius w = R (D − s) / D at
     distance s from the lamp; an object whose silhouette lies at signed distance c from the cone's
-    axis covers about smoothstep((1 − c / w) / 2) of it. Of several objects the largest cover counts.
+    axis covers about smoothstep((1 − c / w) / 2) of it. Of several covers the largest counts.
 
     Args:
         light: (3, B) centre of the lamp.
@@ -229,27 +229,28 @@ def visibility(
     return seen.view(distance.shape)
 
 
-def normal(objects: Objects, item: Tensor, point: Tensor, bevel: float) -> Tensor:
-    """Outward unit normals; edges of boxes and cylinders are shaded as if rounded.
+def normal(objects: Objects, scene: Tensor, item: Tensor, point: Tensor, bevel: float) -> Tensor:
+    """Outward unit normals (3, R); upper edges of boxes and cylinders are shaded as if rounded.
 
     Args:
-        item: (R,) object of row r of `objects`, each row a scene of its own.
-        point: (3, R) on that object's surface.
+        scene: (R,) scene 0…B−1 of each point.
+        item: (R,) object 0…K−1 that it lies on.
+        point: (3, R).
         bevel: share of the half extent over which an edge is rounded, in (0, 1).
     """
-    rows = torch.arange(len(item), device=item.device)
-    axes, half = objects.axes[:, :, rows, item], objects.half[:, rows, item]
-    shape, centre = objects.shape[rows, item], objects.centre[:, rows, item]
-    q = torch.stack([dot(axis, point - centre) for axis in axes]) / half
+    of = scene * objects.shape.shape[1] + item
+    axes = objects.axes.flatten(2).index_select(2, of)
+    half = objects.half.flatten(1).index_select(1, of)
+    from_centre = point - objects.centre.flatten(1).index_select(1, of)
+    shape = objects.shape.flatten().index_select(0, of)
+    q = torch.stack([dot(axis, from_centre) for axis in axes]) / half
     rim = (q[0] * q[0] + q[1] * q[1]).clamp(min=1e-12).sqrt()
     side = (rim - 1 + bevel).clamp(min=0) / rim
     flat = q.sign() * (q.abs() - 1 + bevel).clamp(min=0)
     foot = torch.where(q[2] < -0.999, -bevel, 0.0)  # edges at the foot stay sharp
     upright = torch.where(q[2] > 0, flat[2], foot)
-    edged = torch.where(
-        shape == Shape.BOX,
-        torch.stack([flat[0], flat[1], upright]),
-        torch.stack([q[0] * side, q[1] * side, upright]),
-    )
+    boxy = torch.stack([flat[0], flat[1], upright])
+    tubular = torch.stack([q[0] * side, q[1] * side, upright])
+    edged = torch.where(shape == Shape.BOX, boxy, tubular)
     local = torch.where(shape == Shape.SPHERE, q, edged)
     return unit(local[0] * axes[0] + local[1] * axes[1] + local[2] * axes[2])

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from denf.data.scenes.raycast import FAR, Objects, dot, normal, trace, unit, visibility
 
+Window = tuple[float, float, float, float]  # left, right, top, bottom; see `Look`
 _LEVELS = 1 << 14  # of the sRGB table; sRGB's steepest slope needs 3,294
 _SKYLINE = 1e4  # rays that hit nothing are followed this far
 
@@ -27,12 +28,12 @@ class Lamp:
         radius: of the lamp's disc, in world units; sets the penumbra.
         wrap: 0 for a lamp (cosine law), 1 for the dome of the sky, which lights a surface with
             normal n from above by (1 + n_z) / 2.
-        glint: strength of its highlight on glossy objects.
+        highlight: whether it shows as a highlight.
     """
 
     radius: float
     wrap: float = 0.0
-    glint: float = 1.0
+    highlight: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Look:
         sky: radiance at the horizon and at the zenith, where a ray hits nothing.
         window: left, right, top, bottom of the picture as tangents from the optical axis.
         gloss: strength of the highlight on objects that are not metal.
+        glint: strength of the highlight on metal.
         mirror: share of a metal's light that is reflection; the rest is diffuse.
         bevel: see `raycast.normal`.
     """
@@ -56,10 +58,10 @@ class Look:
     ambient: tuple[float, float, float]
     bounce: tuple[float, float, float]
     sky: tuple[float, float]
-    window: tuple[float, float, float, float]
+    window: Window
     gloss: float = 0.0
-    mirror: float = 0.0
     glint: float = 0.0
+    mirror: float = 0.0
     bevel: float = 0.05
 
 
@@ -99,10 +101,8 @@ class Scenes:
         )
 
 
-def rays(
-    view: Tensor, window: tuple[float, float, float, float], height: int, width: int
-) -> Tensor:
-    """Unit directions (3, B, height · width) through the cells' centres of a grid over the window."""
+def rays(view: Tensor, window: Window, height: int, width: int) -> Tensor:
+    """Unit directions (3, B, height · width) through the cells of a grid over the window."""
     left, right, top, bottom = window
     column = torch.arange(width, device=view.device, dtype=torch.float32)
     row = torch.arange(height, device=view.device, dtype=torch.float32)
@@ -113,9 +113,7 @@ def rays(
     return unit(across * x - up * y + forward)
 
 
-def labels(
-    scenes: Scenes, window: tuple[float, float, float, float], height: int, width: int
-) -> Tensor:
+def labels(scenes: Scenes, window: Window, height: int, width: int) -> Tensor:
     """Exact masks (B, height, width) uint8: the label of the object at each cell's centre."""
     _, item = trace(scenes.objects, scenes.eye, rays(scenes.view, window, height, width))
     padded = torch.nn.functional.pad(scenes.label, (0, 1))
@@ -134,6 +132,56 @@ def pictures(scenes: Scenes, look: Look, size: int, grid: int = 2) -> Tensor:
     return _srgb(light.device)[level].permute(1, 2, 3, 0).contiguous()
 
 
+@dataclass(frozen=True)
+class Surface:
+    """What B × P rays meet: an object or the ground.
+
+    Args:
+        item: (B, P) object index, K of the ground and the sky.
+        point: (3, B, P).
+        facing: (3, B, P) unit normals.
+        mirrored: (3, B, P) directions of the mirrored rays.
+        albedo: (3, B, P).
+        metal: (B, P) 1 on metal.
+        gloss: (B, P) strength of the highlight; 0 on the ground.
+        sky: (B, P) whether nothing is met.
+    """
+
+    item: Tensor
+    point: Tensor
+    facing: Tensor
+    mirrored: Tensor
+    albedo: Tensor
+    metal: Tensor
+    gloss: Tensor
+    sky: Tensor
+
+
+def meet(
+    scenes: Scenes, look: Look, origin: Tensor, direction: Tensor, own: Tensor | None
+) -> Surface:
+    """The surfaces that rays meet; arguments as of `radiance`."""
+    objects, points = scenes.objects, direction.shape[2]
+    depth, item = trace(objects, origin, direction, own)
+    fall = -origin[2][:, None] / direction[2].clamp(max=-1e-6)
+    floor = torch.where(direction[2] < 0, fall, FAR)
+    sky = torch.minimum(depth, floor) >= _SKYLINE
+    point = origin[:, :, None] + torch.minimum(depth, floor).clamp(max=_SKYLINE) * direction
+    facing, metal, gloss = torch.zeros_like(point), torch.zeros_like(depth), torch.zeros_like(depth)
+    facing[2] = 1
+    albedo = look.ground(point[0], point[1])
+
+    (solid,) = (item < objects.shape.shape[1]).view(-1).nonzero(as_tuple=True)
+    row, of = solid // points, item.view(-1)[solid]
+    at = point.flatten(1).index_select(1, solid)
+    facing.view(3, -1).index_copy_(1, solid, normal(objects, row, of, at, look.bevel))
+    albedo.view(3, -1).index_copy_(1, solid, scenes.colour[:, row, of])
+    metal.view(-1)[solid] = scenes.metal[row, of]
+    gloss.view(-1)[solid] = torch.where(scenes.metal[row, of] > 0, look.glint, look.gloss)
+    mirrored = direction - 2 * dot(direction, facing) * facing
+    return Surface(item, point, facing, mirrored, albedo, metal, gloss, sky)
+
+
 def radiance(
     scenes: Scenes, look: Look, origin: Tensor, direction: Tensor, own: Tensor | None = None
 ) -> Tensor:
@@ -142,69 +190,56 @@ def radiance(
     Args:
         origin: (3, B).
         direction: (3, B, P), of unit length.
-        own: None for the camera's rays. For mirrored rays, (B, P) the objects that mirror them:
-            what they show has its metal mirror nothing further.
+        own: None for the camera's rays. For mirrored rays, (B, P) the objects that mirror them;
+            metal that they meet looks dull, so that there is one bounce.
     """
-    objects, points = scenes.objects, direction.shape[2]
-    depth, item = trace(objects, origin, direction, own)
-    fall = -origin[2][:, None] / direction[2].clamp(max=-1e-6)
-    floor = torch.where(direction[2] < 0, fall, FAR)
-    sky = (depth >= FAR) & (floor >= _SKYLINE)
-    depth = torch.minimum(depth, floor).clamp(max=_SKYLINE)
-    point = origin[:, :, None] + depth * direction
+    surface = meet(scenes, look, origin, direction, own)
+    diffuse, highlight = _lit(scenes, look, surface)
+    mirror = look.mirror * surface.metal if own is None else torch.zeros_like(surface.metal)
+    light = surface.albedo * diffuse * (1 - mirror) + highlight
+    low = 1 - direction[2].clamp(0, 1)
+    horizon, zenith = look.sky
+    light = torch.where(surface.sky, zenith + (horizon - zenith) * (low * low), light)
+    (shiny,) = (mirror > 0).view(-1).nonzero(as_tuple=True)
+    if len(shiny):
+        start, ahead, albedo = (
+            part.flatten(1).index_select(1, shiny)
+            for part in (surface.point, surface.mirrored, surface.albedo)
+        )
+        # Each mirrored ray becomes a scene with one ray.
+        beside = scenes.at(shiny // direction.shape[2])
+        of = surface.item.view(-1)[shiny, None]
+        mirrored = radiance(beside, look, start, unit(ahead)[:, :, None], of)[:, :, 0]
+        light.view(3, -1).index_add_(1, shiny, look.mirror * albedo * mirrored)
+    return light
 
-    (solid,) = (item < objects.shape.shape[1]).view(-1).nonzero(as_tuple=True)
-    row, of = solid // points, item.view(-1)[solid]
-    facing = torch.zeros_like(point)
-    facing[2] = 1
-    facing.view(3, -1)[:, solid] = normal(
-        objects.at(row), of, point.view(3, -1)[:, solid], look.bevel
-    )
-    albedo = look.ground(point[0], point[1])
-    albedo.view(3, -1)[:, solid] = scenes.colour[:, row, of]
-    metal = torch.zeros_like(depth)
-    metal.view(-1)[solid] = scenes.metal[row, of]
-    gloss = torch.zeros_like(depth)
-    gloss.view(-1)[solid] = look.gloss
 
-    mirrored = direction - 2 * dot(direction, facing) * facing
-    below = direction.new_tensor(look.bounce)[:, None, None] * ((1 - facing[2]) / 2)
-    diffuse = direction.new_tensor(look.ambient)[:, None, None] + below
-    shine = torch.zeros_like(point)
+def _lit(scenes: Scenes, look: Look, surface: Surface) -> tuple[Tensor, Tensor]:
+    """Light that arrives at a surface, and the highlights that it throws to the eye; (3, B, P)."""
+    point, facing = surface.point, surface.facing
+    up, around = point.new_tensor(look.bounce), point.new_tensor(look.ambient)
+    diffuse = around[:, None, None] + up[:, None, None] * ((1 - facing[2]) / 2)
+    highlight = torch.zeros_like(point)
+    tint = torch.where(surface.metal > 0, surface.albedo, 1.0)
     for i, lamp in enumerate(look.lamps):
         at, power = scenes.lamp[:, :, i], scenes.power[:, :, i]
         ray = at[:, :, None] - point
         squared = dot(ray, ray)
         toward = ray / squared.sqrt()
         emitted = dot(unit(at)[:, :, None], toward).clamp(min=0)
-        seen = visibility(objects, at, lamp.radius, point, item)
+        seen = visibility(scenes.objects, at, lamp.radius, point, surface.item)
         arriving = power[:, :, None] * (emitted * seen / squared)
         cosine = dot(facing, toward)
         diffuse += arriving * ((cosine + lamp.wrap) / (1 + lamp.wrap)).clamp(min=0)
-        if lamp.glint:
-            lobe = dot(mirrored, toward).clamp(min=0)
-            lobe = lobe * lobe
-            lobe = lobe * lobe
-            lobe = lobe * lobe  # power 8: the sheen of rubber
+        if lamp.highlight:
+            lobe = dot(surface.mirrored, toward).clamp(min=0)
+            for _ in range(3):
+                lobe = lobe * lobe  # to the power of 8, the sheen of rubber
             sharp = lobe * lobe
-            sharp = sharp * sharp  # power 32: the highlight of metal
-            shine += arriving * (
-                lamp.glint * torch.where(metal > 0, look.glint * sharp * albedo, gloss * lobe)
-            )
-    light = albedo * (diffuse * (1 - look.mirror * metal)) + shine
-    low = 1 - direction[2].clamp(0, 1)
-    light = torch.where(sky, look.sky[1] + (look.sky[0] - look.sky[1]) * (low * low), light)
-    if own is None and look.mirror:
-        (shiny,) = (metal > 0).view(-1).nonzero(as_tuple=True)
-        row = shiny // points
-        # Each mirrored ray becomes a scene with one ray.
-        start, ahead = point.view(3, -1)[:, shiny], unit(mirrored.view(3, -1)[:, shiny])
-        mirror_of = item.view(-1)[shiny, None]
-        seen_there = radiance(scenes.at(row), look, start, ahead[:, :, None], mirror_of)
-        light.view(3, -1)[:, shiny] += (
-            look.mirror * albedo.view(3, -1)[:, shiny] * seen_there[:, :, 0]
-        )
-    return light
+            sharp = sharp * sharp  # to the power of 32, the highlight of metal
+            lobe = torch.where(surface.metal > 0, sharp, lobe)
+            highlight += arriving * tint * (surface.gloss * lobe)
+    return diffuse, highlight
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denf.data.scenes.layout import Layout, Solid, Vector, stack, turned
+from denf.data.scenes.layout import Layout, Solid, stack, turned
 from denf.data.scenes.raycast import Shape
 from denf.data.scenes.shading import Lamp, Look, labels
 
@@ -32,17 +32,18 @@ COLOURS = {
     "teal": (0.03, 0.33, 0.33),
 }
 GAP = 1.5  # at least, between vehicles of one lane
-REACH = 16.0  # |x| of a vehicle's centre
+REACH = 13.0  # |x| of a vehicle's centre
 MIN_PIXELS = 24  # visible of each vehicle on a grid of 64 × 64
-ELEVATION, AZIMUTH = (22.0, 55.0), (-150.0, -30.0)  # of the sun, degrees; −90 is behind the camera
+ELEVATION, AZIMUTH = (22.0, 50.0), (-170.0, -100.0)  # of the sun, degrees; −90 is behind the camera
 SUN, SKY = (0.4, 2.0), (0.4, 0.7)  # irradiance of the sun on a facing surface, and of the sky
 
-_EYE, _TARGET = np.array([-7.0, -21.0, 15.0]), np.array([0.5, -0.5, 0.0])
-_WINDOW = (-0.42, 0.42, -0.42, 0.42)
+_EYE, _TARGET = np.array([-4.0, -18.0, 19.0]), np.array([0.0, -0.6, 0.0])
+_WINDOW = (-0.37, 0.37, -0.37, 0.37)
 _CHECK = 64
+CROP = "none: the whole frame of the fixed camera"
 _SUN_AT, _SKY_AT = 120.0, 60.0  # distances of the lamps that stand for the sun and the sky
 _POLE = Solid(
-    Shape.CYLINDER, np.array([-6.5, -9.0, 4.5]), (0.16, 0.16, 4.5), (0.2, 0.2, 0.2), label=0
+    Shape.CYLINDER, np.array([-11.0, -8.6, 5.0]), (0.16, 0.16, 5.0), (0.2, 0.2, 0.2), label=0
 )
 _RUBBER, _GLASS = (0.015, 0.015, 0.015), (0.03, 0.04, 0.05)
 
@@ -51,7 +52,7 @@ def _street(x: Tensor, y: Tensor) -> Tensor:
     """Colour (3, B, P) of the ground: asphalt, markings, kerbs, pavements and grass."""
 
     def inside(distance: Tensor, half: float) -> Tensor:
-        return ((half - distance) / 0.1 + 0.5).clamp(0, 1)  # edges are 10 cm soft
+        return ((half - distance) / 0.2 + 0.5).clamp(0, 1)  # edges are 20 cm soft
 
     def paint(ground: Tensor, where: Tensor, colour: tuple[float, float, float]) -> Tensor:
         return ground + where * (ground.new_tensor(colour)[:, None, None] - ground)
@@ -70,7 +71,7 @@ def _street(x: Tensor, y: Tensor) -> Tensor:
 
 
 LOOK = Look(
-    lamps=(Lamp(1.2, glint=1.0), Lamp(35.0, wrap=1.0, glint=0.0)),
+    lamps=(Lamp(1.2), Lamp(35.0, wrap=1.0, highlight=False)),
     ground=_street,
     ambient=(0.06, 0.06, 0.07),
     bounce=(0.2, 0.2, 0.2),

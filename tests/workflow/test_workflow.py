@@ -1,0 +1,199 @@
+"""The workflow for real, at tiny size: end to end, nothing twice, a new row from one file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+ROWS = ["denf", "denf-traffic", "control-true-labels", "control-real-images"]
+
+
+def tiny_protocol() -> dict:
+    scenes = {"source": "render", "size": 32, "train": 10, "test": 6}
+    return {
+        "protocol": "tiny",
+        "seeds": [0],
+        "only": ROWS,
+        "datasets": {
+            "clevr6": {"id": "tiny-clevr6", "kind": "clevr6", **scenes},
+            "traffic": {"id": "tiny-traffic", "kind": "traffic", **scenes},
+        },
+        "overrides": {
+            "denf": {
+                "settings": {"architecture": {"features": 4}},
+                "training": {"steps": 3, "batch_size": 4},
+            }
+        },
+        "fid": {"samples": 8, "extractor": "random-conv-v1"},
+    }
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--resources", "gpu=1"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        [*command, "--configfile", "tiny.yaml", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def planned(folder: Path, *arguments: str) -> list[str]:
+    """`rule:experiment` of the jobs that a dry run would start, `all` left out."""
+    done = snakemake(folder, "--dry-run", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs, rule = [], ""
+    for line in (done.stdout + done.stderr).splitlines():
+        if line.startswith(("rule ", "localrule ")):
+            rule = line.split()[1].rstrip(":")
+            jobs.append(rule)
+        elif line.strip().startswith("wildcards:") and "experiment=" in line:
+            jobs[-1] = f"{rule}:{line.split('experiment=')[1].split(',')[0]}"
+    return sorted(job for job in jobs if job != "all")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder in which the tiny suite has run once."""
+    folder = tmp_path_factory.mktemp("suite")
+    for name in ("Snakefile", "workflow", "config", "baselines"):
+        source = REPOSITORY / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / name)
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(tiny_protocol()))
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_every_table_and_figure_is_there(finished):
+    for number in (1, 2, 3):
+        for kind in ("csv", "md", "tex"):
+            assert (finished / f"results/tables/table{number}.{kind}").stat().st_size > 200
+    for name in ("figure3", "figure4", "figure5", "figure6", "training-curves", "ari-distribution"):
+        assert (finished / f"results/figures/{name}.png").stat().st_size > 5000
+        assert (finished / f"results/figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_numbers_of_the_tables_come_from_the_runs(finished):
+    table = pd.read_csv(finished / "results/tables/table1.csv").set_index("experiment")
+    for name in ("denf", "control-true-labels"):
+        run = finished / f"results/runs/tiny-clevr6/{name}/seed-0"
+        metrics = json.loads((run / "metrics.json").read_text())
+        assert table.loc[name, "mean"] == pytest.approx(100 * metrics["ari_fg"]["mean"])
+        scores = pd.read_csv(run / "scores.csv")
+        assert metrics["ari_fg"]["mean"] == pytest.approx(scores["ari_fg"].mean())
+    assert table.loc["control-true-labels", "mean"] == pytest.approx(100)
+    assert table.loc["slot-attention", "state"] == "not run"
+    assert pd.isna(table.loc["slot-attention", "mean"])
+    fid = json.loads(
+        (finished / "results/runs/tiny-traffic/denf-traffic/seed-0/fid.json").read_text()
+    )
+    second = pd.read_csv(finished / "results/tables/table2.csv").set_index("experiment")
+    assert second.loc["denf-traffic", "mean"] == pytest.approx(fid["fid"])
+    assert fid["mode"] == "objects-subset"
+
+
+def test_provenance_of_a_run(finished):
+    run = finished / "results/runs/tiny-clevr6/denf/seed-0"
+    record = json.loads((run / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["steps"] == 3
+    assert record["versions"]["torch"]
+    data = json.loads((finished / "results/data/tiny-clevr6/train/dataset.json").read_text())
+    assert record["data"]["count"] == data["count"] == 10
+
+
+def test_a_second_invocation_runs_nothing(finished):
+    done = snakemake(finished)
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_dropped_file_adds_one_row_and_reruns_nothing_else(finished):
+    added = finished / "config/experiments/my-ablation.yaml"
+    added.write_text("extends: denf\nsettings: {priors: {noise: 0.0}}\n")
+    rows = ["--config", f"only={json.dumps([*ROWS, 'my-ablation'])}"]
+    expected = ["evaluate:my-ablation", "figures", "tables", "train:my-ablation"]
+    assert planned(finished, *rows) == expected
+    before = (finished / "results/runs/tiny-clevr6/denf/seed-0/model.safetensors").stat()
+    done = snakemake(finished, *rows)
+    assert done.returncode == 0, done.stderr
+    after = (finished / "results/runs/tiny-clevr6/denf/seed-0/model.safetensors").stat()
+    assert after.st_mtime_ns == before.st_mtime_ns
+    table = pd.read_csv(finished / "results/tables/table3.csv").set_index("experiment")
+    assert table.loc["my-ablation", "state"] == "reproduced"
+    added.unlink()
+    assert snakemake(finished).returncode == 0  # the table without it
+
+
+def test_an_edited_label_redraws_and_a_changed_setting_retrains(finished):
+    path = finished / "config/experiments/denf.yaml"
+    original = path.read_text()
+    path.write_text(original.replace("DeNF (full)", "DeNF, renamed"))
+    assert planned(finished) == ["figures", "tables"]
+    path.write_text(original + "settings: {priors: {noise: 0.1}}\n")
+    both = ["denf", "denf-traffic"]  # the second extends the first
+    assert [job for job in planned(finished) if job.startswith("train")] == [
+        f"train:{name}" for name in both
+    ]
+    path.write_text(original)
+    assert planned(finished) == []
+
+
+def test_a_rule_of_one_s_own(finished):
+    (finished / "workflow/rules/local.smk").write_text(
+        "use rule evaluate as evaluate_on_train with:\n"
+        "    input:\n"
+        '        model=RUN + "/model.safetensors",\n'
+        '        experiment=RUN + "/experiment.yaml",\n'
+        '        data=DATA.replace("{split}", "train"),\n'
+        "    output:\n"
+        '        metrics=RUN + "/train-metrics.json",\n'
+        '        scores=RUN + "/train-scores.csv",\n'
+        '        panels=RUN + "/train-panels.npz",\n'
+        "    log:\n"
+        '        RUN + "/evaluate-train.log",\n'
+        "    benchmark:\n"
+        '        RUN + "/evaluate-train.benchmark.tsv"\n'
+    )
+    target = "results/runs/tiny-clevr6/control-true-labels/seed-0/train-metrics.json"
+    done = snakemake(finished, target)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((finished / target).read_text())
+    assert metrics["data"]["split"] == "train"
+    (finished / "workflow/rules/local.smk").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["--config", "seed=3"], ["seed"]),
+        (["--config", 'fid={"samples": 1, "extractor": "random-conv-v1"}'], ["samples", "1"]),
+        (
+            ["--config", 'overrides={"denf": {"settings": {"featurs": 3}}}'],
+            ["denf", "featurs", "architecture"],
+        ),
+        (
+            ["--config", 'overrides={"denf": {"training": {"batch_size": 0}}}'],
+            ["batch_size", "0", "1"],
+        ),
+    ],
+    ids=["unknown key", "out of range", "unknown setting", "bad training value"],
+)
+def test_a_bad_configuration_stops_before_any_job(finished, change, words):
+    done = snakemake(finished, "--dry-run", *change)
+    assert done.returncode != 0
+    for word in words:
+        assert word in done.stdout + done.stderr
