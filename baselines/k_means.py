@@ -41,7 +41,7 @@ class KMeansControl(UntrainedMethod):
 
         s = self.settings
         b, _, h, w = images.shape
-        grid = np.stack(np.mgrid[0:h, 0:w], -1).reshape(-1, 2) / max(h, w)
+        grid = np.moveaxis(np.mgrid[0:h, 0:w], 0, -1).reshape(-1, 2) / max(h, w)
         colours = images.permute(0, 2, 3, 1).reshape(b, h * w, 3).cpu().numpy() / 255
         labels = []
         for colour in colours:

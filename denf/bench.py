@@ -49,8 +49,8 @@ def bench_union() -> dict[str, Any]:
     sizes = 0.1 + 0.2 * torch.rand(BATCH, n, 2, generator=generator)
 
     def separable() -> Tensor:
-        inputs = [t.clone().requires_grad_() for t in (p, centres, sizes)]
-        union = box_union(*inputs, (CELLS, CELLS), 0.01, BoxUnion.SMOOTH)
+        present, at, extent = (t.clone().requires_grad_() for t in (p, centres, sizes))
+        union = box_union(present, at, extent, (CELLS, CELLS), 0.01, BoxUnion.SMOOTH)
         union.sum().backward()
         return union
 

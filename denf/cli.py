@@ -1,7 +1,8 @@
 """The commands of the suite: thin, typed, and quick to start (torch is imported late).
 
 Results go to standard output as JSON, progress and warnings to standard error. Exit status: 0,
-2 for a mistake the user can mend, 3 for a training that diverged, 130 after an interruption.
+1 for a failure of the machine (a full disk), 2 for a mistake the user can mend, 3 for a training
+that diverged, 130 after an interruption.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ OutFile = Annotated[Path, typer.Option(help="File to write.")]
 Run = Annotated[Path, typer.Argument(help="A run folder, results/reference/<name> included.")]
 Data = Annotated[Path, typer.Option(help="A prepared folder.")]
 Size = Annotated[int, typer.Option(help="Side of the square images in pixels.", min=8)]
+Licence = Annotated[str, typer.Option(help="Licence of the images, kept in dataset.json.")]
+SplitRecords = Annotated[
+    str | None, typer.Option(help="Its records, or none.", metavar="START:STOP[:SCENES]")
+]
 Protocol = Annotated[
     Path | None, typer.Option(help="Configuration whose overrides apply, as config/config.yaml.")
 ]
@@ -55,6 +60,13 @@ class SceneKind(StrEnum):
 
     CLEVR6 = "clevr6"
     TRAFFIC = "traffic"
+
+
+class CropName(StrEnum):
+    """What is kept of a picture."""
+
+    CENTRE = "centre"
+    WHOLE = "whole"
 
 
 class ExtractorName(StrEnum):
@@ -97,11 +109,25 @@ def clevr6(
     tfrecord: Annotated[Path, typer.Option(help="clevr_with_masks_train.tfrecords (gzip).")],
     out: Annotated[Path, typer.Option(help="Folder of the splits train, val and test.")],
     size: Size = 128,
+    train: SplitRecords = None,
+    val: SplitRecords = None,
+    test: SplitRecords = None,
 ) -> None:
-    """Prepare CLEVR6 from the official CLEVR (with masks) file."""
-    from denf.data.clevr6 import prepare_clevr6
+    """Prepare CLEVR6 from the official CLEVR (with masks) file.
 
-    prepare_clevr6(tfrecord, out, size=size)
+    Every split takes a range of records, START:STOP or START:STOP:SCENES, or the word none. By
+    default, records 0:70000 train, the first 320 scenes of 70000:85000 test, 85000: validate.
+    """
+    from denf.data import clevr6 as room
+
+    defaults = {"train": room.TRAIN, "val": room.VAL, "test": room.TEST}
+    given = {"train": train, "val": val, "test": test}
+    ranges = {
+        split: room.RecordRange.parse(text) if text != "none" else None
+        for split, text in given.items()
+        if text is not None
+    }
+    room.prepare_clevr6(tfrecord, out, size=size, **{**defaults, **ranges})
 
 
 @data_app.command("real-traffic")
@@ -110,11 +136,29 @@ def real_traffic(
     out: Annotated[Path, typer.Option(help="Folder of the splits train and test.")],
     size: Size = 128,
     gap: Annotated[int, typer.Option(help="Frames left out at the splits' border.", min=0)] = 0,
+    train_videos: Annotated[
+        int | None, typer.Option(help="With --test-videos; default: the paper's, or 80 %.", min=1)
+    ] = None,
+    test_videos: Annotated[
+        int | None, typer.Option(help="The last so many videos test.", min=1)
+    ] = None,
+    name: Annotated[str, typer.Option(help="Of the data set.")] = "real-traffic",
+    licence: Licence = "not stated by its authors",
 ) -> None:
     """Prepare Real-Traffic, or any fixed-camera footage cut into clips."""
-    from denf.data.real_traffic import prepare_real_traffic
+    from denf.data.real_traffic import VideoSplit, prepare_real_traffic
 
-    prepare_real_traffic(source, out, size=size, gap=gap)
+    split = None
+    if train_videos is not None and test_videos is not None:
+        split = VideoSplit(train_videos, test_videos)
+    elif train_videos is not None or test_videos is not None:
+        raise DenfError(
+            "--train-videos and --test-videos",
+            expected="both or none",
+            got="one of them",
+            fix="Give the other number too.",
+        )
+    prepare_real_traffic(source, out, size=size, split=split, gap=gap, name=name, licence=licence)
 
 
 @data_app.command()
@@ -123,14 +167,36 @@ def folder(
     out: Out,
     masks: Annotated[Path | None, typer.Option(help="Folder of label images, same names.")] = None,
     size: Annotated[int | None, typer.Option(help="Side in pixels; default: as it is.")] = None,
-    first: Annotated[int, typer.Option(help="Skip so many images.", min=0)] = 0,
-    count: Annotated[int | None, typer.Option(help="Take at most so many images.", min=1)] = None,
+    crop: Annotated[
+        CropName, typer.Option(help="The centred square, or the whole frame squeezed to one.")
+    ] = CropName.CENTRE,
+    first: Annotated[
+        int, typer.Option(help="Number of the first image; negative: from the end.")
+    ] = 0,
+    count: Annotated[int | None, typer.Option(help="So many images; default: the rest.")] = None,
+    max_objects: Annotated[int, typer.Option(help="Highest label in a mask.")] = 254,
     split: Annotated[str, typer.Option(help="Name of the split in dataset.json.")] = "train",
+    name: Annotated[
+        str | None, typer.Option(help="Of the data set; default: the folder's.")
+    ] = None,
+    licence: Licence = "not stated",
 ) -> None:
     """Prepare your own images, with masks where you have them."""
     from denf.data.folder import prepare_folder
 
-    prepare_folder(images, out, masks=masks, size=size, first=first, count=count, split=split)
+    prepare_folder(
+        images,
+        out,
+        masks=masks,
+        size=size,
+        crop=crop.value,
+        first=first,
+        count=count,
+        max_objects=max_objects,
+        split=split,
+        name=name,
+        licence=licence,
+    )
 
 
 @data_app.command()
@@ -221,8 +287,10 @@ def evaluate(
     method, _ = load_run(run, _device())
     summary, rows = room.evaluate(method, prepared, batch_size=batch_size)
     if panels is not None:
+        panels.parent.mkdir(parents=True, exist_ok=True)
         room.save_panels(room.panels(method, prepared, panel_count), panels)
     if scores is not None:
+        scores.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(scores, room.rows_as_csv(rows))
     _publish({**summary, "run": str(run), "data": room.describe_data(prepared)}, out)
 
@@ -289,6 +357,7 @@ def sample(
     from denf.harness import evaluate as room
     from denf.harness.checkpoint import load_run
 
+    _refuse_existing(out)
     start = None if source is None else open_prepared(source)
     method, _ = load_run(run, _device())
     images, mode = room.generate(method, count, source=start, seed=seed)
@@ -364,9 +433,12 @@ def main() -> None:
     except DivergenceError as error:
         typer.echo(f"denf: {error}", err=True)
         sys.exit(3)
-    except (InterruptionError, KeyboardInterrupt) as error:
+    except InterruptionError as error:
         typer.echo(f"denf: {error}", err=True)
         sys.exit(130)
+    except OSError as error:  # a full disk, a file without permission: its text names the file
+        typer.echo(f"denf: {error}", err=True)
+        sys.exit(1)
 
 
 def _device() -> torch.device:
@@ -378,11 +450,42 @@ def _device() -> torch.device:
 def _read_protocol(path: Path | None) -> dict[str, Any]:
     import yaml
 
-    return {} if path is None else yaml.safe_load(path.read_text())
+    if path is None:
+        return {}
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise _unreadable(path, "a configuration in YAML", error) from error
+    if not isinstance(values, dict) or "protocol" not in values:
+        raise _unreadable(path, "a configuration with the key `protocol`", type(values).__name__)
+    return values
 
 
 def _read_listing(path: Path | None) -> list[dict[str, Any]] | None:
-    return None if path is None else json.loads(path.read_text())
+    if path is None:
+        return None
+    try:
+        rows = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, "a list of experiments in JSON", error) from error
+    if not isinstance(rows, list):
+        raise _unreadable(path, "a list of experiments in JSON", type(rows).__name__)
+    return rows
+
+
+def _unreadable(path: Path, expected: str, got: object) -> DenfError:
+    return DenfError(str(path), expected=expected, got=got, fix="Check the path and the file.")
+
+
+def _refuse_existing(out: Path) -> None:
+    """Said before the work, not after it."""
+    if out.exists():
+        raise DenfError(
+            f"output folder {out}",
+            expected="a path that does not exist",
+            got="an existing one",
+            fix="Choose another --out or remove it.",
+        )
 
 
 def _publish(result: dict[str, Any], out: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
+from denf.errors import DenfError
 from denf.harness.method import Capability, Method, Segmentation, Step, descend
 from denf.model.boxes import cell_boxes
 from denf.model.denf import DeNF, to_pixels
@@ -43,7 +44,8 @@ class DenfMethod(Method):
     def __init__(self, settings: DenfSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
         # On a CPU, and with reduced precision on a GPU, convolutions are faster channels-last.
-        self.model = DeNF(settings, precision).to(memory_format=torch.channels_last)
+        self.model = DeNF(settings, precision)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.register_buffer("image_size", torch.tensor(0))
 
     def make_optimizers(self) -> dict[str, Optimizer]:
@@ -52,8 +54,8 @@ class DenfMethod(Method):
         return {"adam": Adam(self.model.parameters(), rate, fused=fused)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
+        x = self._unit(batch, _uniform(batch, step.generator))
         self.image_size.fill_(batch.shape[2])
-        x = _unit(batch, _uniform(batch, step.generator))
         if self.settings.mirror:
             flip = _uniform(batch[:, :1, :1, :1], step.generator) < 0.5
             x = torch.where(flip, x.flip(3), x)
@@ -78,7 +80,7 @@ class DenfMethod(Method):
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Scenes from the priors alone, at the size of the last training (section 3.1)."""
-        size = int(self.image_size)
+        size = self.trained_size
         shapes = self.model.latent_shapes(size)
         latents = sample_latents(shapes, count, self.settings.priors, generator)
         presence = (latents.presence_logit > 0).float()
@@ -98,7 +100,7 @@ class DenfMethod(Method):
         return _bytes(m * x_fg + (1 - m) * x_bg)
 
     def log_prob(self, images: Tensor) -> Tensor:
-        return self.model.log_prob(_unit(images))
+        return self.model.log_prob(self._unit(images))
 
     def inspect(self, images: Tensor) -> Mapping[str, Tensor]:
         """Rows of figures 3, 4 and 6.
@@ -130,26 +132,51 @@ class DenfMethod(Method):
             "single_count": count,
         }
 
+    @property
+    def trained_size(self) -> int:
+        """Side of the training images.
+
+        Raises:
+            DenfError: when no training step is behind the weights.
+        """
+        size = int(self.image_size)
+        if size == 0:
+            raise DenfError(
+                "weights of DeNF",
+                expected="some after a training step, to know the images' size",
+                got="initial ones",
+                fix="Choose a run that was trained.",
+            )
+        return size
+
     def _decompose(self, images: Tensor) -> tuple[Latents, Decomposition]:
-        latents, _, _ = self.model.encode(_unit(images))
+        latents, _, _ = self.model.encode(self._unit(images))
         shape = (images.shape[2], images.shape[3])
         return latents, decompose(latents, shape, self.settings.instances)
 
     def _components(self, images: Tensor) -> tuple[Latents, Tensor, Tensor, Tensor]:
-        latents, _, _ = self.model.encode(_unit(images))
+        latents, _, _ = self.model.encode(self._unit(images))
         presence = (latents.presence_logit > 0).float()
         silence = torch.zeros_like(latents.background)
         return latents, presence, *self.model.components(latents, presence, silence)
 
+    def _unit(self, images: Tensor, noise: Tensor | float = 0.5) -> Tensor:
+        """uint8 grey levels to [0, 1), `noise` in [0, 1) of a level added."""
+        height, width = images.shape[2:]
+        block = 2**self.settings.architecture.squeezes
+        if height != width or height % block:
+            raise DenfError(
+                "images for DeNF",
+                expected=f"squares with a side that {block} divides",
+                got=f"{width}×{height} pixels",
+                fix="Prepare the data with another --size.",
+            )
+        x = (images.float() + noise) / 256
+        return x.contiguous(memory_format=torch.channels_last)
+
 
 def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(like.shape, generator=generator, device=like.device)
-
-
-def _unit(images: Tensor, noise: Tensor | float = 0.5) -> Tensor:
-    """uint8 grey levels to [0, 1), `noise` in [0, 1) of a level added."""
-    x = (images.float() + noise) / 256
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _bytes(x: Tensor) -> Tensor:

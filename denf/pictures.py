@@ -12,8 +12,8 @@ import torch
 from matplotlib import colormaps
 from PIL import Image
 
-from denf.data.crop import centre_square
-from denf.data.decode import read_image
+from denf.data.crop import Array, Kernel, crop_box, resize_image
+from denf.data.decode import decode_image
 from denf.errors import DenfError
 from denf.files import write_atomically
 from denf.harness.method import Capability, Method
@@ -36,7 +36,8 @@ def decompose_pictures(method: Method, pictures: Sequence[Path], out: Path) -> l
         one entry a picture: `picture`, `folder`, `objects`, `boxes`.
 
     Raises:
-        DenfError: for a method that cannot decompose, or a file that is no picture.
+        DenfError: for a method that cannot decompose, a file that is no picture, or two files of
+            one name; nothing is written.
     """
     needed = {Capability.SEGMENT, Capability.INSPECT}
     if not needed <= method.capabilities:
@@ -46,8 +47,17 @@ def decompose_pictures(method: Method, pictures: Sequence[Path], out: Path) -> l
             got=", ".join(sorted(method.capabilities)) or "no capability",
             fix="Choose a run of DeNF.",
         )
-    size = int(method.get_buffer("image_size"))
-    squares = [centre_square(read_image(path), size) for path in pictures]
+    names = [path.stem for path in pictures]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DenfError(
+            "pictures",
+            expected="different names, since each gets a folder of its own",
+            got=f"{names.count(twice[0])} named {twice[0]}",
+            fix="Rename them or decompose them one by one.",
+        )
+    size = method.trained_size
+    squares = [_centre_square(path, size) for path in pictures]
     found = []
     for picture, square in zip(pictures, squares, strict=True):
         images = torch.from_numpy(square)[None].to(method.device).permute(0, 3, 1, 2)
@@ -55,6 +65,18 @@ def decompose_pictures(method: Method, pictures: Sequence[Path], out: Path) -> l
         folder.mkdir(parents=True, exist_ok=True)
         found.append(_write(method, images, picture, folder))
     return found
+
+
+def _centre_square(path: Path, size: int) -> Array:
+    try:
+        image = decode_image(path.read_bytes(), str(path))
+    except OSError as error:
+        raise DenfError(
+            f"picture {path}", expected="a readable file", got=error, fix="Check the path."
+        ) from error
+    height, width, _ = image.shape
+    box = crop_box(height, width, "centre")
+    return resize_image(image[box], size, Kernel.BILINEAR)
 
 
 def _write(method: Method, images: torch.Tensor, picture: Path, folder: Path) -> dict[str, Any]:

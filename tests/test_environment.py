@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([0-9][0-9A-Za-z.]*)$")
 # torchvision's C++ operators are built against one minor release of torch; from the
 # compatibility table in torchvision's README.
-TORCHVISION_OF_TORCH = {"2.9": "0.24", "2.10": "0.25", "2.11": "0.26", "2.12": "0.27"}
+TORCHVISION_OF_TORCH = {"2.9": "0.24", "2.10": "0.25", "2.11": "0.26"}
 
 
 def canonical(name: str) -> str:

@@ -6,6 +6,7 @@ and 1…K for objects (absent when there is no truth), `factors.csv` where known
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -69,22 +70,29 @@ def open_prepared(folder: Path | str) -> Prepared:
         DenfError: when a file is missing or its shape or type differs from the format.
     """
     folder = Path(folder)
+    mask_file = folder / "masks.npy"
     try:
         info = json.loads((folder / "dataset.json").read_text())
         images = np.load(folder / "images.npy", mmap_mode="r")
-    except (OSError, ValueError) as error:
+        masks = np.load(mask_file, mmap_mode="r") if mask_file.exists() else None
+    except (OSError, ValueError, EOFError) as error:
         raise DenfError(
             f"prepared data {folder}",
             expected="dataset.json and images.npy",
             got=error,
             fix="Prepare it with `denf data …`; `denf data --help` lists the sources.",
         ) from error
-    mask_file = folder / "masks.npy"
-    masks = np.load(mask_file, mmap_mode="r") if mask_file.exists() else None
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+    if not isinstance(info, dict) or not isinstance(info.get("sha256"), dict):
+        raise DenfError(
+            f"{folder}/dataset.json",
+            expected="a description with the key `sha256`",
+            got=sorted(info) if isinstance(info, dict) else type(info).__name__,
+            fix="Prepare the data again.",
+        )
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not len(images):
         raise DenfError(
             f"{folder}/images.npy",
-            expected="uint8 (N, H, W, 3)",
+            expected="uint8 (N, H, W, 3), N at least 1",
             got=f"{images.dtype} {images.shape}",
             fix="Prepare the data again.",
         )
@@ -119,6 +127,7 @@ class PreparedWriter:
         self.partial = self.out.with_name(self.out.name + ".partial")
         self.count = 0
         self._files: dict[str, BinaryIO] = {}
+        self._open = contextlib.ExitStack()
         self._fields: list[str] = []
 
     def __enter__(self) -> PreparedWriter:
@@ -143,9 +152,12 @@ class PreparedWriter:
         lengths = {"images.npy": self.size**2 * 3}
         if self.has_masks:
             lengths["masks.npy"] = self.size**2
-        for name, item in lengths.items():
-            self._files[name] = self._open_at(name, _HEADER_BYTES + self.count * item)
-        self._files["factors.csv"] = self._open_at("factors.csv", progress["factor_bytes"])
+        places = {name: _HEADER_BYTES + self.count * item for name, item in lengths.items()}
+        places["factors.csv"] = progress["factor_bytes"]
+        with contextlib.ExitStack() as opened:  # closes what is open when one cannot be opened
+            for name, position in places.items():
+                self._files[name] = opened.enter_context(self._open_at(name, position))
+            self._open = opened.pop_all()
 
     def _open_at(self, name: str, position: int) -> BinaryIO:
         path = self.partial / name
@@ -214,13 +226,15 @@ class PreparedWriter:
         shapes: dict[str, tuple[int, ...]] = {"images.npy": (self.count, self.size, self.size, 3)}
         if self.has_masks:
             shapes["masks.npy"] = (self.count, self.size, self.size)
-        for name, file in self._files.items():
-            if kind is None and name in shapes:
-                file.seek(0)
-                file.write(_header(shapes[name]))
-            file.close()
-        if kind is None:
-            self._publish(list(shapes))
+        if kind is not None:
+            with contextlib.suppress(OSError):  # a full disk again; the first error is the one
+                self._open.close()
+            return
+        with self._open:  # closes every file, even when another cannot be closed
+            for name, shape in shapes.items():
+                self._files[name].seek(0)
+                self._files[name].write(_header(shape))
+        self._publish(list(shapes))
 
     def _publish(self, arrays: list[str]) -> None:
         hashes = {}

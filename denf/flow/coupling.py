@@ -36,8 +36,8 @@ class Subnet(nn.Module):
         self.last = nn.Conv2d(
             groups * (features + inputs), groups * outputs, 3, padding=1, groups=groups
         )
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map x (B, inputs, H, W) to `groups` tensors (B, outputs, H, W)."""

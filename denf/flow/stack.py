@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ class Stack(Bijection):
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
         total = y.new_zeros(len(y))
         for part in reversed(self.parts):
-            y, ladj = part.inverse(y)
+            y, ladj = cast(Bijection, part).inverse(y)
             total = total + ladj
         return y, total
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
+import pickle
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from lightning_fabric import Fabric
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 
 from denf.errors import DenfError
-from denf.harness.experiment import Experiment, load_experiment
+from denf.files import write_atomically
+from denf.harness.experiment import Experiment, load_experiment, validate
 from denf.harness.method import Method
 from denf.harness.registry import method_type
 
 GENERATIONS = 2
+_UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -39,11 +45,19 @@ class StateStore:
         self.folder = run.parent / ".state" / run.name / key
 
     def save(self, fabric: Fabric, state: Mapping[str, Any], step: int) -> None:
-        """Write a state under a temporary name, rename it, drop all but the newest two."""
+        """Write a state under a temporary name, rename it, drop all but the newest two.
+
+        Raises:
+            OSError: when it cannot be written (a full disk); the states before it stay.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step:09d}.pt"
         temporary = path.with_suffix(".tmp")
-        fabric.save(temporary, dict(state))
+        try:
+            fabric.save(temporary, dict(state))
+        except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError
+            temporary.unlink(missing_ok=True)
+            raise OSError(f"training state {path} cannot be written: {error}") from error
         os.replace(temporary, path)
         for old in self._generations()[GENERATIONS:]:
             old.unlink()
@@ -53,7 +67,7 @@ class StateStore:
         for path in self._generations():
             try:
                 return fabric.load(path)
-            except (OSError, RuntimeError, EOFError, ValueError) as error:
+            except _UNREADABLE as error:
                 warnings.warn(
                     f"{path} cannot be read ({error}); trying the one before", stacklevel=2
                 )
@@ -69,8 +83,6 @@ class StateStore:
 
 def build(experiment: Experiment, seed: int) -> Method:
     """The method of an experiment, its parameters drawn from the seed alone."""
-    from denf.harness.experiment import validate
-
     kind = method_type(experiment.method)
     settings = validate(kind.Settings, experiment.settings, where=f"{experiment.name}: settings")
     with torch.random.fork_rng(devices=[]):
@@ -78,11 +90,25 @@ def build(experiment: Experiment, seed: int) -> Method:
         return kind(settings, DTYPES[experiment.training.precision])
 
 
-def save_weights(method: Method, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write `model.safetensors` atomically, with its metadata in the header."""
+def save_weights(method: Method, experiment: Experiment, path: Path) -> None:
+    """Write `model.safetensors` atomically; its header says which method and settings it fits.
+
+    Raises:
+        OSError: when it cannot be written (a full disk).
+    """
     state = {name: value.contiguous() for name, value in method.state_dict().items()}
+    metadata = {
+        "experiment": experiment.name,
+        "fingerprint": experiment.fingerprint(),
+        "method": experiment.method,
+        "settings": json.dumps(dataclasses.asdict(method.settings)),
+    }
     temporary = path.with_suffix(".tmp")
-    save_file(state, temporary, metadata=dict(metadata))
+    try:
+        save_file(state, temporary, metadata=metadata)
+    except SafetensorError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(f"{path} cannot be written: {error}") from error
     os.replace(temporary, path)
 
 
@@ -90,7 +116,8 @@ def load_run(run: Path, device: torch.device | str = "cpu") -> tuple[Method, Exp
     """Rebuild the method of a run folder with its trained weights.
 
     Raises:
-        DenfError: when files are missing or the weights do not fit the settings.
+        DenfError: when files are missing or damaged, or the weights belong to another method or
+            other settings than `experiment.yaml` has.
     """
     if not (run / "experiment.yaml").exists() or not (run / "model.safetensors").exists():
         raise DenfError(
@@ -101,27 +128,60 @@ def load_run(run: Path, device: torch.device | str = "cpu") -> tuple[Method, Exp
         )
     experiment = load_experiment(run / "experiment.yaml")
     method = build(experiment, seed=0)
-    try:
-        weights = load_file(run / "model.safetensors")
-    except SafetensorError as error:
-        raise DenfError(
-            f"{run}/model.safetensors", expected="safetensors", got=error, fix="Train it again."
-        ) from error
-    _refuse_misfit(run, dict(method.state_dict()), weights)
+    path = run / "model.safetensors"
+    weights, metadata = _read_weights(path)
+    _refuse_other_settings(path, experiment.method, method, metadata)
+    _refuse_misfit(path, dict(method.state_dict()), weights)
     method.load_state_dict(weights)
     return method.to(device).eval(), experiment
 
 
 def write_experiment(experiment: Experiment, path: Path) -> None:
     """Write the resolved experiment as YAML, atomically."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(yaml.safe_dump(experiment.as_dict(), sort_keys=False))
-    os.replace(temporary, path)
+    write_atomically(path, yaml.safe_dump(experiment.as_dict(), sort_keys=False))
 
 
-def _refuse_misfit(
-    run: Path, expected: Mapping[str, torch.Tensor], got: Mapping[str, torch.Tensor]
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DenfError(
+            str(path), expected="whole safetensors", got=error, fix="Train it again."
+        ) from error
+
+
+def _refuse_other_settings(
+    path: Path, name: str, method: Method, metadata: Mapping[str, str]
 ) -> None:
+    """Compare with the header; weights of equal shapes may mean something else."""
+    if "settings" not in metadata:  # not written by this suite: the shapes must do
+        return
+    where = f"{path}: settings in its header"
+    fix = "Use the run's own experiment.yaml, or train again."
+    if metadata["method"] != name:
+        raise DenfError(f"{path}: method", expected=name, got=metadata["method"], fix=fix)
+    trained = validate(method.Settings, json.loads(metadata["settings"]), where=where)
+    theirs, ours = dict(_flat(trained)), dict(_flat(method.settings))
+    differing = [key for key in ours if ours[key] != theirs[key]]
+    if differing:
+        more = f" (and {len(differing) - 1} more)" if differing[1:] else ""
+        key = differing[0]
+        raise DenfError(f"{path}: {key}{more}", expected=ours[key], got=theirs[key], fix=fix)
+
+
+def _flat(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings as (dotted key, value)."""
+    for field in dataclasses.fields(settings):
+        value, key = getattr(settings, field.name), prefix + field.name
+        if dataclasses.is_dataclass(value):
+            yield from _flat(value, f"{key}.")
+        else:
+            yield key, value
+
+
+def _refuse_misfit(path: Path, expected: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> None:
     shapes = {name: tuple(value.shape) for name, value in expected.items()}
     found = {name: tuple(value.shape) for name, value in got.items()}
     if shapes == found:
@@ -129,7 +189,7 @@ def _refuse_misfit(
     differing = sorted(n for n in shapes.keys() | found.keys() if shapes.get(n) != found.get(n))
     name = differing[0]
     raise DenfError(
-        f"{run}/model.safetensors: {name} (and {len(differing) - 1} more)",
+        f"{path}: {name} (and {len(differing) - 1} more)",
         expected=shapes.get(name, "no such tensor"),
         got=found.get(name, "no such tensor"),
         fix="The weights belong to another method or other settings: use that run's own "

@@ -43,19 +43,21 @@ def evaluate(
 
     Returns:
         the summary (`ari_fg`, `ari_fg_strict`, `ari`, `mse`, `bits_per_dim`, each with mean, std
-        and n over scenes, where the method can; `one_object_scenes`) and one row a scene.
+        and n over scenes, where the method can; `one_object_scenes`) and one row a scene. A
+        score that is not finite is left out of the summary, and its n tells; without any finite
+        one mean and std are None.
     """
     rows: list[Row] = []
+    trivial = 0
     for start, images, truth in batches(data, method.device, batch_size):
         scores = _score(method, images, truth)
         table = {name: values.double().cpu().tolist() for name, values in scores.items()}
         for k in range(len(images)):
             rows.append({"scene": start + k, **{name: v[k] for name, v in table.items()}})
+        trivial += 0 if truth is None else count_trivial_scenes(truth)
     summary: dict[str, Any] = {name: _summary(rows, name) for name in rows[0] if name != "scene"}
     if data.masks is not None:
-        summary["one_object_scenes"] = int(
-            count_trivial_scenes(torch.from_numpy(np.array(data.masks)))
-        )
+        summary["one_object_scenes"] = trivial
     return summary, rows
 
 
@@ -118,22 +120,12 @@ def generate(
         uint8 (count, H, W, 3) and the mode.
     """
     generator = torch.Generator(method.device).manual_seed(seed)
-    parts: list[np.ndarray] = []
-    bar = tqdm(total=count, desc="samples", unit="image", disable=None)
     if Capability.RECOMPOSE in method.capabilities and source is not None:
         mode = SampleMode.OBJECTS_SUBSET
-        while bar.n < count:
-            for _, images, _ in batches(source, method.device, min(batch_size, count)):
-                parts.append(method.recompose(images, generator)[: count - bar.n].cpu().numpy())
-                bar.update(len(parts[-1]))
-                if bar.n >= count:
-                    break
+        made = _recompositions(method, source, generator, min(batch_size, count))
     elif Capability.SAMPLE in method.capabilities:
         mode = SampleMode.PRIOR
-        while bar.n < count:
-            images = method.sample(min(batch_size, count - bar.n), generator)
-            parts.append(images.cpu().numpy())
-            bar.update(len(images))
+        made = _samples(method, generator, min(batch_size, count))
     else:
         raise DenfError(
             type(method).__name__,
@@ -141,8 +133,27 @@ def generate(
             got=", ".join(sorted(method.capabilities)) or "no capability",
             fix="Give --source, or choose another method.",
         )
-    bar.close()
-    return np.concatenate(parts).transpose(0, 2, 3, 1), mode
+    parts: list[np.ndarray] = []
+    missing = count
+    with tqdm(total=count, desc="samples", unit="image", disable=None) as bar:
+        while missing:
+            parts.append(next(made)[:missing].permute(0, 2, 3, 1).cpu().numpy())
+            missing -= len(parts[-1])
+            bar.update(len(parts[-1]))
+    return np.concatenate(parts), mode
+
+
+def _recompositions(
+    method: Method, source: Prepared, generator: torch.Generator, batch_size: int
+) -> Iterator[Tensor]:
+    while True:
+        for _, images, _ in batches(source, method.device, batch_size):
+            yield method.recompose(images, generator)
+
+
+def _samples(method: Method, generator: torch.Generator, batch_size: int) -> Iterator[Tensor]:
+    while True:
+        yield method.sample(batch_size, generator)
 
 
 def batches(
@@ -179,7 +190,9 @@ def save_panels(arrays: Mapping[str, np.ndarray], path: Path) -> None:
     temporary.replace(path)
 
 
-def _summary(rows: list[Row], name: str) -> dict[str, float | int]:
+def _summary(rows: list[Row], name: str) -> dict[str, float | int | None]:
     values = np.array([row[name] for row in rows])
-    values = values[~np.isnan(values)]
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return {"mean": None, "std": None, "n": 0}
     return {"mean": float(values.mean()), "std": float(values.std()), "n": len(values)}

@@ -96,7 +96,7 @@ class Experiment:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     def fingerprint(self) -> str:
-        """Hash of what the weights depend on: method, settings, training; 16 digits."""
+        """Hash of what the weights depend on: method, settings, training; 16 hex digits."""
         training = dataclasses.asdict(self.training)
         relevant = {"method": self.method, "settings": self.settings, "training": training}
         for name in ("log_every", "save_minutes"):
@@ -257,9 +257,7 @@ def _checked_settings(experiment: Experiment, where: str, cache: Path | None) ->
     Checking needs the method's module, and with it torch; the answer is kept by the hash of the
     module's sources and the settings, so that only a change pays for the import.
     """
-    key = json.dumps(
-        [code_hash(Purpose.TRAIN, experiment.method), experiment.settings], sort_keys=True
-    )
+    key = f"{code_hash(Purpose.TRAIN, experiment.method)} {experiment.settings!r}"
     digest = hashlib.sha256(key.encode()).hexdigest()[:24]
     known = None if cache is None else cache / f"{digest}.json"
     if known is not None and known.exists():

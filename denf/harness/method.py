@@ -95,6 +95,11 @@ class Method(nn.Module, ABC):
         assert isinstance(where, Tensor)
         return where.device
 
+    @property
+    def trained_size(self) -> int:
+        """Side of the training images in pixels; methods with INSPECT know it."""
+        raise NotImplementedError
+
     def make_optimizers(self) -> dict[str, Optimizer]:
         """Optimisers by name, made once the parameters are on their device. None by default."""
         return {}

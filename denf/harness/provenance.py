@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +21,9 @@ PACKAGES = ("denf", "torch", "torchvision", "torch-fidelity", "numpy", "lightnin
 
 def describe_code(method_hash: str) -> dict[str, Any]:
     """Commit, dirty flag and source hash of the checkout (commit None outside of git)."""
-    commit = _git("rev-parse", "HEAD")
+    # An installed copy may lie in a virtual environment inside of another project's repository.
+    top = _git("rev-parse", "--show-toplevel")
+    commit = _git("rev-parse", "HEAD") if top and Path(top).resolve() == ROOT.resolve() else None
     changed = _git("status", "--porcelain", "--untracked-files=no") if commit else None
     return {
         "commit": commit,
@@ -36,7 +39,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "versions": {name: _version(name) for name in PACKAGES},
         "device": torch.cuda.get_device_name(device) if cuda else _processor(),
         "cuda": torch.version.cuda if cuda else None,
         "cudnn": torch.backends.cudnn.version() if cuda else None,
@@ -59,6 +62,13 @@ def peak_memory(device: torch.device) -> int:
 def now() -> str:
     """UTC time to the second, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

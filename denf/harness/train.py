@@ -45,6 +45,16 @@ class _Run:
     seconds: float = 0.0  # of training, over all sessions
     history: list[dict[str, float]] = field(default_factory=list)
     pending: list[Mapping[str, Tensor]] = field(default_factory=list)  # since the last log
+    good: _Good | None = None
+
+
+@dataclass(frozen=True)
+class _Good:
+    """Weights with finite losses behind them, kept in memory for a divergence."""
+
+    step: int
+    seconds: float
+    weights: Mapping[str, Tensor]
 
 
 def train(
@@ -60,7 +70,8 @@ def train(
         resume: continue from the newest saved state of the same settings, code, data and seed.
 
     Raises:
-        DivergenceError: at a loss that is not finite, with the batch's indices.
+        DivergenceError: at a loss or parameter that is not finite, with the batch's indices. The
+            files are written, with the weights of the last check that found all finite.
         InterruptionError: after SIGTERM or Ctrl-C, with the state saved.
     """
     started = provenance.now()
@@ -79,11 +90,12 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
 
     error: DivergenceError | None = None
+    _keep(run, method)
     try:
         _loop(run, method, experiment, data, seed, fabric, store)
     except DivergenceError as diverged:
         error = diverged
-        _restore(run, store.load(fabric), method)
+        _rewind(run, method)
     if fabric.device.type == "cuda":
         torch.cuda.synchronize(fabric.device)
 
@@ -109,8 +121,7 @@ def train(
     write_experiment(experiment, out / "experiment.yaml")
     write_atomically(out / "history.csv", _as_csv(run.history))
     write_atomically(out / "run.json", json.dumps(record, indent=2) + "\n")
-    metadata = {"experiment": experiment.name, "fingerprint": experiment.fingerprint()}
-    save_weights(method, out / "model.safetensors", metadata)
+    save_weights(method, experiment, out / "model.safetensors")
     if error is not None:
         raise error
     store.clear()
@@ -148,8 +159,10 @@ def _loop(
     )
     load = _loader(data, device)
     saved, began = time.monotonic(), time.monotonic() - run.seconds
-    with _stop_requests() as stop_requested:
-        bar = tqdm(total=steps, initial=run.step, desc=experiment.name, unit="step", disable=None)
+    with (
+        _stop_requests() as stop_requested,
+        tqdm(total=steps, initial=run.step, desc=experiment.name, unit="step", disable=None) as bar,
+    ):
         while run.step < steps:
             indices = batch_indices(seed, run.step, len(data), settings.batch_size)
             generator.manual_seed(_mix(seed, run.step))
@@ -158,16 +171,19 @@ def _loop(
             run.step += 1
             bar.update()
             due = run.step == steps or run.step % settings.log_every == 0
-            if due or stop_requested():
-                row = _log(run, seed, len(data), settings.batch_size)
-                bar.set_postfix(loss=f"{row['loss']:.4g}")
-                run.seconds = time.monotonic() - began
-                if stop_requested() or time.monotonic() - saved >= settings.save_minutes * 60:
-                    store.save(fabric, _state(run, method), run.step)
-                    saved = time.monotonic()
-            if stop_requested() and run.step < steps:
+            stop = stop_requested()  # read once: what follows must see one answer
+            if not (due or stop):
+                continue
+            _check(run, method, seed, len(data), settings.batch_size)
+            run.seconds = time.monotonic() - began
+            if due:
+                bar.set_postfix(loss=f"{_log(run)['loss']:.4g}")
+            if stop or time.monotonic() - saved >= settings.save_minutes * 60:
+                store.save(fabric, _state(run, method), run.step)
+                saved = time.monotonic()
+            if stop and run.step < steps:
                 raise InterruptionError(f"{experiment.name}: stopped at step {run.step} of {steps}")
-        bar.close()
+            _keep(run, method)
 
 
 def _loader(data: Prepared, device: torch.device) -> Callable[[np.ndarray], Tensor]:
@@ -184,23 +200,45 @@ def _loader(data: Prepared, device: torch.device) -> Callable[[np.ndarray], Tens
     return load
 
 
-def _log(run: _Run, seed: int, images: int, batch_size: int) -> dict[str, float]:
-    """Move the pending scalars to the host once, check them, add their mean to the history."""
+def _check(run: _Run, method: Method, seed: int, images: int, batch_size: int) -> None:
+    """Stop when a loss since the last log, or a weight after the last step, is not finite."""
+    first = run.step - len(run.pending)
+    losses = torch.stack([scalars["loss"].float() for scalars in run.pending]).cpu()
+    bad = (~torch.isfinite(losses)).nonzero()
+    if len(bad):
+        step = first + int(bad[0])
+        what = f"a finite loss, got {float(losses[step - first])}"
+    else:
+        weights = [v for v in method.state_dict().values() if v.is_floating_point()]
+        if not weights or bool(torch.stack([torch.isfinite(v).all() for v in weights]).all()):
+            return
+        step, what = run.step - 1, "finite weights after the update, got NaN or infinite ones"
+    indices = batch_indices(seed, step, images, batch_size).tolist()
+    raise DivergenceError(
+        f"step {step}: expected {what}; images {indices}. Lower the learning rate or the "
+        "gradient clip."
+    )
+
+
+def _log(run: _Run) -> dict[str, float]:
+    """Move the pending scalars to the host at once and add their mean to the history."""
     names = list(run.pending[0])
     table = torch.stack([torch.stack([s[n].float() for n in names]) for s in run.pending]).cpu()
-    losses = table[:, names.index("loss")]
-    first = run.step - len(run.pending)
     run.pending.clear()
-    if not torch.isfinite(losses).all():
-        step = first + int((~torch.isfinite(losses)).nonzero()[0])
-        indices = batch_indices(seed, step, images, batch_size).tolist()
-        raise DivergenceError(
-            f"step {step}: expected a finite loss, got {float(losses[step - first])}; images "
-            f"{indices}. Lower the learning rate or the gradient clip."
-        )
     row = {"step": float(run.step), **dict(zip(names, table.mean(0).tolist(), strict=True))}
     run.history.append(row)
     return row
+
+
+def _keep(run: _Run, method: Method) -> None:
+    weights = {name: value.clone() for name, value in method.state_dict().items()}
+    run.good = _Good(run.step, run.seconds, weights)
+
+
+def _rewind(run: _Run, method: Method) -> None:
+    if run.good is not None:
+        method.load_state_dict(run.good.weights)
+        run.step, run.seconds = run.good.step, run.good.seconds
 
 
 def _state(run: _Run, method: Method) -> dict[str, Any]:
@@ -210,6 +248,7 @@ def _state(run: _Run, method: Method) -> dict[str, Any]:
         "step": run.step,
         "seconds": run.seconds,
         "history": run.history,
+        "pending": run.pending,
     }
 
 
@@ -220,7 +259,8 @@ def _restore(run: _Run, state: dict[str, Any] | None, method: Method) -> None:
     for name, optimizer in method.optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
     run.step, run.seconds = state["step"], state["seconds"]
-    run.history, run.pending = state["history"], []
+    run.history = state["history"]
+    run.pending = [{n: v.to(method.device) for n, v in s.items()} for s in state["pending"]]
 
 
 def _as_csv(history: list[dict[str, float]]) -> str:

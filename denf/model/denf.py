@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +80,10 @@ class DeNF(nn.Module):
 
     def decode_foreground(self, latents: Latents) -> Tensor:
         """f2: the structured latents to f1's foreground channels (B, 11, H/2, W/2)."""
-        parts = [head.inverse(getattr(latents, name))[0] for name, head in self.heads.items()]
+        parts = [
+            cast(Bijection, head).inverse(getattr(latents, name))[0]
+            for name, head in self.heads.items()
+        ]
         return self.trunk.inverse(torch.cat(parts, 1))[0]
 
     def components(

@@ -78,7 +78,7 @@ LOOK = Look(
     sky=(0.5, 0.5),
     window=_WINDOW,
     gloss=0.12,
-    bevel=0.12,
+    bevel=0.01,
 )
 
 
@@ -160,13 +160,13 @@ def _vehicle(row: dict[str, Any]) -> list[Solid]:
     elif row["kind"] == "van":
         parts = [
             box(-0.5, 0.5, 0.13, 0.55, 1.0, paint),
-            box(-0.5, 0.34, 0.55, 1.0, 0.96, paint),
-            box(0.1, 0.38, 0.57, 0.88, 0.975, _GLASS),
+            box(-0.5, 0.34, 0.55, 1.0, 1.0, paint),
+            box(0.1, 0.38, 0.57, 0.88, 1.01, _GLASS),
         ]
     else:
         parts = [
-            box(-0.5, 0.22, 0.22, 1.0, 1.0, (0.6, 0.6, 0.58)),
-            box(0.26, 0.5, 0.14, 0.72, 0.95, paint),
+            box(-0.5, 0.24, 0.2, 1.0, 1.0, (0.6, 0.6, 0.58)),
+            box(0.25, 0.5, 0.14, 0.72, 0.95, paint),
             box(0.34, 0.505, 0.46, 0.66, 0.96, _GLASS),
         ]
     radius = 0.32 if row["kind"] != "truck" else 0.46

@@ -1,0 +1,35 @@
+"""Small scenes with known masks, for every room's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from denf.data.prepared import Prepared, PreparedWriter, open_prepared
+
+@pytest.fixture(scope="session")
+def write_scenes() -> Callable[..., Prepared]:
+    """Write a prepared folder of coloured squares on a grey ground, `objects` of them a scene."""
+
+    def write(
+        folder: Path, *, count: int = 12, size: int = 16, objects: int = 2, seed: int = 0
+    ) -> Prepared:
+        rng = np.random.default_rng(seed)
+        images = np.empty((count, size, size, 3), np.uint8)
+        images[:] = rng.integers(90, 130, (count, 1, 1, 1))
+        masks = np.zeros((count, size, size), np.uint8)
+        side = size // 3
+        for k in range(count):
+            for label in range(1, objects + 1):
+                y, x = rng.integers(0, size - side, 2)
+                images[k, y : y + side, x : x + side] = rng.integers(0, 256, 3)
+                masks[k, y : y + side, x : x + side] = label
+        info = {"name": "squares", "source": "tests", "licence": "none", "split": "train"}
+        with PreparedWriter(folder, size=size, masks=True, info=info) as writer:
+            writer.append(images, masks)
+        return open_prepared(folder)
+
+    return write

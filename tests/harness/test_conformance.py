@@ -1,0 +1,188 @@
+"""The contract of `denf.harness.method`, kept by every method and every experiment file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+from denf.harness.checkpoint import build, load_run, save_weights, write_experiment
+from denf.harness.experiment import Experiment, load_experiment
+from denf.harness.method import Capability, Method, Step, UntrainedMethod
+from denf.harness.registry import method_names
+from denf.harness.train import batch_indices
+
+ROOT = Path(__file__).parents[2]
+PROTOCOL = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+FILES = sorted((ROOT / "config/experiments").glob("*.yaml"))
+SHRUNK = {"denf": ["settings.architecture.features=2", "settings.architecture.couplings=1"]}
+BATCH, SIZE, STEPS = 3, 16, 2
+
+
+@pytest.fixture(
+    scope="module",
+    params=[*method_names(), *FILES],
+    ids=lambda p: p.stem if isinstance(p, Path) else f"defaults of {p}",
+)
+def experiment(request, tmp_path_factory) -> Experiment:
+    """Every method by a file that names it alone, and every file of the suite, made small."""
+    if isinstance(request.param, Path):
+        method = load_experiment(request.param, PROTOCOL).method
+        return load_experiment(request.param, PROTOCOL, SHRUNK.get(method, ()))
+    path = tmp_path_factory.mktemp("experiments") / "only.yaml"
+    path.write_text(yaml.safe_dump({"method": request.param, "dataset": "squares"}))
+    return load_experiment(path, changes=SHRUNK.get(request.param, ()))
+
+
+def train(experiment: Experiment, images: Tensor, seed: int) -> tuple[Method, list[Tensor]]:
+    """Two steps as the training loop makes them; the method and its losses."""
+    method = build(experiment, seed).train()
+    method.optimizers = method.make_optimizers()
+    losses = []
+    for index in range(STEPS):
+        generator = torch.Generator().manual_seed(100 * seed + index)
+        batch = images[batch_indices(seed, index, len(images), BATCH)]
+        scalars = method.training_step(batch, Step(index, STEPS, generator))
+        check_scalars(scalars)
+        losses.append(scalars["loss"])
+    return method, losses
+
+
+def check_scalars(scalars: Mapping[str, Tensor]) -> None:
+    assert "loss" in scalars
+    for name, value in scalars.items():
+        assert value.shape == (), name
+        assert not value.requires_grad, name
+        assert torch.isfinite(value), name
+
+
+@pytest.fixture(scope="module")
+def images(scenes_tensor) -> Tensor:
+    return scenes_tensor[0]
+
+
+@pytest.fixture(scope="module")
+def scenes_tensor(tmp_path_factory, write_scenes) -> tuple[Tensor, Tensor]:
+    data = write_scenes(tmp_path_factory.mktemp("data") / "train", count=8, size=SIZE)
+    return torch.tensor(data.images).permute(0, 3, 1, 2), torch.tensor(data.masks)
+
+
+@pytest.fixture(scope="module")
+def trained(experiment, images) -> tuple[Method, list[Tensor]]:
+    return train(experiment, images, seed=0)
+
+
+def test_all_parameters_receive_gradients(trained):
+    # The last layer of every coupling's networks starts at zero, so that no gradient gets past it
+    # in the first step; what is left after the second has reached every layer.
+    method, _ = trained
+    parameters = dict(method.named_parameters())
+    assert bool(parameters) != isinstance(method, UntrainedMethod)
+    without = [n for n, p in parameters.items() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+def test_a_seed_gives_the_same_losses_and_weights(experiment, images, trained):
+    method, losses = trained
+    again, same = train(experiment, images, seed=0)
+    assert torch.equal(torch.stack(losses), torch.stack(same))
+    for name, value in method.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    if list(method.parameters()):
+        other, losses_of_other_seed = train(experiment, images, seed=1)
+        assert not torch.equal(torch.stack(losses), torch.stack(losses_of_other_seed))
+        assert any(
+            not torch.equal(p, q)
+            for p, q in zip(method.parameters(), other.parameters(), strict=True)
+        )
+
+
+@torch.no_grad()
+def outputs(method: Method, images: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    """All that a method's capabilities return."""
+    can, found = method.capabilities, {}
+    shown = images.clone()
+    if Capability.SEGMENT in can:
+        segmentation = method.segment(images, truth if Capability.ORACLE in can else None)
+        found["labels"] = segmentation.labels
+        found["object_labels"] = segmentation.object_labels
+    if Capability.RECONSTRUCT in can:
+        found["reconstruct"] = method.reconstruct(images)
+    if Capability.SAMPLE in can:
+        found["sample"] = method.sample(2, torch.Generator().manual_seed(0))
+    if Capability.RECOMPOSE in can:
+        found["recompose"] = method.recompose(images, torch.Generator().manual_seed(0))
+    if Capability.LOG_PROB in can:
+        found["log_prob"] = method.log_prob(images)
+    if Capability.INSPECT in can:
+        found |= {f"inspect {name}": value for name, value in method.inspect(images).items()}
+    assert torch.equal(images, shown), "the images were changed in place"
+    return found
+
+
+def test_saved_and_loaded_gives_equal_outputs(experiment, trained, scenes_tensor, tmp_path):
+    images, truth = scenes_tensor[0][:BATCH], scenes_tensor[1][:BATCH]
+    method = trained[0].eval()
+    write_experiment(experiment, tmp_path / "experiment.yaml")
+    save_weights(method, experiment, tmp_path / "model.safetensors")
+    loaded, read = load_run(tmp_path)
+    assert read == experiment
+    assert type(loaded) is type(method)
+    expected, got = outputs(method, images, truth), outputs(loaded, images, truth)
+    assert expected.keys() == got.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(got[name], value, rtol=0, atol=0, equal_nan=True, msg=name)
+
+
+def test_declared_capabilities_return_what_the_contract_says(trained, scenes_tensor):
+    images, truth = scenes_tensor[0][:BATCH], scenes_tensor[1][:BATCH]
+    method = trained[0].eval()
+    assert method.capabilities
+    assert all(isinstance(c, Capability) for c in method.capabilities)
+    found = outputs(method, images, truth)
+    pixels = (BATCH, SIZE, SIZE)
+    for name in ("labels", "object_labels"):
+        if name in found:
+            assert found[name].shape == pixels
+            assert not found[name].is_floating_point()
+            assert found[name].dtype != torch.bool
+            assert found[name].min() >= 0
+    for name, count in (("sample", 2), ("recompose", BATCH)):
+        if name in found:
+            assert found[name].shape == (count, 3, SIZE, SIZE)
+            assert found[name].dtype == torch.uint8
+    if "reconstruct" in found:
+        assert found["reconstruct"].shape == images.shape
+        assert found["reconstruct"].dtype == torch.float32
+        assert 0 <= found["reconstruct"].min() <= found["reconstruct"].max() <= 1
+    if "log_prob" in found:
+        assert found["log_prob"].shape == (BATCH,)
+        assert found["log_prob"].is_floating_point()
+        assert torch.isfinite(found["log_prob"]).all()
+    for name, value in found.items():
+        if name.startswith("inspect"):
+            assert len(value) == BATCH, name
+    if Capability.INSPECT in method.capabilities:
+        assert method.trained_size == SIZE
+
+
+def test_undeclared_capabilities_raise(trained, images):
+    method, generator = trained[0], torch.Generator()
+    calls = {
+        Capability.SEGMENT: lambda: method.segment(images),
+        Capability.RECONSTRUCT: lambda: method.reconstruct(images),
+        Capability.SAMPLE: lambda: method.sample(1, generator),
+        Capability.RECOMPOSE: lambda: method.recompose(images, generator),
+        Capability.LOG_PROB: lambda: method.log_prob(images),
+        Capability.INSPECT: lambda: method.inspect(images),
+    }
+    for capability in calls.keys() - method.capabilities:
+        with pytest.raises(NotImplementedError):
+            calls[capability]()
+    if Capability.ORACLE in method.capabilities:
+        with pytest.raises(ValueError, match="truth"):
+            method.segment(images)

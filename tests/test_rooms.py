@@ -1,0 +1,117 @@
+"""The rooms' import arrows: what each part of the code may know of the others."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Every room may import itself and these leaves, which import nothing of the project.
+LEAVES = {"denf", "denf.errors", "denf.files"}
+# Room → the other rooms that it may import.
+ARROWS = {
+    "denf.flow": set[str](),
+    "denf.model": {"denf.flow"},
+    "denf.data": set[str](),
+    # The download of the feature extractor's weights is the data room's checked download.
+    "denf.metrics": {"denf.data.download"},
+    # DeNF's settings are plain values, checked without importing torch or the model.
+    "denf.harness": {"denf.data", "denf.metrics", "denf.model.settings"},
+    "denf.report": set[str](),
+    "denf.method": {"denf.harness", "denf.model"},
+    "denf.pictures": {"denf.harness", "denf.data"},
+    "baselines": {"denf.harness", "denf.data"},
+}
+NO_TORCH = ["denf.report", "denf.errors", "denf.files", "denf.model.settings"]
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def sources(room: str) -> list[Path]:
+    path = ROOT.joinpath(*room.split("."))
+    found = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    assert found, f"no files in {room}"
+    return found
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and module of every import, those inside functions included."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            module = str(node.module)
+            for alias in node.names:
+                inner = f"{module}.{alias.name}"
+                yield node.lineno, inner if exists(inner) else module
+
+
+def exists(module: str) -> bool:
+    path = ROOT.joinpath(*module.split("."))
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
+def within(module: str, room: str) -> bool:
+    return module == room or module.startswith(f"{room}.")
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_room_imports_only_what_it_may(room: str):
+    strangers = [
+        f"{path.relative_to(ROOT)}:{line}: {module}"
+        for path in sources(room)
+        for line, module in imports(path)
+        if module.split(".")[0] in ("denf", "baselines")
+        and module not in LEAVES
+        and not any(within(module, other) for other in {room, *ARROWS[room]})
+    ]
+    assert strangers == []
+
+
+@pytest.mark.parametrize("room", NO_TORCH)
+def test_room_needs_no_torch(room: str):
+    heavy = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sources(room)
+        for line, module in imports(path)
+        if module.split(".")[0] in ("torch", "torchvision", "lightning_fabric", "torch_fidelity")
+    ]
+    assert heavy == []
+
+
+def test_leaves_import_nothing_of_the_project():
+    for leaf in LEAVES - {"denf"}:
+        for _, module in imports(sources(leaf)[0]):
+            assert module.split(".")[0] != "denf", leaf
+
+
+def test_every_file_belongs_to_a_room():
+    """A new folder or file under denf/ gets an arrow above before it gets imports."""
+    roots = {"denf.cli", "denf.bench"}  # commands: they may know everything
+    known = [*ARROWS, *LEAVES - {"denf"}, *roots]
+    modules = [module_of(p) for package in ("denf", "baselines") for p in sources(package)]
+    assert [m for m in modules if m != "denf" and not any(within(m, k) for k in known)] == []
+
+
+def test_no_room_imports_the_commands():
+    for package in ("denf", "baselines"):
+        for path in sources(package):
+            for line, module in imports(path):
+                assert module != "denf.cli", f"{path}:{line}"
+
+
+def test_torch_is_only_imported_late_by_the_commands():
+    """`denf --help` starts in half a second: nothing heavy at the top level of cli.py."""
+    tree = ast.parse((ROOT / "denf" / "cli.py").read_text())
+    top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    named = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in top}
+    assert {str(name) for name in named if str(name).split(".")[0] == "denf"} == {"denf.errors"}
+    assert not any(str(name).split(".")[0] == "torch" for name in named)
