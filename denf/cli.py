@@ -42,7 +42,7 @@ Data = Annotated[Path, typer.Option(help="A prepared folder.")]
 Size = Annotated[int, typer.Option(help="Side of the square images in pixels.", min=8)]
 Licence = Annotated[str, typer.Option(help="Licence of the images, kept in dataset.json.")]
 SplitRecords = Annotated[
-    str | None, typer.Option(help="Its records, or none.", metavar="START:STOP[:SCENES]")
+    str | None, typer.Option(help="Records of this split.", metavar="START:STOP[:SCENES]")
 ]
 Protocol = Annotated[
     Path | None, typer.Option(help="Configuration whose overrides apply, as config/config.yaml.")
@@ -220,7 +220,10 @@ def experiments(
         "results/.validated"
     ),
 ) -> None:
-    """Resolve and check all experiment files; print them as JSON with their code hashes."""
+    """Resolve and check all experiment files.
+
+    Prints them as JSON, with a hash of the source files that each command depends on.
+    """
     from denf.harness.experiment import load_experiments
     from denf.harness.registry import Purpose, code_hash
 
@@ -248,7 +251,12 @@ def train(
         bool, typer.Option(help="Exit with 0 when a loss is not finite; run.json says so.")
     ] = False,
 ) -> None:
-    """Train one experiment with one seed."""
+    """Train one experiment with one seed.
+
+    Writes model.safetensors, experiment.yaml, history.csv and run.json, and prints the last. The
+    state is saved every few minutes and on SIGTERM or Ctrl-C; --resume continues from it with the
+    result of an uninterrupted run.
+    """
     from denf.data.prepared import open_prepared
     from denf.harness.experiment import load_experiment
     from denf.harness.lease import gpu_lease
@@ -277,7 +285,12 @@ def evaluate(
     panel_count: Annotated[int, typer.Option(help="Scenes in --panels.", min=1)] = 8,
     batch_size: Annotated[int, typer.Option(help="Scenes at a time.", min=1)] = 32,
 ) -> None:
-    """Score a run: three forms of ARI, reconstruction error, bits per dimension."""
+    """Score a run: ARI, reconstruction error, bits per dimension.
+
+    The adjusted Rand index comes in three forms: ari_fg (true objects, no predicted background),
+    ari_fg_strict (true objects, a predicted background counts as a segment), ari (all pixels).
+    Statistics are over scenes.
+    """
     from denf.data.prepared import open_prepared
     from denf.files import write_atomically
     from denf.harness import evaluate as room
@@ -310,7 +323,11 @@ def fid(
     weights: Annotated[Path | None, typer.Option(help="Inception weights, if not cached.")] = None,
     seed: Annotated[int, typer.Option(help="Of the samples.", min=0)] = 0,
 ) -> None:
-    """Fréchet distance of a run's samples to test images."""
+    """Measure the Fréchet distance of samples to test images.
+
+    With --source, samples are its images with a random subset of their objects kept; without, they
+    come from the prior. Distances of different extractors do not compare.
+    """
     from denf.data.prepared import open_prepared
     from denf.harness import evaluate as room
     from denf.harness.checkpoint import load_run
@@ -373,7 +390,11 @@ def decompose(
     images: Annotated[list[Path], typer.Argument(help="Pictures to decompose.")],
     out: Annotated[Path, typer.Option(help="Folder; one subfolder a picture.")],
 ) -> None:
-    """Decompose your own pictures: label map, boxes, background, one picture an object."""
+    """Decompose your own pictures into background and objects.
+
+    Writes a label map, boxes, the background and one picture an object, and prints what was found
+    as JSON. The largest centred square of a picture is taken.
+    """
     from denf.harness.checkpoint import load_run
     from denf.pictures import decompose_pictures
 
@@ -390,7 +411,10 @@ def tables(
     ),
     out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
 ) -> None:
-    """Write Tables 1-3 as CSV, Markdown and LaTeX, reported beside reproduced."""
+    """Write Tables 1-3, reported beside reproduced.
+
+    Each as CSV, Markdown and LaTeX; prints the files' names.
+    """
     from denf.report.tables import write_tables
 
     for path in write_tables(runs, literature, out, experiments=_read_listing(listing)):
@@ -404,7 +428,10 @@ def figures(
     out: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("results/figures"),
     name: Annotated[list[str] | None, typer.Option(help="One figure; default: all.")] = None,
 ) -> None:
-    """Draw figures 3-6, training curves and ARI distributions as PNG and PDF."""
+    """Draw figures 3-6, training curves and ARI distributions.
+
+    Each as PNG and PDF; prints the files' names.
+    """
     from denf.report.figures import write_figures
 
     for path in write_figures(runs, out, names=name, experiments=_read_listing(listing)):

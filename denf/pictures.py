@@ -60,7 +60,7 @@ def decompose_pictures(method: Method, pictures: Sequence[Path], out: Path) -> l
     squares = [_centre_square(path, size) for path in pictures]
     found = []
     for picture, square in zip(pictures, squares, strict=True):
-        images = torch.from_numpy(square)[None].to(method.device).permute(0, 3, 1, 2)
+        images = torch.tensor(square)[None].to(method.device).permute(0, 3, 1, 2)
         folder = out / picture.stem
         folder.mkdir(parents=True, exist_ok=True)
         found.append(_write(method, images, picture, folder))

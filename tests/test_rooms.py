@@ -112,6 +112,8 @@ def test_torch_is_only_imported_late_by_the_commands():
     """`denf --help` starts in half a second: nothing heavy at the top level of cli.py."""
     tree = ast.parse((ROOT / "denf" / "cli.py").read_text())
     top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    named = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in top}
+    named = {
+        node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in top
+    }
     assert {str(name) for name in named if str(name).split(".")[0] == "denf"} == {"denf.errors"}
     assert not any(str(name).split(".")[0] == "torch" for name in named)

@@ -101,7 +101,9 @@ class Experiment:
         relevant = {"method": self.method, "settings": self.settings, "training": training}
         for name in ("log_every", "save_minutes"):
             training.pop(name)
-        return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+        # 1 and 1.0 are one value: a default may be an integer where the file's number is a float
+        plain = json.loads(json.dumps(relevant), parse_int=float)
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

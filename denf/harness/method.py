@@ -16,6 +16,8 @@ from pydantic import ConfigDict
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from denf.errors import DenfError
+
 
 class Capability(StrEnum):
     """What a method can do; a table cell says so where it cannot."""
@@ -103,6 +105,15 @@ class Method(nn.Module, ABC):
     def make_optimizers(self) -> dict[str, Optimizer]:
         """Optimisers by name, made once the parameters are on their device. None by default."""
         return {}
+
+    def compile_training(self) -> None:
+        """Put `torch.compile` around what pays; called once before training when asked for."""
+        raise DenfError(
+            "training.compile",
+            expected="false",
+            got="true",
+            fix=f"{type(self).__name__} does not compile: implement `compile_training`.",
+        )
 
     @abstractmethod
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:

@@ -80,6 +80,8 @@ def train(
     experiment = replace(experiment, settings=asdict(method.settings))  # with all defaults
     method.to(fabric.device).train()
     method.optimizers = method.make_optimizers()
+    if experiment.training.compile:
+        method.compile_training()
     sources = code_hash(Purpose.TRAIN, experiment.method)
     key = "-".join((experiment.fingerprint(), sources, data.sha256[:16], str(seed)))
     store, run = StateStore(out, key), _Run()
@@ -154,9 +156,6 @@ def _loop(
     settings, device = experiment.training, fabric.device
     steps = settings.total_steps(len(data))
     generator = torch.Generator(device)
-    training_step = (
-        torch.compile(method.training_step) if settings.compile else method.training_step
-    )
     load = _loader(data, device)
     saved, began = time.monotonic(), time.monotonic() - run.seconds
     with (
@@ -166,7 +165,7 @@ def _loop(
         while run.step < steps:
             indices = batch_indices(seed, run.step, len(data), settings.batch_size)
             generator.manual_seed(_mix(seed, run.step))
-            scalars = training_step(load(indices), Step(run.step, steps, generator))
+            scalars = method.training_step(load(indices), Step(run.step, steps, generator))
             run.pending.append(scalars)
             run.step += 1
             bar.update()

@@ -18,7 +18,7 @@ from denf.report.loading import titles
 from denf.report.records import Row, Run
 from denf.report.style import SEEDS, NothingToDrawError
 
-COLUMNS = 8  # panels beside each other
+COLUMNS = 9  # panels beside each other
 BINS = 120  # longer histories are drawn as means over so many bins
 _LEADING = ("loss",)
 _TRAILING = ("presence_fraction",)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 import yaml
 
 from denf.data.prepared import Prepared
@@ -18,17 +18,28 @@ SMALL = (
 )
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    """Tensors this small gain nothing from threads, which cost much on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory, write_scenes: Callable[..., Prepared]) -> Prepared:
     return write_scenes(tmp_path_factory.mktemp("data") / "train")
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Callable[..., Experiment]:
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Experiment]:
     """An experiment with a small DeNF, or another method; strings are changes as for --set."""
 
+    folder = tmp_path_factory.mktemp("experiments")
+
     def make(*changes: str, method: str = "denf") -> Experiment:
-        path = tmp_path / f"{method}.yaml"
+        path = folder / f"{method}.yaml"
         path.write_text(yaml.safe_dump({"method": method, "dataset": "squares"}))
         own = SMALL if method == "denf" else SMALL[1:]
         return load_experiment(path, changes=(*own, *changes))

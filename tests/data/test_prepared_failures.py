@@ -1,0 +1,80 @@
+"""A prepared folder on a full disk, and folders that are none."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from denf.data.prepared import PreparedWriter, open_prepared
+from denf.errors import DenfError
+
+INFO = {"name": "test", "source": "generated", "licence": "none", "split": "train"}
+
+
+def scenes(count: int, size: int = 8) -> tuple[np.ndarray, np.ndarray, list[dict[str, int]]]:
+    rng = np.random.default_rng(count)
+    images = rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    masks = rng.integers(0, 4, (count, size, size), dtype=np.uint8)
+    return images, masks, [{"scene": k} for k in range(count)]
+
+
+@contextmanager
+def full_disk(bytes_left: int) -> Iterator[None]:
+    """No file of this process can grow beyond so many bytes; a write fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_closes_every_file_and_can_be_continued(tmp_path):
+    writer = PreparedWriter(tmp_path / "d", size=8, masks=True, info=INFO)
+    with full_disk(2000), pytest.raises(OSError, match="File too large"), writer:
+        writer.append(*scenes(4))
+        writer.append(*scenes(40))  # the images fit into no more than 2000 bytes
+    assert [file.closed for file in writer._files.values()] == [True, True, True]
+    assert not (tmp_path / "d").exists()
+    with PreparedWriter(tmp_path / "d", size=8, masks=True, info=INFO) as writer:
+        assert writer.count == 4
+        writer.append(*scenes(40))
+    data = open_prepared(tmp_path / "d")
+    expected = [np.concatenate(pair) for pair in zip(scenes(4)[:2], scenes(40)[:2], strict=True)]
+    np.testing.assert_array_equal(data.images, expected[0])
+    np.testing.assert_array_equal(data.masks, expected[1])
+
+
+def test_files_that_were_opened_are_closed_when_one_cannot_be(tmp_path):
+    (tmp_path / "d.partial").mkdir()
+    writer = PreparedWriter(tmp_path / "d", size=8, masks=True, info=INFO)
+    progress = {"count": 0, "factor_bytes": 0, "fields": [], "info": writer.info}
+    (tmp_path / "d.partial/progress.json").write_text(json.dumps(progress))
+    (tmp_path / "d.partial/masks.npy").mkdir()
+    with pytest.raises(IsADirectoryError):
+        writer.__enter__()
+    assert writer._files["images.npy"].closed
+
+
+@pytest.mark.parametrize("damage", ["no description", "no hashes", "empty array", "short", "none"])
+def test_a_damaged_folder_is_refused(tmp_path, damage):
+    folder = tmp_path / "d"
+    with PreparedWriter(folder, size=8, masks=False, info=INFO) as writer:
+        if damage != "none":
+            writer.append(scenes(2)[0])
+    if damage == "no description":
+        (folder / "dataset.json").write_text("[]")
+    elif damage == "no hashes":
+        (folder / "dataset.json").write_text("{}")
+    elif damage == "empty array":
+        (folder / "images.npy").write_bytes(b"")
+    elif damage == "short":
+        content = (folder / "images.npy").read_bytes()
+        (folder / "images.npy").write_bytes(content[:-10])
+    with pytest.raises(DenfError, match=f"{folder}.*: expected .*Prepare"):
+        open_prepared(folder)

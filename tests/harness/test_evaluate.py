@@ -1,0 +1,241 @@
+"""Scores, pictures and samples of methods whose right answers are known."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import logistic, norm
+
+from denf.data.prepared import open_prepared
+from denf.errors import DenfError
+from denf.harness.checkpoint import build
+from denf.harness.evaluate import (
+    SampleMode,
+    describe_data,
+    evaluate,
+    generate,
+    panels,
+    rows_as_csv,
+    save_panels,
+)
+from denf.harness.method import Capability, UntrainedMethod
+from denf.metrics.ari import ari_scores
+from denf.metrics.fid import Extractor, frechet_distance
+
+FORMS = ("ari_fg", "ari_fg_strict", "ari")
+
+
+@pytest.fixture
+def method(small):
+    return lambda name, *changes: build(small(*changes, method=name), seed=0).eval()
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory, write_scenes):
+    """Enough pixels for random labels to be nothing but random."""
+    return write_scenes(tmp_path_factory.mktemp("data") / "crowd", count=40, size=32, objects=4)
+
+
+def test_true_labels_are_perfect(method, crowd):
+    summary, rows = evaluate(method("true-labels"), crowd, batch_size=7)
+    for form in FORMS:
+        assert summary[form] == {"mean": 1.0, "std": 0.0, "n": len(crowd)}
+    assert summary["one_object_scenes"] == 0
+    assert [row["scene"] for row in rows] == list(range(len(crowd)))
+
+
+def test_one_segment_is_worthless(method, crowd):
+    summary, _ = evaluate(method("one-segment"), crowd)
+    for form in FORMS:
+        assert summary[form] == {"mean": 0.0, "std": 0.0, "n": len(crowd)}
+
+
+def test_random_labels_are_about_worthless(method, crowd):
+    summary, _ = evaluate(method("random-labels"), crowd)
+    for form in FORMS:
+        spread = summary[form]["std"] / math.sqrt(len(crowd))
+        assert abs(summary[form]["mean"]) < 5 * spread + 1e-3
+        assert 0 < summary[form]["std"] < 0.05
+
+
+def test_k_means_is_between(method, crowd):
+    summary, _ = evaluate(method("k-means", "settings.clusters=5"), crowd)
+    assert 0.1 < summary["ari_fg"]["mean"] < 1
+
+
+def test_one_object_scenes_are_counted(method, tmp_path, write_scenes):
+    data = write_scenes(tmp_path / "single", count=5, objects=1)
+    summary, _ = evaluate(method("one-segment"), data, batch_size=2)
+    assert summary["one_object_scenes"] == 5
+    assert summary["ari_fg"]["mean"] == 1.0  # why the number is reported
+    assert summary["ari"]["mean"] == 0.0
+
+
+def test_batches_do_not_change_scores(method, scenes):
+    denf = method("denf")
+    whole, rows = evaluate(denf, scenes, batch_size=len(scenes))
+    parts, rows_of_parts = evaluate(denf, scenes, batch_size=5)
+    assert set(whole) == {*FORMS, "mse", "bits_per_dim", "one_object_scenes"}
+    for one, other in zip(rows, rows_of_parts, strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
+    for name in (*FORMS, "mse", "bits_per_dim"):
+        values = [row[name] for row in rows]
+        assert whole[name]["mean"] == pytest.approx(np.mean(values), rel=1e-5)
+        assert whole[name]["std"] == pytest.approx(np.std(values), rel=1e-5)
+        assert parts[name]["n"] == len(scenes)
+
+
+def test_scores_are_those_of_the_methods_outputs(method, scenes):
+    denf = method("denf")
+    _, rows = evaluate(denf, scenes)
+    images = torch.tensor(scenes.images).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        found = denf.segment(images)
+        error = (denf.reconstruct(images) * 255 - images).numpy() / 255
+    truth = torch.tensor(scenes.masks)
+    expected = ari_scores(truth, found.labels, found.object_labels)
+    for k, row in enumerate(rows):
+        assert row["mse"] == pytest.approx(np.mean(error[k] ** 2), rel=1e-4)
+        assert row["ari_fg_strict"] == pytest.approx(float(expected.ari_fg_strict[k]))
+
+
+def plain_log_density(image: np.ndarray, presence: float) -> float:
+    """log p of DeNF at the identity, in nats for intensities in [0, 1], pixel block by block.
+
+    Table 4 and section 3.1.3 in a loop: a block of 2×2 pixels has 12 numbers; the first is the
+    background, then two of presence, two of size, two of place, five of what.
+    """
+    x = (image.astype(float) + 0.5) / 256
+    total = 0.0
+    for i in range(0, len(x), 2):
+        for j in range(0, len(x), 2):
+            z = [x[i + di, j + dj, c] for c in range(3) for di in range(2) for dj in range(2)]
+            logit = z[1] - z[2]
+            total += norm.logpdf(z[0])
+            total += logistic.logpdf(logit, loc=math.log(presence / (1 - presence)))
+            total += norm.logpdf((z[1] + z[2]) / 2)
+            if logit > 0:
+                total += norm.logpdf(z[3:5], 0.2, 0.1).sum() + norm.logpdf(z[5:7], 0, 0.2).sum()
+                total += norm.logpdf(z[7:], 1.0, 0.1).sum()
+            else:
+                total += norm.logpdf(z[3:7]).sum() + norm.logpdf(z[7:], 0.0, 0.1).sum()
+    return total
+
+
+def test_bits_per_dimension_at_the_identity(method, scenes):
+    _, rows = evaluate(method("denf", "settings.priors.presence=0.3"), scenes)
+    for k in range(3):
+        nats = plain_log_density(scenes.images[k], 0.3)
+        # the probability of the 8-bit image: its density times the volume of a grey level
+        bits = -(nats + scenes.images[k].size * math.log(1 / 256)) / math.log(2)
+        assert rows[k]["bits_per_dim"] == pytest.approx(bits / scenes.images[k].size, rel=1e-5)
+
+
+def test_without_masks_there_is_no_ari(method, scenes):
+    bare = replace(scenes, masks=None)
+    summary, _ = evaluate(method("denf"), bare)
+    assert set(summary) == {"mse", "bits_per_dim"}
+    assert "truth" not in panels(method("denf"), bare, 2)
+    assert evaluate(method("real-images"), bare)[0] == {}
+
+
+class Broken(UntrainedMethod):
+    """Its density is finite for the first image of a batch alone."""
+
+    capabilities = frozenset({Capability.LOG_PROB})
+
+    def log_prob(self, images: torch.Tensor) -> torch.Tensor:
+        values = torch.full((len(images),), torch.nan)
+        values[:1] = 0.0
+        return values
+
+
+def test_scores_that_are_not_finite_are_left_out_and_counted(scenes):
+    summary, _ = evaluate(Broken(None), scenes, batch_size=4)
+    assert summary["bits_per_dim"] == {"mean": 8.0, "std": 0.0, "n": len(scenes) // 4}
+    broken = Broken(None)
+    broken.log_prob = lambda images: torch.full((len(images),), torch.inf)
+    summary, _ = evaluate(broken, scenes)
+    assert summary["bits_per_dim"] == {"mean": None, "std": None, "n": 0}
+    assert "NaN" not in json.dumps(summary)
+
+
+def test_rows_as_csv_in_full_precision(method, scenes):
+    _, rows = evaluate(method("denf"), scenes)
+    read = list(csv.DictReader(rows_as_csv(rows).splitlines()))
+    assert [{k: float(v) for k, v in row.items()} for row in read] == rows
+
+
+def test_panels(method, scenes, tmp_path):
+    arrays = panels(method("denf"), scenes, 3)
+    np.testing.assert_array_equal(arrays["image"], scenes.images[:3])
+    np.testing.assert_array_equal(arrays["truth"], scenes.masks[:3])
+    assert arrays["labels"].shape == arrays["object_labels"].shape == (3, 16, 16)
+    shapes = {name: arrays[name].shape for name in ("presence", "scale", "loc", "background")}
+    assert shapes == {
+        "presence": (3, 8, 8),
+        "scale": (3, 8, 8, 2),
+        "loc": (3, 8, 8, 2),
+        "background": (3, 16, 16, 3),
+    }
+    assert arrays["singles"].shape[:1] + arrays["singles"].shape[2:] == (3, 16, 16, 3)
+    assert arrays["single_count"].shape == (3,)
+    save_panels(arrays, tmp_path / "panels.npz")
+    with np.load(tmp_path / "panels.npz") as read:
+        assert set(read.files) == set(arrays)
+        np.testing.assert_array_equal(read["labels"], arrays["labels"])
+    assert [p.name for p in tmp_path.iterdir()] == ["panels.npz"]
+    truth = panels(method("true-labels"), scenes, 100)
+    np.testing.assert_array_equal(truth["labels"], scenes.masks)
+    assert panels(method("real-images"), scenes, 2) == {}
+
+
+def test_real_images_as_samples(method, scenes):
+    images, mode = generate(method("real-images"), 5, source=scenes, seed=0, batch_size=2)
+    assert mode is SampleMode.OBJECTS_SUBSET
+    np.testing.assert_array_equal(images, scenes.images[:5])
+    more, _ = generate(method("real-images"), 30, source=scenes, seed=0)
+    np.testing.assert_array_equal(more, np.concatenate([scenes.images] * 3)[:30])
+
+
+def test_fid_of_images_to_themselves_is_zero(method, tmp_path, write_scenes):
+    data = write_scenes(tmp_path / "large", count=24, size=32)
+    images, _ = generate(method("real-images"), len(data), source=data, seed=0)
+    same = frechet_distance(images, data.images, extractor=Extractor.RANDOM_CONV)
+    assert same.fid == pytest.approx(0, abs=1e-3)
+    apart = frechet_distance(255 - images, data.images, extractor=Extractor.RANDOM_CONV)
+    assert apart.fid > 100 * abs(same.fid)
+
+
+def test_samples_of_the_prior_and_recompositions(method, scenes):
+    denf = method("denf")
+    denf.image_size.fill_(16)
+    one, mode = generate(denf, 5, source=None, seed=1, batch_size=2)
+    assert mode is SampleMode.PRIOR
+    assert (one.shape, one.dtype) == ((5, 16, 16, 3), np.uint8)
+    again, _ = generate(denf, 5, source=None, seed=1, batch_size=2)
+    np.testing.assert_array_equal(one, again)
+    other, _ = generate(denf, 5, source=None, seed=2, batch_size=2)
+    assert not np.array_equal(one, other)
+    recomposed, mode = generate(denf, 3, source=scenes, seed=1)
+    assert mode is SampleMode.OBJECTS_SUBSET
+    assert recomposed.shape == (3, 16, 16, 3)
+
+
+def test_what_cannot_generate_is_refused(method, scenes):
+    with pytest.raises(DenfError, match=r"OneSegment: expected a method that samples.*got segment"):
+        generate(method("one-segment"), 2, source=scenes, seed=0)
+    with pytest.raises(DenfError, match=r"got recompose\. Give --source"):
+        generate(method("real-images"), 2, source=None, seed=0)
+
+
+def test_description_names_the_data(scenes):
+    described = describe_data(open_prepared(scenes.folder))
+    assert described["sha256"] == scenes.sha256
+    assert (described["name"], described["count"], described["size"]) == ("squares", 12, 16)

@@ -1,0 +1,271 @@
+"""Experiment files: what comes over what, what is refused and how, what a fingerprint sees."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import yaml
+from pydantic import ConfigDict
+
+from denf.errors import DenfError
+from denf.harness import experiment as room
+from denf.harness.checkpoint import write_experiment
+from denf.harness.experiment import load_experiment, load_experiments, merge
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write experiment files: name and keys, or text as it is."""
+
+    def files(**contents: dict[str, Any] | str) -> Path:
+        for name, content in contents.items():
+            text = content if isinstance(content, str) else yaml.safe_dump(content)
+            (tmp_path / f"{name}.yaml").write_text(text)
+        return tmp_path / f"{next(iter(contents))}.yaml"
+
+    return files
+
+
+DENF = {"method": "denf", "dataset": "clevr6"}
+
+
+def test_defaults(write):
+    found = load_experiment(write(own=DENF))
+    assert (found.name, found.label, found.group, found.tables) == ("own", "own", "method", ())
+    assert (found.seeds, found.protocol) == ((0,), "none")
+    assert found.training.total_steps(600) == 1000  # A.4: 20 epochs in batches of 12
+    assert replace(found.training, steps=7).total_steps(600) == 7
+
+
+def test_precedence(write):
+    """Extended file < the protocol's overrides < the file's own keys < --set."""
+    sizes = {"features": 10, "couplings": 1, "squeezes": 1, "clamp": 1.0}
+    base = {**DENF, "label": "base", "tables": [1], "settings": {"architecture": sizes}}
+    own = {"extends": "base", "settings": {"architecture": {"squeezes": 2, "clamp": 3.0}}}
+    protocol = {
+        "protocol": "small",
+        "seeds": [4, 5],
+        "overrides": {
+            "denf": {
+                "settings": {"architecture": {"couplings": 2, "squeezes": 1, "clamp": 2.0}},
+                "training": {"steps": 9},
+            },
+            "k-means": {"settings": {"clusters": 3}},
+        },
+    }
+    path = write(own=own, base=base)
+    found = load_experiment(path, protocol, ["settings.architecture.clamp=4", "label=x"])
+    got = found.settings["architecture"]
+    assert got == {"features": 10, "couplings": 2, "squeezes": 2, "clamp": 4.0}
+    assert (found.seeds, found.protocol, found.training.steps) == ((4, 5), "small", 9)
+    # a file that extends another is an ablation under its own name
+    assert (found.name, found.group, found.tables) == ("own", "ablation", (3,))
+    assert load_experiment(path, protocol).label == "own"
+    # a file that extends nothing is an experiment of the protocol's size: overrides come last
+    alone = load_experiment(path.with_name("base.yaml"), protocol)
+    assert alone.settings["architecture"] == {**sizes, "couplings": 2, "clamp": 2.0}
+
+
+def test_changes_are_yaml(write):
+    changes = ["seeds=[3, 1]", "training.compile=true", "training.steps=5", "settings.mirror=yes"]
+    found = load_experiment(write(own=DENF), changes=[*changes, "settings.learning_rate=1e-5"])
+    assert found.seeds == (3, 1)
+    assert (found.training.compile, found.training.steps) == (True, 5)
+    assert (found.settings["mirror"], found.settings["learning_rate"]) == (True, 1e-5)
+
+
+def test_own_seeds_come_before_the_protocols(write):
+    protocol = {"protocol": "p", "seeds": [0, 1, 2]}
+    assert load_experiment(write(own={**DENF, "seeds": [7]}), protocol).seeds == (7,)
+
+
+REFUSED = {
+    "unknown key": (
+        {**DENF, "metod": 1},
+        r"own.yaml: expected only the keys name, method, dataset, .*training, got metod: 1",
+    ),
+    "unknown nested key": (
+        {**DENF, "training": {"step": 3}},
+        r"own.yaml: expected only the keys epochs, steps, .*, got training.step: 3",
+    ),
+    "unknown setting": (
+        {**DENF, "settings": {"architecture": {"feature": 3}}},
+        r"own.yaml: settings: expected only the keys features, couplings, .*"
+        r"got architecture.feature: 3",
+    ),
+    "unknown setting of a baseline": (
+        {"method": "k-means", "dataset": "x", "settings": {"k": 3}},
+        r"own.yaml: settings: expected only the keys clusters, position, seed, got k: 3",
+    ),
+    "setting of a method without": (
+        {"method": "one-segment", "dataset": "x", "settings": {"k": 3}},
+        r"own.yaml: settings: expected only the keys , got k: 3",
+    ),
+    "wrong type": (
+        {**DENF, "training": {"batch_size": "many"}},
+        r"own.yaml: expected training.batch_size: .*valid integer.*, got 'many'",
+    ),
+    "mapping in place of a value": (
+        {**DENF, "settings": {"learning_rate": {"start": 1}}},
+        r"settings: expected learning_rate: .*valid number, got \{'start': 1\}",
+    ),
+    "value in place of a mapping": (
+        {**DENF, "settings": 3},
+        r"own.yaml: expected settings: .*dictionary, got 3",
+    ),
+    "out of range": (
+        {**DENF, "settings": {"priors": {"scale_std": 0}}},
+        r"own.yaml: settings: expected priors.scale_std: .*greater than 0, got 0",
+    ),
+    "not one of the choices": (
+        {**DENF, "settings": {"union": "sum"}},
+        r"settings: expected union: .*'smooth' or 'clamp', got 'sum'",
+    ),
+    "endless": (
+        {**DENF, "training": {"epochs": float("inf")}},
+        r"own.yaml: expected training.epochs: .*finite number, got inf",
+    ),
+    "no seeds": ({**DENF, "seeds": []}, r"own.yaml: expected seeds: .*at least 1 item"),
+    "negative seed": ({**DENF, "seeds": [1, -1]}, r"expected seeds.1: .*or equal to 0, got -1"),
+    "unknown table": ({**DENF, "tables": [4]}, r"expected tables.0: .*1, 2 or 3, got 4"),
+    "no method": ({"dataset": "x"}, r"own.yaml: expected the key method, got nothing"),
+    "unknown method": (
+        {"method": "dnf", "dataset": "x"},
+        r"own.yaml: method: expected one of denf, k-means, .*, got 'dnf'.*baselines/dnf.py",
+    ),
+    "missing parent": (
+        {"extends": "parent"},
+        r"own.yaml: extends: expected .*beside it, got 'parent'. There are: own\.",
+    ),
+    "not a mapping": ("[1, 2]", r"own.yaml: expected a mapping .*, got list"),
+    "empty": ("", r"own.yaml: expected a mapping .*, got NoneType"),
+    "no YAML": ("a: [1\nb: 2", r"(?s)own.yaml: expected a readable YAML file, got .*line 2"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), REFUSED.values(), ids=REFUSED)
+def test_refusals_name_file_key_value_and_what_is_allowed(write, content, message):
+    with pytest.raises(DenfError, match=message):
+        load_experiment(write(own=content))
+
+
+def test_all_problems_are_told_at_once(write):
+    bad = {**DENF, "training": {"steps": -1, "epoch": 2}}
+    with pytest.raises(DenfError, match=r"(?s)training.steps: .*\n  also: expected only the keys"):
+        load_experiment(write(own=bad))
+
+
+def test_chained_extends_is_refused(write):
+    path = write(own={"extends": "middle"}, middle={"extends": "base"}, base=DENF)
+    with pytest.raises(DenfError, match=r"extends nothing, got middle.yaml, which extends base"):
+        load_experiment(path)
+
+
+def test_missing_file_and_empty_folder(tmp_path):
+    with pytest.raises(DenfError, match=r"nowhere.yaml: expected a readable YAML file"):
+        load_experiment(tmp_path / "nowhere.yaml")
+    with pytest.raises(DenfError, match=r"expected \*.yaml files, got none"):
+        load_experiments(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("seeds", r"--set: expected key.subkey=value, got 'seeds'"),
+        ("seeds=[1", r"--set seeds: expected a value in YAML, got '\[1'"),
+        ("training.stps=1", r"expected only the keys epochs, steps, .*got training.stps: 1"),
+        ("settings.union.x=1", r"settings: expected union: .*'smooth' or 'clamp'"),
+    ],
+)
+def test_bad_changes(write, change, message):
+    with pytest.raises(DenfError, match=message):
+        load_experiment(write(own=DENF), changes=[change])
+
+
+def test_bad_overrides_name_the_protocol(write):
+    path = write(own=DENF)
+    where = r"own.yaml with the overrides of protocol small: "
+    bad = {"protocol": "small", "overrides": {"denf": {"setings": {}}}}
+    with pytest.raises(DenfError, match=where + "expected only the keys"):
+        load_experiment(path, bad)
+    with pytest.raises(DenfError, match=r"overrides.denf: expected a mapping .*, got 3"):
+        load_experiment(path, {"protocol": "small", "overrides": {"denf": 3}})
+    assert load_experiment(path, {"protocol": "small", "overrides": None}).protocol == "small"
+
+
+def test_fingerprint_sees_what_the_weights_depend_on(write):
+    base = {**DENF, "settings": {"mirror": False}}
+    one = load_experiment(write(own=base)).fingerprint()
+
+    def changed(**keys: Any) -> str:
+        return load_experiment(write(own=merge(base, keys))).fingerprint()
+
+    for same in (
+        {"label": "x", "framework": "y", "group": "control", "tables": [1], "seeds": [8]},
+        {"dataset": "other", "protocol": "z"},
+        {"training": {"log_every": 1, "save_minutes": 0}},
+        {"training": {"epochs": 20.0, "batch_size": 12}},  # the defaults, written out
+    ):
+        assert changed(**same) == one, same
+    for other in (
+        {"settings": {"mirror": True}},
+        {"settings": {"priors": {"noise": 0.1}}},
+        {"training": {"batch_size": 13}},
+        {"training": {"precision": "bfloat16"}},
+    ):
+        assert changed(**other) != one, other
+    controls = [{"method": name, "dataset": "clevr6"} for name in ("true-labels", "one-segment")]
+    assert len({load_experiment(write(own=c)).fingerprint() for c in controls}) == 2
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config/experiments").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("protocol", ["config", "paper"])
+def test_a_resolved_file_resolves_to_itself(tmp_path, path, protocol):
+    configuration = yaml.safe_load((ROOT / f"config/{protocol}.yaml").read_text())
+    found = load_experiment(path, configuration)
+    write_experiment(found, tmp_path / "experiment.yaml")
+    again = load_experiment(tmp_path / "experiment.yaml")
+    assert again == found
+    assert again.fingerprint() == found.fingerprint()
+
+
+@dataclass(frozen=True)
+class Before:
+    """Settings of a method, before and …"""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    size: int = 1
+
+
+@dataclass(frozen=True)
+class After:
+    """… after an edit of its module."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    size: int = 1
+    colour: str = "red"
+
+
+def test_remembered_settings_follow_the_code(write, tmp_path, monkeypatch):
+    path, cache = write(own={**DENF, "settings": {"size": 3}}), tmp_path / "cache"
+    asked: list[type] = []
+
+    def use(kind: type, code: str) -> dict[str, Any]:
+        monkeypatch.setattr(room, "settings_type", lambda _: asked.append(kind) or kind)
+        monkeypatch.setattr(room, "code_hash", lambda *_: code)
+        return dict(load_experiment(path, cache=cache).settings)
+
+    assert use(Before, "one") == {"size": 3}
+    assert use(Before, "one") == {"size": 3}
+    assert asked == [Before]  # the second answer was remembered
+    assert use(After, "two") == {"size": 3, "colour": "red"}
+    assert asked == [Before, After]
+    assert len([json.loads(p.read_text()) for p in cache.iterdir()]) == 2
+    write(own={**DENF, "settings": {"size": 4}})
+    assert use(After, "two") == {"size": 4, "colour": "red"}

@@ -1,0 +1,102 @@
+"""The GPU lease with cards that need not exist: lock files are all it knows of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from denf.harness.lease import gpu_lease
+
+_SOON = 20.0
+
+
+def hold(folder: Path, cards: int, pipe: Connection) -> None:
+    """In a process: take a card, say which, keep it until told to let go."""
+    with gpu_lease(cards, folder) as card:
+        pipe.send((card, os.environ["CUDA_VISIBLE_DEVICES"]))
+        pipe.recv()
+    pipe.send("CUDA_VISIBLE_DEVICES" in os.environ)
+
+
+class Holder:
+    """A process that holds a card."""
+
+    def __init__(self, folder: Path, cards: int = 2) -> None:
+        context = multiprocessing.get_context("forkserver")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=hold, args=(folder, cards, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def card(self) -> int:
+        assert self.pipe.poll(_SOON), "no card was leased"
+        card, visible = self.pipe.recv()
+        assert visible == str(card)
+        return card
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+@pytest.fixture(autouse=True)
+def _no_choice_of_cards(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.fixture
+def holders(tmp_path):
+    started: list[Holder] = []
+
+    def start() -> Holder:
+        started.append(Holder(tmp_path / "leases"))
+        return started[-1]
+
+    yield start
+    for holder in started:
+        holder.kill()
+
+
+def test_two_processes_get_two_cards_and_a_third_the_one_of_a_killed(holders):
+    first, second = holders(), holders()
+    cards = first.card(), second.card()
+    assert sorted(cards) == [0, 1]
+    third = holders()
+    assert not third.pipe.poll(0.5), "a third card was leased of two"
+    second.kill()
+    assert third.card() == cards[1]
+    first.pipe.send("let go")
+    assert first.pipe.poll(_SOON)
+    assert first.pipe.recv() is False  # the variable is gone with the lease
+
+
+def test_a_card_is_free_again_after_the_lease(tmp_path):
+    for _ in range(2):
+        with gpu_lease(1, tmp_path) as card:
+            assert card == 0
+            assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    with pytest.raises(ValueError, match="inside"), gpu_lease(1, tmp_path):
+        raise ValueError("inside")
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+@pytest.mark.parametrize("choice", ["3", ""])
+def test_a_choice_made_outside_is_left_alone(tmp_path, monkeypatch, choice):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", choice)
+    with gpu_lease(2, tmp_path / "leases") as card:
+        assert card is None
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == choice
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == choice
+    assert not (tmp_path / "leases").exists()
+
+
+def test_without_cards_there_is_no_lease(tmp_path):
+    with gpu_lease(0, tmp_path / "leases") as card:
+        assert card is None
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    assert not (tmp_path / "leases").exists()

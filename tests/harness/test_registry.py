@@ -1,0 +1,128 @@
+"""Finding methods, and which source files a result depends on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from denf.errors import DenfError
+from denf.harness.method import Method
+from denf.harness.registry import (
+    ROOT,
+    Purpose,
+    code_hash,
+    method_names,
+    method_type,
+    module_name,
+    source_files,
+)
+
+
+def files(purpose: Purpose, method: str | None = None) -> set[str]:
+    modules = [purpose.value] if method is None else [purpose.value, module_name(method)]
+    return {path.relative_to(ROOT).as_posix() for path in source_files(*modules)}
+
+
+def test_methods_are_the_files_of_baselines_and_denf():
+    modules = {p.stem for p in (ROOT / "baselines").glob("*.py")} - {"__init__"}
+    assert set(method_names()) == {"denf"} | {name.replace("_", "-") for name in modules}
+    for name in method_names():
+        assert issubclass(method_type(name), Method)
+
+
+def test_an_unknown_method_is_refused_with_the_known_ones():
+    with pytest.raises(DenfError, match=r"expected one of denf, .*k-means.*got 'k_means'"):
+        method_type("k_means")
+
+
+def test_training_depends_on_the_model_and_not_on_what_is_made_of_it():
+    found = files(Purpose.TRAIN, "denf")
+    assert found >= {
+        "denf/__init__.py",
+        "denf/method.py",
+        "denf/flow/coupling.py",
+        "denf/flow/__init__.py",
+        "denf/model/losses.py",
+        "denf/model/__init__.py",
+        "denf/harness/train.py",
+        "denf/harness/__init__.py",
+        "denf/data/prepared.py",
+    }
+    foreign = ("denf/report", "denf/cli.py", "denf/metrics", "denf/data/scenes", "baselines/")
+    assert [path for path in found if path.startswith(foreign)] == []
+
+
+def test_other_purposes():
+    assert "denf/metrics/ari.py" in files(Purpose.EVALUATE, "denf")
+    assert "denf/harness/train.py" not in files(Purpose.EVALUATE, "denf")
+    assert "denf/metrics/fid.py" in files(Purpose.FID, "denf")
+    assert "denf/metrics/features.py" in files(Purpose.FID, "denf")
+    control = files(Purpose.TRAIN, "k-means")
+    assert "baselines/k_means.py" in control
+    assert not any(path.startswith(("denf/flow", "baselines/true")) for path in control)
+    rendering = files(Purpose.RENDER)
+    assert "denf/data/scenes/raycast.py" in rendering
+    assert not any(path.startswith(("denf/model", "denf/harness")) for path in rendering)
+    for purpose in (Purpose.TABLES, Purpose.FIGURES):
+        assert files(purpose)
+        assert not any(path.startswith(("denf/model", "denf/flow")) for path in files(purpose))
+
+
+def test_every_purpose_is_a_module():
+    for purpose in Purpose:
+        assert ROOT.joinpath(*purpose.value.split(".")).with_suffix(".py").exists()
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """The hash of a copy of the sources in which a file has got one more line."""
+    copies = 0
+
+    def code(purpose: Purpose, method: str, file: str | None) -> str:
+        nonlocal copies
+        copies += 1  # a process reads a file once: every edit gets a copy of its own
+        root = tmp_path / str(copies)
+        for package in ("denf", "baselines"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / package, root / package, ignore=ignored)
+        if file is not None:
+            path = root / file
+            path.write_text(path.read_text() + "\n# edited\n")
+        return code_hash(purpose, method, root)
+
+    return code
+
+
+def test_an_edit_of_the_model_is_seen_and_one_of_a_plot_is_not(edited):
+    plain = edited(Purpose.TRAIN, "denf", None)
+    assert plain == code_hash(Purpose.TRAIN, "denf")
+    for file in ("denf/flow/coupling.py", "denf/model/losses.py", "denf/harness/train.py"):
+        assert edited(Purpose.TRAIN, "denf", file) != plain, file
+    for file in ("denf/report/curves.py", "denf/cli.py", "baselines/k_means.py"):
+        assert edited(Purpose.TRAIN, "denf", file) == plain, file
+
+
+def test_imports_are_followed_in_every_form(tmp_path):
+    def write(name: str, text: str = "") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    expected = {
+        write("baselines/__init__.py"),
+        write("baselines/own.py", "import denf.a\nfrom .parts import net\nfrom . import bare\n"),
+        write("baselines/bare.py"),
+        write("baselines/parts/__init__.py", "from .. import above"),
+        write("baselines/parts/net.py", "def f():\n    from denf import late\n"),
+        write("baselines/above.py", "import torch\nfrom os import path"),
+        write("denf/__init__.py"),
+        write("denf/a.py", "from denf.b import c as d"),
+        write("denf/b/__init__.py"),
+        write("denf/b/c.py", "import denf.a"),  # a circle
+        write("denf/late.py"),
+    }
+    write("denf/unused.py", "import baselines.own")
+    assert set(source_files("baselines.own", root=tmp_path)) == expected

@@ -1,0 +1,364 @@
+"""The commands: help that reads, pure JSON on standard output, short messages for mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from typer.main import get_command
+
+from denf import cli
+from denf.data.prepared import open_prepared
+
+ROOT = Path(__file__).parents[1]
+SIZE = 32
+EXPERIMENT = {
+    "method": "denf",
+    "dataset": "own",
+    "settings": {"architecture": {"features": 2, "couplings": 1}},
+    "training": {"steps": 3, "batch_size": 2, "log_every": 1},
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        """Standard output, which must be one JSON value and nothing else."""
+        assert self.status == 0, self.err
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def denf(monkeypatch, capfd):
+    """Run a command as the shell would, in this process: importing torch once is enough."""
+
+    def run(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["denf", *map(str, arguments)])
+        capfd.readouterr()
+        try:
+            cli.main()
+            status: object = 0
+        except SystemExit as stop:
+            status = stop.code
+        printed = capfd.readouterr()
+        assert "Traceback" not in printed.err
+        return Answer(int(status or 0), printed.out, printed.err)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield run
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory, write_scenes) -> Path:
+    """A user's folders `images` and `masks`."""
+    folder = tmp_path_factory.mktemp("pictures")
+    data = write_scenes(folder / "prepared", count=8, size=SIZE)
+    for name, arrays in (("images", data.images), ("masks", data.masks)):
+        (folder / name).mkdir()
+        for k, array in enumerate(arrays):
+            Image.fromarray(np.array(array)).save(folder / name / f"{k:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("experiments") / "own.yaml"
+    path.write_text(yaml.safe_dump(EXPERIMENT))
+    return path
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
+def commands() -> Iterator[object]:
+    """`denf` and all commands under it, each as its words and typer's object."""
+    queue: list[tuple[list[str], object]] = [([], get_command(cli.app))]
+    while queue:
+        path, command = queue.pop()
+        yield pytest.param(path, command, id=" ".join(["denf", *path]))
+        queue += [([*path, name], c) for name, c in getattr(command, "commands", {}).items()]
+
+
+@pytest.mark.parametrize(("path", "command"), commands())
+def test_help_reads_as_documentation(denf, path, command):
+    answer = denf(*path, "--help")
+    assert answer.status == 0
+    assert "Usage: denf" in answer.out
+    first_line = command.help.strip().splitlines()[0]
+    assert first_line in " ".join(answer.out.split())
+    for parameter in command.params:
+        assert parameter.help, f"{path} {parameter.name} has no help"
+        assert parameter.name == "help" or parameter.opts[0] in answer.out or parameter.metavar
+
+
+def test_help_is_quick_and_lists_the_commands():
+    """In a process of its own: the command line starts without torch."""
+    code = (
+        "import sys; sys.argv = ['denf', '--help']\n"
+        "from denf.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'numpy', 'pandas', 'yaml') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *text, imported = done.stdout.strip().splitlines()
+    assert imported == "[]"
+    listed = {line.split()[0] for line in text if line.startswith("  ")}
+    assert listed >= {
+        "data", "experiments", "train", "evaluate", "fid", "sample", "decompose", "tables",
+        "figures", "bench",
+    }  # fmt: skip
+
+
+def test_from_pictures_to_samples(denf, pictures, experiment, tmp_path):
+    chain = tmp_path
+    data, run = chain / "data", chain / "runs" / "own"
+    made = denf(
+        "data", "folder", "--images", pictures / "images", "--masks", pictures / "masks",
+        "--out", data, "--name", "squares", "--licence", "CC0", "--split", "test",
+    )  # fmt: skip
+    assert (made.status, made.out) == (0, "")
+    info = open_prepared(data).info
+    assert [info[k] for k in ("name", "licence", "split")] == ["squares", "CC0", "test"]
+
+    record = denf("train", experiment, "--data", data, "--out", run, "--seed", 4).json
+    assert (record["status"], record["seed"], record["steps"]) == ("finished", 4, 3)
+    words = ["denf", "train", experiment, "--data", data, "--out", run, "--seed", 4]
+    assert record["command"] == shlex.join(map(str, words))
+    assert record == json.loads((run / "run.json").read_text())
+
+    metrics = denf(
+        "evaluate", run, "--data", data, "--out", chain / "new/metrics.json", "--scores",
+        chain / "made/scores.csv", "--panels", chain / "also/panels.npz", "--panel-count", 2,
+    ).json  # fmt: skip
+    assert metrics == json.loads((chain / "new/metrics.json").read_text())
+    for name in ("ari_fg", "ari_fg_strict", "ari", "mse", "bits_per_dim"):
+        assert set(metrics[name]) == {"mean", "std", "n"}
+        assert metrics[name]["n"] == 8
+    assert metrics["run"] == str(run)
+    assert metrics["data"]["licence"] == "CC0"
+    assert len((chain / "made/scores.csv").read_text().splitlines()) == 1 + 8
+    with np.load(chain / "also/panels.npz") as panels:
+        assert len(panels["image"]) == 2
+
+    distance = denf(
+        "fid", run, "--data", data, "--out", chain / "fid.json", "--source", data, "--samples", 8,
+        "--extractor", "random-conv-v1",
+    ).json  # fmt: skip
+    assert distance == json.loads((chain / "fid.json").read_text())
+    assert (distance["extractor"], distance["mode"]) == ("random-conv-v1", "objects-subset")
+    assert (distance["samples"], distance["reference"]) == (8, 8)
+    assert distance["fid"] >= -1e-3
+    assert distance["recomposed_from"]["name"] == "squares"
+
+    sampled = denf("sample", run, "--count", 3, "--out", chain / "samples", "--seed", 1).json
+    assert sampled == {"count": 3, "mode": "prior", "out": str(chain / "samples")}
+    assert {p.name for p in (chain / "samples").iterdir()} == {f"00000{k}.png" for k in range(3)}
+    assert {pixels(p).shape for p in (chain / "samples").iterdir()} == {(SIZE, SIZE, 3)}
+
+    wide = chain / "my picture.jpg"
+    Image.fromarray(np.full((40, 60, 3), 100, np.uint8)).save(wide)
+    square = pictures / "images" / "00.png"
+    found = denf("decompose", run, wide, square, "--out", chain / "decomposed").json
+    assert [entry["picture"] for entry in found] == [str(wide), str(square)]
+    for entry in found:
+        folder = Path(entry["folder"])
+        assert json.loads((folder / "boxes.json").read_text()) == entry
+        names = {p.name for p in folder.iterdir()}
+        objects = {f"object-{k + 1}.png" for k in range(len(entry["boxes"]))}
+        assert names == {"input.png", "labels.png", "background.png", "boxes.json"} | objects
+        for name in names - {"boxes.json"}:
+            assert pixels(folder / name).shape[:2] == (SIZE, SIZE)
+        labels = pixels(folder / "labels.png")
+        assert labels.ndim == 2, "a palette image, whose values are the labels"
+        assert entry["objects"] == len(set(np.unique(labels)) - {0})
+    np.testing.assert_array_equal(pixels(chain / "decomposed/00/input.png"), pixels(square))
+
+    twice = denf("decompose", run, square, pictures / "masks/00.png", "--out", chain / "refused")
+    assert (twice.status, twice.out) == (2, "")
+    assert "different names, since each gets a folder of its own, got 2 named 00" in twice.err
+    missing = denf("decompose", run, chain / "none.png", "--out", chain / "refused")
+    assert (missing.status, missing.out) == (2, "")
+    assert f"picture {chain}/none.png: expected a readable file" in missing.err
+    assert not (chain / "refused").exists()
+
+
+def test_footage_with_a_split_of_ones_own(denf, tmp_path):
+    frame = Image.fromarray(np.full((20, 30, 3), 90, np.uint8))
+    for video in range(4):
+        folder = tmp_path / "camera" / f"f{video:03d}"
+        folder.mkdir(parents=True)
+        for number in range(video + 1):
+            frame.save(folder / f"{number}.jpeg")
+    answer = denf(
+        "data", "real-traffic", "--source", tmp_path / "camera", "--out", tmp_path / "d",
+        "--size", 8, "--train-videos", 2, "--test-videos", 1, "--name", "ours", "--licence", "CC0",
+    )  # fmt: skip
+    assert (answer.status, answer.out) == (0, "")
+    train, test = (open_prepared(tmp_path / "d" / split) for split in ("train", "test"))
+    assert (len(train), len(test), train.size) == (2 + 3, 4, 8)
+    assert (train.info["name"], train.info["licence"]) == ("ours", "CC0")
+
+
+def test_clevr6_with_splits_of_ones_own(denf, tmp_path):
+    sample = ROOT.parent / "shared/data/clevr_with_masks_sample.tfrecords"
+    if not sample.exists():
+        pytest.skip("the sample of the official file is not here")
+    answer = denf(
+        "data", "clevr6", "--tfrecord", sample, "--out", tmp_path / "d", "--size", 16,
+        "--train", "0:2", "--test", "2:4:1", "--val", "none",
+    )  # fmt: skip
+    assert (answer.status, answer.out) == (0, ""), answer.err
+    assert sorted(p.name for p in (tmp_path / "d").iterdir()) == ["test", "train"]
+    assert open_prepared(tmp_path / "d/train").size == 16
+
+
+def test_experiments_are_listed_as_json(denf, tmp_path):
+    folder, protocol = ROOT / "config/experiments", ROOT / "config/config.yaml"
+    cache = tmp_path / "cache"
+    listing = denf("experiments", folder, "--protocol", protocol, "--cache", cache).json
+    names = [e["name"] for e in listing["experiments"]]
+    assert sorted(names) == sorted(path.stem for path in folder.glob("*.yaml"))
+    assert set(listing["code"]["train"]) == {e["method"] for e in listing["experiments"]}
+    assert denf("experiments", folder, "--protocol", protocol, "--cache", cache).json == listing
+
+
+MISTAKES = {
+    "no such experiment": (
+        ["train", "{tmp}/none.yaml", "--data", "{data}", "--out", "{tmp}/r"],
+        "experiment file {tmp}/none.yaml: expected a readable YAML file",
+    ),
+    "no such data": (
+        ["train", "{experiment}", "--data", "{tmp}/none", "--out", "{tmp}/r"],
+        "prepared data {tmp}/none: expected dataset.json and images.npy",
+    ),
+    "unknown key": (
+        ["train", "{experiment}", "--data", "{data}", "--out", "{tmp}/r", "--set", "sed=1"],
+        "{experiment}: expected only the keys name, method",
+    ),
+    "no such protocol": (
+        ["train", "{experiment}", "--data", "{data}", "--out", "{tmp}/r", "--protocol", "{tmp}/p"],
+        "{tmp}/p: expected a configuration in YAML",
+    ),
+    "no protocol": (
+        ["experiments", "{tmp}", "--protocol", "{experiment}"],
+        "{experiment}: expected a configuration with the key `protocol`",
+    ),
+    "no such run": (
+        ["evaluate", "{tmp}/none", "--data", "{data}", "--out", "{tmp}/m.json"],
+        "run folder {tmp}/none: expected experiment.yaml and model.safetensors, got no such folder",
+    ),
+    "output there": (
+        ["sample", "{tmp}/none", "--count", "1", "--out", "{tmp}"],
+        "output folder {tmp}: expected a path that does not exist",
+    ),
+    "one number of videos": (
+        ["data", "real-traffic", "--source", "{tmp}", "--out", "{tmp}/d", "--test-videos", "3"],
+        "--train-videos and --test-videos: expected both or none",
+    ),
+    "records": (
+        ["data", "clevr6", "--tfrecord", "{tmp}/f", "--out", "{tmp}/d", "--val", "5"],
+        "records '5': expected START:STOP or START:STOP:SCENES",
+    ),
+    "no pictures": (
+        ["data", "folder", "--images", "{tmp}", "--out", "{tmp}/d"],
+        "{tmp}: expected PNG or JPEG pictures, got none",
+    ),
+    "listing": (["tables", "--listing", "{tmp}/none.json"], "{tmp}/none.json: expected a list"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_gives_one_message_and_status_2(
+    denf, pictures, experiment, tmp_path, arguments, message
+):
+    places = {"tmp": tmp_path, "experiment": experiment, "data": pictures / "prepared"}
+    before = sorted(tmp_path.iterdir())
+    answer = denf(*(argument.format(**places) for argument in arguments))
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err.startswith(f"denf: {message.format(**places)}")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train"], ["fly"], ["bench", "--threads", "0"], ["data", "render", "cats"]]
+)
+def test_wrong_usage_gives_status_2(denf, arguments):
+    answer = denf(*arguments)
+    assert (answer.status, answer.out) == (2, "")
+    assert "Usage: denf" in answer.err
+
+
+def test_a_full_disk_gives_a_message_and_loses_nothing(denf, pictures, tmp_path):
+    arguments = ["data", "folder", "--images", pictures / "images", "--out", tmp_path / "d"]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # a write beyond fails
+    try:
+        answer = denf(*arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (answer.status, answer.out) == (1, "")
+    assert answer.err.startswith("denf: [Errno")
+    assert [p.name for p in tmp_path.iterdir()] == ["d.partial"]
+    assert denf(*arguments).status == 0
+    np.testing.assert_array_equal(
+        open_prepared(tmp_path / "d").images, open_prepared(pictures / "prepared").images
+    )
+
+
+def test_divergence_gives_status_3_and_a_record(denf, pictures, experiment, tmp_path):
+    run = tmp_path / "run"
+    arguments = ["train", experiment, "--data", pictures / "prepared", "--out", run]
+    wild = [*arguments, "--set", "settings.learning_rate=1e30"]
+    answer = denf(*wild)
+    assert (answer.status, answer.out) == (3, "")
+    assert answer.err.startswith("denf: step ")
+    kept = denf(*wild, "--keep-diverged")
+    assert kept.json["status"] == "diverged"
+    assert kept.err.startswith("denf: step ")
+
+
+def test_a_stopped_training_gives_status_130_and_continues(denf, pictures, experiment, tmp_path):
+    run, before = tmp_path / "run", signal.getsignal(signal.SIGTERM)
+    arguments = [
+        "train", experiment, "--data", pictures / "prepared", "--out", run, "--resume", "--set",
+    ]  # fmt: skip
+
+    def stop_when_it_trains() -> None:
+        while signal.getsignal(signal.SIGTERM) is before:
+            time.sleep(0.005)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=stop_when_it_trains, daemon=True)
+    thread.start()
+    answer = denf(*arguments, "training.steps=100")
+    thread.join()
+    assert (answer.status, answer.out) == (130, "")
+    assert "stopped at step" in answer.err
+    assert not run.exists() or not (run / "run.json").exists()
+    [state] = (tmp_path / ".state/run").rglob("*.pt")
+    assert int(state.stem.removeprefix("step-")) < 100
