@@ -10,6 +10,7 @@ import pytest
 
 from denf.data.prepared import Prepared, PreparedWriter, open_prepared
 
+
 @pytest.fixture(scope="session")
 def write_scenes() -> Callable[..., Prepared]:
     """Write a prepared folder of coloured squares on a grey ground, `objects` of them a scene."""

@@ -28,7 +28,9 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def scenes(tmp_path_factory: pytest.TempPathFactory, write_scenes: Callable[..., Prepared]) -> Prepared:
+def scenes(
+    tmp_path_factory: pytest.TempPathFactory, write_scenes: Callable[..., Prepared]
+) -> Prepared:
     return write_scenes(tmp_path_factory.mktemp("data") / "train")
 
 

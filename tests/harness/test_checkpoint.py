@@ -107,7 +107,9 @@ def test_damaged_weights_are_refused(run, damage):
         "header": whole[:8] + b"#" + whole[9:],
     }
     path.write_bytes(broken[damage])
-    with pytest.raises(DenfError, match=r"model.safetensors: expected whole safetensors, got .*Tra"):
+    with pytest.raises(
+        DenfError, match=r"model.safetensors: expected whole safetensors, got .*Tra"
+    ):
         load_run(run)
 
 

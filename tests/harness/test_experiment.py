@@ -224,7 +224,9 @@ def test_fingerprint_sees_what_the_weights_depend_on(write):
     assert len({load_experiment(write(own=c)).fingerprint() for c in controls}) == 2
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config/experiments").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "config/experiments").glob("*.yaml")), ids=lambda p: p.stem
+)
 @pytest.mark.parametrize("protocol", ["config", "paper"])
 def test_a_resolved_file_resolves_to_itself(tmp_path, path, protocol):
     configuration = yaml.safe_load((ROOT / f"config/{protocol}.yaml").read_text())
