@@ -16,6 +16,8 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+
+
 # Rules of your own: write workflow/rules/local.smk (see README.md).
 if Path("workflow/rules/local.smk").exists():
 

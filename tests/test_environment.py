@@ -56,6 +56,16 @@ def test_conda_environment_has_the_pins_of_the_project():
     assert environment["channels"] == ["conda-forge", "nodefaults"]
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "workflow" / "envs").glob("*.yaml")), ids=str)
+def test_software_of_the_rules_has_the_pins_that_they_run_with(file: Path):
+    """Without the development tools: an edit of this file makes every run anew."""
+    environment = yaml.safe_load(file.read_text())
+    [pip] = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert pins(pip) == pins(project["dependencies"])
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+
+
 def test_conda_python_is_one_that_the_project_allows():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     low, high = re.findall(r"3\.(\d+)", project["requires-python"])

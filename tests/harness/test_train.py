@@ -332,6 +332,12 @@ def test_without_steps_nothing_is_trained(small, scenes, tmp_path):
     assert history(tmp_path / "run") == []
 
 
+def test_a_method_that_does_not_compile_says_so(idle, scenes, tmp_path):
+    with pytest.raises(DenfError, match="RandomLabels does not compile"):
+        train(idle("training.compile=true"), scenes, tmp_path / "run", seed=0)
+    assert not (tmp_path / "run").exists()
+
+
 def test_images_that_denf_cannot_take(small, write_scenes, tmp_path):
     odd = write_scenes(tmp_path / "odd", size=15)
     with pytest.raises(DenfError, match="side that 2 divides, got 15×15 pixels"):

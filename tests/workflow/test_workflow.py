@@ -41,7 +41,7 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--resources", "gpu=1"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        [*command, "--configfile", "tiny.yaml", *arguments],
+        [*command, *arguments, "--configfile", "tiny.yaml"],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -3,21 +3,24 @@
 import json
 import subprocess
 from pathlib import Path
+from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 validate(config, "../schemas/config.schema.yaml")
 
-DATA = "results/data/{dataset}/{split}"
 RUN = "results/runs/{dataset}/{experiment}/seed-{seed}"
-PROTOCOL = "results/.protocol.json"  # the effective configuration, --config values included
+PROTOCOL = (
+    "results/.protocol.json"  # the effective configuration, --config values included
+)
 LISTED = "results/.experiments.json"  # the rows of the tables, as resolved under it
 
 
 def write_json(value, path):
     Path(path).parent.mkdir(exist_ok=True)
-    temporary = Path(path + ".tmp")
+    # Every job of a cluster reads this file anew, and many start in the same second.
+    temporary = Path(f"{path}.{uuid4().hex}.tmp")
     temporary.write_text(json.dumps(value, sort_keys=True))
     temporary.replace(path)
 
@@ -62,12 +65,28 @@ def runs_of(names):
 def what_weights_depend_on(wildcards):
     """Plain values, so that Snakemake sees a change: an edited label retrains nothing."""
     experiment = EXPERIMENTS[wildcards.experiment]
-    return {key: experiment[key] for key in ("method", "dataset", "settings", "training")}
+    return {
+        key: experiment[key] for key in ("method", "dataset", "settings", "training")
+    }
+
+
+def learns(wildcards):
+    """Whether a run trains anything; controls do not."""
+    return EXPERIMENTS[wildcards.experiment]["training"]["steps"] != 0
 
 
 def what_rows_say():
     """What tables and figures show of the experiments besides their runs' files."""
-    keys = ("name", "label", "framework", "group", "tables", "seeds", "protocol", "data")
+    keys = (
+        "name",
+        "label",
+        "framework",
+        "group",
+        "tables",
+        "seeds",
+        "protocol",
+        "data",
+    )
     return [{key: e[key] for key in keys} for e in EXPERIMENTS.values()]
 
 
@@ -89,3 +108,37 @@ PICTURES = {
 def figure_names():
     shown = [figure for figure, name in PICTURES.items() if name in EXPERIMENTS]
     return shown + ["training-curves", "ari-distribution"]
+
+
+def results_of(names, kinds):
+    return [f"{run}/{kind}" for run in runs_of(names) for kind in kinds]
+
+
+def table_files(number):
+    return [f"results/tables/table{number}.{kind}" for kind in TABLE_KINDS]
+
+
+def figure_files(name):
+    return [f"results/figures/{name}.{kind}" for kind in FIGURE_KINDS]
+
+
+def datasets_from(source):
+    """Data sets of a source as a wildcard pattern; one that matches nothing when there are none."""
+    return "|".join(i for i, d in DATASETS.items() if d["source"] == source) or "(?!)"
+
+
+def spec(wildcards):
+    return DATASETS[wildcards.dataset]
+
+
+def render_options(wildcards):
+    d = spec(wildcards)
+    # The splits' seeds differ, so that their scenes do.
+    seed = 2 * d["seed"] + (wildcards.split == "test")
+    return f"--count {d[wildcards.split]} --size {d['size']} --seed {seed}"
+
+
+def folder_options(wildcards):
+    d = spec(wildcards)
+    keys = [f"--{key} '{value}'" for key, value in d[wildcards.split].items()]
+    return " ".join([*keys, f"--size {d['size']}"])

@@ -3,24 +3,26 @@
 
 rule evaluate:
     input:
-        model=RUN + "/model.safetensors",
-        experiment=RUN + "/experiment.yaml",
-        data=DATA.replace("{split}", "test"),
+        model="results/runs/{dataset}/{experiment}/seed-{seed}/model.safetensors",
+        experiment="results/runs/{dataset}/{experiment}/seed-{seed}/experiment.yaml",
+        data="results/data/{dataset}/test",
     output:
-        metrics=RUN + "/metrics.json",
-        scores=RUN + "/scores.csv",
-        panels=RUN + "/panels.npz",
-    params:
-        run=RUN,
-        code=lambda w: CODE["evaluate"][EXPERIMENTS[w.experiment]["method"]],
+        metrics="results/runs/{dataset}/{experiment}/seed-{seed}/metrics.json",
+        scores="results/runs/{dataset}/{experiment}/seed-{seed}/scores.csv",
+        panels="results/runs/{dataset}/{experiment}/seed-{seed}/panels.npz",
+    log:
+        "results/runs/{dataset}/{experiment}/seed-{seed}/evaluate.log",
+    benchmark:
+        "results/runs/{dataset}/{experiment}/seed-{seed}/evaluate.benchmark.tsv"
+    conda:
+        "../envs/denf.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=120,
-    log:
-        RUN + "/evaluate.log",
-    benchmark:
-        RUN + "/evaluate.benchmark.tsv"
+    params:
+        run=subpath(input.model, parent=True),
+        code=lambda w: CODE["evaluate"][EXPERIMENTS[w.experiment]["method"]],
     shell:
         "denf evaluate {params.run} --data {input.data} --out {output.metrics}"
         " --scores {output.scores} --panels {output.panels} > {log} 2>&1"
@@ -28,26 +30,30 @@ rule evaluate:
 
 rule fid:
     input:
-        model=RUN + "/model.safetensors",
-        experiment=RUN + "/experiment.yaml",
-        reference=DATA.replace("{split}", "test"),
-        source=DATA.replace("{split}", "train"),
+        model="results/runs/{dataset}/{experiment}/seed-{seed}/model.safetensors",
+        experiment="results/runs/{dataset}/{experiment}/seed-{seed}/experiment.yaml",
+        reference="results/data/{dataset}/test",
+        source="results/data/{dataset}/train",
     output:
-        RUN + "/fid.json",
-    params:
-        run=RUN,
-        samples=config["fid"]["samples"],
-        extractor=config["fid"]["extractor"],
-        weights=f"--weights {config['fid']['weights']}" if config["fid"]["weights"] else "",
-        code=lambda w: CODE["fid"][EXPERIMENTS[w.experiment]["method"]],
+        "results/runs/{dataset}/{experiment}/seed-{seed}/fid.json",
+    log:
+        "results/runs/{dataset}/{experiment}/seed-{seed}/fid.log",
+    benchmark:
+        "results/runs/{dataset}/{experiment}/seed-{seed}/fid.benchmark.tsv"
+    conda:
+        "../envs/denf.yaml"
     threads: 2
     resources:
         mem_mb=8000,
         runtime=240,
-    log:
-        RUN + "/fid.log",
-    benchmark:
-        RUN + "/fid.benchmark.tsv"
+    params:
+        run=subpath(input.model, parent=True),
+        samples=config["fid"]["samples"],
+        extractor=config["fid"]["extractor"],
+        weights=(
+            f"--weights {config['fid']['weights']}" if config["fid"]["weights"] else ""
+        ),
+        code=lambda w: CODE["fid"][EXPERIMENTS[w.experiment]["method"]],
     shell:
         "denf fid {params.run} --data {input.reference} --source {input.source} --out {output}"
         " --samples {params.samples} --extractor {params.extractor} {params.weights}"

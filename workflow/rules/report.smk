@@ -1,23 +1,11 @@
 # Tables and figures from the files of all runs.
 
 
-def results_of(names, kinds):
-    return [f"{run}/{kind}" for run in runs_of(names) for kind in kinds]
-
-
-def table_files(number):
-    return [f"results/tables/table{number}.{kind}" for kind in TABLE_KINDS]
-
-
-def figure_files(name):
-    return [f"results/figures/{name}.{kind}" for kind in FIGURE_KINDS]
-
-
 rule tables:
     input:
         results_of(EXPERIMENTS, ["metrics.json", "experiment.yaml", "run.json"]),
         results_of(with_fid(), ["fid.json"]),
-        literature="baselines/literature.yaml",
+        literature=local("baselines/literature.yaml"),
     output:
         *[
             report(
@@ -29,24 +17,30 @@ rule tables:
             for number in (1, 2, 3)
             for file in table_files(number)
         ],
-    params:
-        rows=what_rows_say(),
-        listing=LISTED,
-        code=CODE["tables"],
+    log:
+        "results/logs/tables.log",
     localrule: True
+    conda:
+        "../envs/denf.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    log:
-        "results/logs/tables.log",
+    params:
+        runs=subpath(input[0], ancestor=4),  # results/runs, wherever a storage put it
+        out=subpath(output[0], parent=True),
+        rows=what_rows_say(),
+        listing=LISTED,
+        code=CODE["tables"],
     shell:
-        "denf tables --listing {params.listing} --literature {input.literature}"
-        " --out results/tables > {log} 2>&1"
+        "denf tables --runs {params.runs} --listing {params.listing}"
+        " --literature {input.literature} --out {params.out} > {log} 2>&1"
 
 
 rule figures:
     input:
-        results_of(EXPERIMENTS, ["history.csv", "scores.csv", "panels.npz", "experiment.yaml"]),
+        results_of(
+            EXPERIMENTS, ["history.csv", "scores.csv", "panels.npz", "experiment.yaml"]
+        ),
     output:
         *[
             report(
@@ -58,16 +52,21 @@ rule figures:
             for name in figure_names()
             for file in figure_files(name)
         ],
+    log:
+        "results/logs/figures.log",
+    localrule: True
+    conda:
+        "../envs/denf.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
+        runs=subpath(input[0], ancestor=4),  # results/runs, wherever a storage put it
+        out=subpath(output[0], parent=True),
         rows=what_rows_say(),
         listing=LISTED,
         names=" ".join(f"--name {name}" for name in figure_names()),
         code=CODE["figures"],
-    localrule: True
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    log:
-        "results/logs/figures.log",
     shell:
-        "denf figures --listing {params.listing} {params.names} --out results/figures > {log} 2>&1"
+        "denf figures --runs {params.runs} --listing {params.listing} {params.names}"
+        " --out {params.out} > {log} 2>&1"

@@ -5,24 +5,32 @@
 
 rule train:
     input:
-        data=DATA.replace("{split}", "train"),
+        data="results/data/{dataset}/train",
     output:
-        multiext(RUN + "/", "model.safetensors", "experiment.yaml", "history.csv", "run.json"),
+        multiext(
+            "results/runs/{dataset}/{experiment}/seed-{seed}/",
+            "model.safetensors",
+            "experiment.yaml",
+            "history.csv",
+            "run.json",
+        ),
+    log:
+        "results/runs/{dataset}/{experiment}/seed-{seed}/train.log",
+    benchmark:
+        "results/runs/{dataset}/{experiment}/seed-{seed}/train.benchmark.tsv"
+    conda:
+        "../envs/denf.yaml"
+    threads: lambda w: workflow.cores if learns(w) else 1
+    resources:
+        gpu=lambda w: int(learns(w)),
+        mem_mb=8000,
+        runtime=2880,
     params:
         experiment=what_weights_depend_on,
         code=lambda w: CODE["train"][EXPERIMENTS[w.experiment]["method"]],
         file=lambda w: f"{config['experiments']}/{w.experiment}.yaml",
         protocol=PROTOCOL,
-        run=RUN,
-    threads: workflow.cores
-    resources:
-        gpu=lambda w: int(EXPERIMENTS[w.experiment]["group"] != "control"),
-        mem_mb=8000,
-        runtime=2880,
-    log:
-        RUN + "/train.log",
-    benchmark:
-        RUN + "/train.benchmark.tsv"
+        run=subpath(output[0], parent=True),
     shell:
         "denf train {params.file} --protocol {params.protocol} --data {input.data}"
         " --out {params.run} --seed {wildcards.seed} --resume --keep-diverged > {log} 2>&1"

@@ -1,0 +1,207 @@
+"""The documents say what is so: examples run, keys and defaults match, commands and files exist."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from denf.cli import app
+from denf.harness.experiment import Experiment, Training
+from denf.model.settings import DenfSettings
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "config/README.md", "workflow/profiles/README.md"]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+EXAMPLES = [
+    "config/experiments/denf-without-warm-up.yaml",
+    "baselines/background_subtraction.py",
+    "config/experiments/background-subtraction.yaml",
+    "workflow/rules/local.smk",
+    "config/mine.yaml",
+]
+
+
+def blocks(document: str, *languages: str) -> list[str]:
+    found = BLOCK.findall((ROOT / document).read_text())
+    return [text for language, text in found if language in languages]
+
+
+def examples() -> dict[str, str]:
+    """README's examples by the path in their first line."""
+    texts = blocks("README.md", "yaml", "python", "snakemake")
+    return {text.splitlines()[0].removeprefix("# "): text for text in texts}
+
+
+def test_readme_has_the_examples():
+    assert sorted(examples()) == sorted(EXAMPLES)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository's sources with README's examples dropped in."""
+    folder = tmp_path_factory.mktemp("repository")
+    for name in ("denf", "baselines", "config", "workflow"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", folder)
+    for path, text in examples().items():
+        (folder / path).write_text(text)
+    for pictures in ("train", "test", "test-masks"):
+        (folder / "photos" / pictures).mkdir(parents=True)
+    return folder
+
+
+def run(folder: Path, *command: str) -> str:
+    """Output of a Python module or snippet in the copy, which goes before the installed package."""
+    search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "PATH": search, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def dry_run(folder: Path, *arguments: str) -> str:
+    return run(folder, "-m", "snakemake", "--cores", "2", "--dry-run", *arguments)
+
+
+def test_example_rows_and_rule_join_the_workflow(copy: Path):
+    plan = dry_run(copy, "train_scores", "--configfile", "config/ci.yaml")
+    for name in ("background-subtraction", "denf-without-warm-up", "denf"):
+        assert f"results/runs/ci-clevr6/{name}/seed-0/train-metrics.json" in plan
+    inputs = re.findall(r"rule evaluate_on_train:\s+input: (.*)", plan)
+    assert inputs
+    assert all(re.search(r"results/data/ci-\w+/train\b", files) for files in inputs)
+
+
+def test_example_protocol_of_ones_own_data(copy: Path):
+    plan = dry_run(copy, "--printshellcmds", "--configfile", "config/mine.yaml")
+    assert "--images 'photos/test' --masks 'photos/test-masks' --size 64 --split test" in plan
+    assert plan.count("denf train ") == 6  # two experiments, three seeds
+    assert "results/data/my-scenes/train" in plan
+
+
+def test_example_method_trains_and_is_scored(copy: Path, write_scenes):
+    write_scenes(copy / "scenes", count=8)
+    steps = ["--set", "training={steps: 60, batch_size: 4}"]
+    experiment = "config/experiments/background-subtraction.yaml"
+    train = ["train", experiment, "--data", "scenes", "--out", "run", *steps]
+    evaluate = ["evaluate", "run", "--data", "scenes", "--out", "metrics.json"]
+    call = "from denf.cli import app\n" + "".join(
+        f"app({arguments!r}, standalone_mode=False)\n" for arguments in (train, evaluate)
+    )
+    run(copy, "-c", call)
+    metrics = yaml.safe_load((copy / "metrics.json").read_text())
+    assert metrics["ari_fg"]["mean"] > 0.5  # squares on grey, that rarely touch
+    assert metrics["mse"]["mean"] < 0.1
+    history = (copy / "run" / "history.csv").read_text().splitlines()
+    losses = [float(line.split(",")[1]) for line in history[1:]]
+    assert losses[-1] < losses[0]
+
+
+def rows(document: str) -> dict[str, list[str]]:
+    """Cells of tables' rows by the keys, in backticks, of their first cell."""
+    found = {}
+    for line in (ROOT / document).read_text().splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if cells and cells[0].startswith("`"):
+            for key in re.findall(r"`([^`]+)`", cells[0]):
+                found[key] = cells[1:]
+    return found
+
+
+def defaults(kind: type, prefix: str = "") -> dict[str, object]:
+    """Dotted keys of a settings dataclass with their defaults."""
+    found: dict[str, object] = {}
+    for field in dataclasses.fields(kind):
+        inner = get_type_hints(kind)[field.name]
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            found.update(defaults(inner, f"{prefix}{field.name}."))
+        else:
+            value = field.default
+            found[prefix + field.name] = value.value if isinstance(value, Enum) else value
+    return found
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [(DenfSettings, ""), (Training, "training.")])
+def test_every_setting_is_explained_with_its_default(kind: type, prefix: str):
+    explained = rows("config/README.md")
+    expected = defaults(kind, prefix)
+    assert set(expected) - set(explained) == set()
+    stated = {key: yaml.safe_load(explained[key][0].strip("`")) for key in expected}
+    assert stated == expected
+    assert all(explained[key][-1] not in ("", "–") for key in expected)  # a reason or meaning
+
+
+def test_no_setting_is_explained_that_is_not_there():
+    groups = ("architecture", "priors", "weights", "schedule", "instances", "training")
+    dotted = {key for key in rows("config/README.md") if key.split(".")[0] in groups}
+    there = {*defaults(DenfSettings), *defaults(Training, "training.")}
+    assert {key for key in dotted if "." in key} - there == set()
+
+
+def test_every_key_of_protocols_and_experiments_is_explained():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    keys = set(schema["properties"]) - {"fid"}
+    keys |= {f"fid.{key}" for key in schema["properties"]["fid"]["properties"]}
+    sources = schema["properties"]["datasets"]["additionalProperties"]["allOf"]
+    for source in sources:
+        keys |= set(source["then"]["properties"])
+    keys |= set(schema["$defs"]["pictures"]["properties"])
+    keys |= {f.name for f in dataclasses.fields(Experiment)} - {"training"}
+    assert keys - set(rows("config/README.md")) == set()
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """Every `denf …` line of a shell block, split into words."""
+    found = []
+    for document in DOCUMENTS:
+        for text in blocks(document, "sh"):
+            for line in text.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if "denf" in words[:3] and words[0] in ("uv", "denf"):
+                    found.append((document, words[words.index("denf") + 1 :]))
+    return found
+
+
+@pytest.mark.parametrize(("document", "words"), commands())
+def test_commands_in_the_documents_exist(document: str, words: list[str]):
+    command = get_command(app)
+    while hasattr(command, "commands"):
+        assert words[0] in command.commands, document
+        command, words = command.commands[words[0]], words[1:]
+    options = {name for parameter in command.params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= options
+    required = {p.opts[0] for p in command.params if p.required and p.param_type_name == "option"}
+    assert required <= set(words)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_to_files(document: str):
+    text = (ROOT / document).read_text()
+    links = re.findall(r"(?<!!)\[[^\]]+\]\(([^)#\s]+)\)", text)
+    near = [link for link in links if "://" not in link]
+    assert [link for link in near if not ((ROOT / document).parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_named_experiments_exist(document: str):
+    text = (ROOT / document).read_text()
+    named = set(re.findall(r"config/experiments/([\w-]+)\.yaml", text))
+    here = {path.stem for path in (ROOT / "config" / "experiments").glob("*.yaml")}
+    assert named - here <= {Path(path).stem for path in EXAMPLES}
