@@ -225,6 +225,7 @@ def experiments(
     Prints them as JSON, with a hash of the source files that each command depends on.
     """
     from denf.harness.experiment import load_experiments
+    from denf.harness.lease import count_cards
     from denf.harness.registry import Purpose, code_hash
 
     resolved = load_experiments(folder, _read_protocol(protocol), cache)
@@ -235,7 +236,12 @@ def experiments(
     }
     for purpose in (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES):
         code[purpose.name.lower()] = code_hash(purpose)
-    typer.echo(json.dumps({"experiments": [e.as_dict() for e in resolved], "code": code}))
+    listing = {
+        "experiments": [e.as_dict() for e in resolved],
+        "code": code,
+        "cards": count_cards(),
+    }
+    typer.echo(json.dumps(listing))
 
 
 @app.command()

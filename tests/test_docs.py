@@ -15,6 +15,7 @@ from typing import get_type_hints
 
 import pytest
 import yaml
+from snakemake.cli import get_argument_parser
 from typer.main import get_command
 
 from denf.cli import app
@@ -167,19 +168,22 @@ def test_every_key_of_protocols_and_experiments_is_explained():
     assert keys - set(rows("config/README.md")) == set()
 
 
-def commands() -> list[tuple[str, list[str]]]:
-    """Every `denf …` line of a shell block, split into words."""
+def commands(program: str) -> list[tuple[str, list[str]]]:
+    """Document and arguments of every call of a program in a shell block."""
     found = []
     for document in DOCUMENTS:
         for text in blocks(document, "sh"):
-            for line in text.replace("\\\n", " ").splitlines():
-                words = shlex.split(line, comments=True)
-                if "denf" in words[:3] and words[0] in ("uv", "denf"):
-                    found.append((document, words[words.index("denf") + 1 :]))
+            for command in re.split(r"\n|&&", text.replace("\\\n", " ")):
+                words = shlex.split(command, comments=True)
+                if words[:2] == ["uv", "run"]:
+                    words = words[2:]
+                if words[:1] == [program]:
+                    found.append((document, words[1:]))
+    assert found
     return found
 
 
-@pytest.mark.parametrize(("document", "words"), commands())
+@pytest.mark.parametrize(("document", "words"), commands("denf"))
 def test_commands_in_the_documents_exist(document: str, words: list[str]):
     command = get_command(app)
     while hasattr(command, "commands"):
@@ -189,6 +193,17 @@ def test_commands_in_the_documents_exist(document: str, words: list[str]):
     assert {word for word in words if word.startswith("--")} <= options
     required = {p.opts[0] for p in command.params if p.required and p.param_type_name == "option"}
     assert required <= set(words)
+
+
+@pytest.mark.parametrize(("document", "words"), commands("snakemake"))
+def test_workflow_commands_in_the_documents_are_read_as_meant(document: str, words: list[str]):
+    """A target after an option of several values would be taken for one of them."""
+    given, _ = get_argument_parser().parse_known_args(words)
+    assert set(given.targets) <= {"all", "train_scores"}
+    for file in given.configfile or []:
+        assert (ROOT / file).exists() or str(file) in EXAMPLES
+    for profile in given.profile or []:
+        assert (ROOT / profile / "config.yaml").exists()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -14,6 +14,11 @@ from filelock import FileLock, Timeout
 _POLL_SECONDS = 1.0
 
 
+def count_cards() -> int:
+    """Cards of this machine by their device files: without CUDA, which a lease must precede."""
+    return len([d for d in Path("/dev").glob("nvidia*") if d.name[6:].isdigit()])
+
+
 @contextmanager
 def gpu_lease(cards: int | None = None, folder: Path | None = None) -> Iterator[int | None]:
     """Hold one card and point CUDA_VISIBLE_DEVICES at it; waits while all are taken.
@@ -31,7 +36,7 @@ def gpu_lease(cards: int | None = None, folder: Path | None = None) -> Iterator[
         the card's number, or None.
     """
     if cards is None:
-        cards = len([d for d in Path("/dev").glob("nvidia*") if d.name[6:].isdigit()])
+        cards = count_cards()
     if cards == 0 or "CUDA_VISIBLE_DEVICES" in os.environ:
         yield None
         return

@@ -70,9 +70,23 @@ def what_weights_depend_on(wildcards):
     }
 
 
-def learns(wildcards):
-    """Whether a run trains anything; controls do not."""
-    return EXPERIMENTS[wildcards.experiment]["training"]["steps"] != 0
+def learns(name):
+    """Whether an experiment trains anything; controls do not."""
+    return EXPERIMENTS[name]["training"]["steps"] != 0
+
+
+def cards(wildcards):
+    """A card a training, where there are any; a cluster's profile overrides it."""
+    return int(learns(wildcards.experiment) and LISTING["cards"] > 0)
+
+
+def training_threads(wildcards):
+    """On a CPU the trainings share the cores: several of one thread beat one of several."""
+    if not learns(wildcards.experiment):
+        return 1
+    if LISTING["cards"]:
+        return min(4, workflow.cores)
+    return max(1, workflow.cores // len(runs_of(filter(learns, EXPERIMENTS))))
 
 
 def what_rows_say():

@@ -43,7 +43,7 @@ rule folder:
 
 rule fetch:
     output:
-        "results/downloads/{dataset}/archive",
+        ensure("results/downloads/{dataset}/archive", non_empty=True),
     log:
         "results/logs/data/{dataset}-fetch.log",
     wildcard_constraints:

@@ -20,9 +20,9 @@ rule train:
         "results/runs/{dataset}/{experiment}/seed-{seed}/train.benchmark.tsv"
     conda:
         "../envs/denf.yaml"
-    threads: lambda w: workflow.cores if learns(w) else 1
+    threads: training_threads
     resources:
-        gpu=lambda w: int(learns(w)),
+        gpu=cards,
         mem_mb=8000,
         runtime=2880,
     params:
