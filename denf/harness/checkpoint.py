@@ -10,11 +10,10 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
-from lightning_fabric import Fabric
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -24,6 +23,9 @@ from denf.files import write_atomically
 from denf.harness.experiment import Experiment, load_experiment, validate
 from denf.harness.method import Method
 from denf.harness.registry import method_type
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # seconds to import; only training needs it
 
 GENERATIONS = 2
 _UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError)

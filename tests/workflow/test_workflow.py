@@ -38,10 +38,11 @@ def tiny_protocol() -> dict:
 
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--resources", "gpu=1"]
+    # Targets come first: several of the options that follow would swallow them.
+    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        [*command, *arguments, "--configfile", "tiny.yaml"],
+        [*command, "--resources", "gpu=1", "--configfile", "tiny.yaml"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -158,7 +159,7 @@ def test_a_rule_of_one_s_own(finished):
         "    input:\n"
         '        model=RUN + "/model.safetensors",\n'
         '        experiment=RUN + "/experiment.yaml",\n'
-        '        data=DATA.replace("{split}", "train"),\n'
+        '        data="results/data/{dataset}/train",\n'
         "    output:\n"
         '        metrics=RUN + "/train-metrics.json",\n'
         '        scores=RUN + "/train-scores.csv",\n'

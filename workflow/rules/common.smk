@@ -119,9 +119,17 @@ PICTURES = {
 }
 
 
+def has_truth(name):
+    dataset = config["datasets"][EXPERIMENTS[name]["dataset"]]
+    return dataset["source"] in ("render", "clevr6") or "masks" in dataset.get("test", {})
+
+
 def figure_names():
+    """Figures that these experiments and their data can fill."""
     shown = [figure for figure, name in PICTURES.items() if name in EXPERIMENTS]
-    return shown + ["training-curves", "ari-distribution"]
+    curves = ["training-curves"] if any(map(learns, EXPERIMENTS)) else []
+    scores = ["ari-distribution"] if any(map(has_truth, EXPERIMENTS)) else []
+    return shown + curves + scores
 
 
 def results_of(names, kinds):
