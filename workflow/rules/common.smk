@@ -121,7 +121,9 @@ PICTURES = {
 
 def has_truth(name):
     dataset = config["datasets"][EXPERIMENTS[name]["dataset"]]
-    return dataset["source"] in ("render", "clevr6") or "masks" in dataset.get("test", {})
+    return dataset["source"] in ("render", "clevr6") or "masks" in dataset.get(
+        "test", {}
+    )
 
 
 def figure_names():
