@@ -16,7 +16,7 @@ rule evaluate:
         "results/runs/{dataset}/{experiment}/seed-{seed}/evaluate.benchmark.tsv"
     conda:
         "../envs/denf.yaml"
-    threads: 2
+    threads: 1  # threads of several processes on the same cores wait for one another
     resources:
         mem_mb=4000,
         runtime=120,
@@ -42,7 +42,7 @@ rule fid:
         "results/runs/{dataset}/{experiment}/seed-{seed}/fid.benchmark.tsv"
     conda:
         "../envs/denf.yaml"
-    threads: 2
+    threads: 1  # threads of several processes on the same cores wait for one another
     resources:
         mem_mb=8000,
         runtime=240,
