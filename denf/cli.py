@@ -459,7 +459,7 @@ def bench(
 def main() -> None:
     """Entry point: user errors become one message and an exit status."""
     try:
-        app()
+        app(prog_name="denf")
     except DenfError as error:
         typer.echo(f"denf: {error}", err=True)
         sys.exit(2)

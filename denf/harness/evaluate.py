@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def _score(method: Method, images: Tensor, truth: Tensor | None) -> dict[str, Te
 
 @torch.no_grad()
 def panels(method: Method, data: Prepared, count: int) -> dict[str, np.ndarray]:
-    """Arrays of the first `count` scenes for the figures, empty when the method cannot segment.
+    """Arrays of `count` scenes, evenly spread, for the figures; empty without SEGMENT.
 
     Returns:
         `image` uint8 (n, H, W, 3), `labels` and `object_labels` (n, H, W), `truth` where there is
@@ -89,7 +90,11 @@ def panels(method: Method, data: Prepared, count: int) -> dict[str, np.ndarray]:
     """
     if Capability.SEGMENT not in method.capabilities:
         return {}
-    _, images, truth = next(batches(data, method.device, min(count, len(data))))
+    # Neighbours in footage show the same moment.
+    chosen = np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)
+    masks = None if data.masks is None else data.masks[chosen]
+    shown = replace(data, images=data.images[chosen], masks=masks)
+    _, images, truth = next(batches(shown, method.device, len(chosen)))
     found = method.segment(images, truth if Capability.ORACLE in method.capabilities else None)
     arrays = {
         "image": images.permute(0, 2, 3, 1),
