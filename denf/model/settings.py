@@ -1,8 +1,8 @@
 """DeNF's settings: what the paper fixes as defaults, what it leaves open as named choices.
 
 Free of torch, so that configurations are checked in milliseconds. Where the paper's value does
-not train, the default is the value that does; `config/experiments/denf-literal.yaml` keeps the printed
-equations, so that the tables show the difference.
+not train, the default is the value that does; `config/experiments/denf-literal.yaml` keeps the
+printed equations, so that the tables show the difference.
 """
 
 from __future__ import annotations
