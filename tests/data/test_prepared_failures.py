@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -23,18 +20,7 @@ def scenes(count: int, size: int = 8) -> tuple[np.ndarray, np.ndarray, list[dict
     return images, masks, [{"scene": k} for k in range(count)]
 
 
-@contextmanager
-def full_disk(bytes_left: int) -> Iterator[None]:
-    """No file of this process can grow beyond so many bytes; a write fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_full_disk_closes_every_file_and_can_be_continued(tmp_path):
+def test_a_full_disk_closes_every_file_and_can_be_continued(tmp_path, full_disk):
     writer = PreparedWriter(tmp_path / "d", size=8, masks=True, info=INFO)
     with full_disk(2000), pytest.raises(OSError, match="File too large"), writer:
         writer.append(*scenes(4))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -121,18 +118,7 @@ def test_missing_files_are_named(run, tmp_path):
         load_run(tmp_path / "nowhere")
 
 
-@contextmanager
-def full_disk(bytes_left: int) -> Iterator[None]:
-    """No file of this process can grow beyond so many bytes; a write fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_full_disk_leaves_the_state_before(tmp_path):
+def test_a_full_disk_leaves_the_state_before(tmp_path, full_disk):
     fabric, store = Fabric(accelerator="cpu", devices=1), StateStore(tmp_path / "run", "key")
     store.save(fabric, {"weights": torch.arange(3)}, step=1)
     with full_disk(1 << 16), pytest.raises(OSError, match=r"step-000000002.pt cannot be written"):
@@ -143,7 +129,7 @@ def test_a_full_disk_leaves_the_state_before(tmp_path):
     assert torch.equal(state["weights"], torch.arange(3))
 
 
-def test_a_full_disk_leaves_the_weights_before(small, run):
+def test_a_full_disk_leaves_the_weights_before(small, run, full_disk):
     path = run / "model.safetensors"
     before = path.read_bytes()
     experiment = small()
