@@ -132,6 +132,22 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
     return " ".join(text)
 
 
+def protocols(lines: Sequence[Line]) -> str:
+    """How the reported values were measured, as a Markdown list; rows of one protocol together."""
+    reported = [line.reported for line in lines if line.reported]
+    by_protocol = {
+        row.protocol: [r.label for r in reported if r.protocol == row.protocol] for row in reported
+    }
+    items = [
+        f"- {escape_markdown(', '.join(dict.fromkeys(labels)))}: {escape_markdown(protocol)}."
+        for protocol, labels in by_protocol.items()
+    ]
+    head = (
+        "How the reported values were measured; they compare with one another only as far as this"
+    )
+    return f"{head} is the same:\n\n" + "\n".join(items) + "\n"
+
+
 def provenance(lines: Sequence[Line]) -> str:
     """For each value: device, commit, command and file, as a Markdown list."""
     items = []

@@ -18,7 +18,7 @@ from denf.report.literature import PaperTable, load_literature
 from denf.report.loading import load_rows
 from denf.report.markup import to_latex, to_markdown
 from denf.report.records import Metric
-from denf.report.sheets import GENERATION, provenance, sheet_of
+from denf.report.sheets import GENERATION, protocols, provenance, sheet_of
 
 COLUMNS: Mapping[str, str] = {
     "table": "number of the table",
@@ -34,6 +34,7 @@ COLUMNS: Mapping[str, str] = {
     "reported_std": "the paper's standard deviation, empty where it gives none",
     "source": "where the reported value was read",
     "citation": "bibtex key in baselines/literature.yaml",
+    "reported_protocol": "how the reported value was measured",
     "state": "reproduced, not run, failed, no segmentation or no sampling",
     "mean": "mean over the seeds with a value",
     "std": "sample standard deviation over them, empty for one seed",
@@ -100,7 +101,7 @@ def write_tables(
         sheet = sheet_of(table, lines)
         texts = {
             "csv": to_frame(table, lines).to_csv(index=False, lineterminator="\n"),
-            "md": to_markdown(sheet) + "\n" + provenance(lines),
+            "md": "\n".join((to_markdown(sheet), protocols(lines), provenance(lines))),
             "tex": to_latex(sheet),
         }
         for suffix, text in texts.items():
@@ -150,6 +151,7 @@ def _cells(line: Line) -> dict[str, Any]:
     if reported:
         cells |= {"reported_mean": reported.mean, "reported_std": reported.std}
         cells |= {"source": reported.source, "citation": reported.citation.key}
+        cells |= {"reported_protocol": reported.protocol}
     if summary:
         low, high = summary.interval or (None, None)
         cells |= {"mean": summary.mean, "std": summary.std, "n": summary.n}

@@ -59,6 +59,16 @@ def test_every_number_traces_to_its_file(runs, write_run, literature, tmp_path):
     assert (cells["Difference"], cells["Verdict"], cells["Seeds"]) == ("−0.4", "match", "0, 1, 2")
 
 
+def test_the_protocol_of_every_reported_value_is_told(runs, literature, tmp_path):
+    write_tables(runs, literature, tmp_path / "t")
+    lines = read(tmp_path / "t", 1)
+    text = (tmp_path / "t" / "table1.md").read_text()
+    assert lines["iodine"]["reported_protocol"] == lines["monet"]["reported_protocol"]
+    assert lines["iodine"]["reported_protocol"] != lines["dti-sprites"]["reported_protocol"]
+    assert "- IODINE, MONet, Slot Att.: Emami et al. (2021), Table 1" in text
+    assert "- Sprites: the protocol of this value was not found" in text
+
+
 def test_before_any_run_all_reported_rows_are_there(runs, literature, tmp_path):
     write_tables(runs, literature, tmp_path / "t")
     for number, count in ((1, 6), (2, 6), (3, 3)):
