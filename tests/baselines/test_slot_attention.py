@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
 
 from baselines.blocks.slot_attention import SlotAttention, draw_slots, initialise_as_keras
+from baselines.slot_attention import SlotAttentionMethod, SlotAttentionSettings
+from denf.errors import DenfError
+from denf.harness.method import Step
 
 
 @pytest.fixture
@@ -92,3 +97,46 @@ def test_initialisation_is_keras_s():
         assert not layer.bias.any()
     assert not cell.bias_ih.any()
     assert not cell.bias_hh.any()
+
+
+@pytest.fixture(scope="module")
+def small() -> SlotAttentionMethod:
+    torch.manual_seed(0)
+    settings = SlotAttentionSettings(
+        slots=3, slot_size=8, hidden=8, channels=8, decoder_strides=(2, 2, 1)
+    )
+    return SlotAttentionMethod(settings).eval()
+
+
+def test_published_size():
+    method = SlotAttentionMethod(SlotAttentionSettings())
+    assert sum(p.numel() for p in method.parameters()) == 890_308  # 0.890 M
+
+
+@torch.no_grad()
+def test_decomposition_has_the_images_size_and_does_not_depend_on_the_batch(small):
+    images = torch.randint(0, 256, (3, 3, 16, 24), dtype=torch.uint8)
+    labels = small.segment(images).labels
+    assert labels.shape == (3, 16, 24)
+    assert torch.equal(small.segment(images.flip(0)).labels.flip(0), labels)
+    torch.testing.assert_close(small.reconstruct(images[2:]), small.reconstruct(images)[2:])
+
+
+def test_rate_rises_and_halves_and_the_loss_is_the_mean_squared_error(small):
+    settings = dataclasses.replace(small.settings, warmup_steps=4, half_life=10)
+    method = SlotAttentionMethod(settings)
+    method.load_state_dict(small.state_dict())
+    method.optimizers = method.make_optimizers()
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    with torch.no_grad():
+        mean = method._decompose(images, torch.Generator().manual_seed(5)).mean
+    expected = (mean - (images / 127.5 - 1)).square().mean()
+    got = method.training_step(images, Step(1, 20, torch.Generator().manual_seed(5)))["loss"]
+    torch.testing.assert_close(got, expected)
+    rate = method.optimizers["adam"].param_groups[0]["lr"]
+    assert rate == pytest.approx(4e-4 * 2 / 4 * 0.5**0.1)
+
+
+def test_images_that_the_decoder_cannot_reach_are_refused(small):
+    with pytest.raises(DenfError, match="18"):
+        small.segment(torch.zeros(1, 3, 16, 18, dtype=torch.uint8))
