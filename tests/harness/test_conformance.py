@@ -19,7 +19,20 @@ from denf.harness.train import batch_indices
 ROOT = Path(__file__).parents[2]
 PROTOCOL = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 FILES = sorted((ROOT / "config/experiments").glob("*.yaml"))
-SHRUNK = {"denf": ["settings.architecture.features=2", "settings.architecture.couplings=1"]}
+SHRUNK = {
+    "denf": ["settings.architecture.features=2", "settings.architecture.couplings=1"],
+    "dti-sprites": [
+        "settings={size: 16, layers: 2, sprites: 2, sprite_size: 6, mask_std: 2, width: 4}",
+        # All parts at work from the first step on: no sprite waits or is left out.
+        "settings={hidden: 8, frozen_until: 0, projective_from: 0, empty_sprite: false}",
+    ],
+    "iodine": [
+        "settings={slots: 2, latent: 4, iterations: 2, hidden: [8], state: 8}",
+        "settings={decoder_channels: [4, 4], encoder_channels: [4, 4]}",
+    ],
+    "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100}"],
+    "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
+}
 BATCH, SIZE, STEPS = 3, 16, 2
 
 

@@ -1,0 +1,111 @@
+"""A scene as a mixture of slots: colours and masks of each, and the noise that tells them apart."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from baselines.blocks.images import to_bytes
+from denf.harness.method import Capability, Method, Segmentation
+
+
+@dataclass(frozen=True)
+class SlotMixture:
+    """Colours and masks of K slots.
+
+    Args:
+        rgb: (B, K, 3, H, W).
+        logits: (B, K, 1, H, W), up to a constant; the masks are their softmax over slots.
+    """
+
+    rgb: Tensor
+    logits: Tensor
+
+    @staticmethod
+    def of(decoded: Tensor, batch: int) -> SlotMixture:
+        """From a decoder's output (B·K, 4, H, W): red, green, blue, mask logit."""
+        rgb, logits = decoded.unflatten(0, (batch, -1)).split((3, 1), 2)
+        return SlotMixture(rgb, logits)
+
+    @property
+    def log_masks(self) -> Tensor:
+        """(B, K, 1, H, W); exponentials sum to one over slots."""
+        return torch.log_softmax(self.logits, 1)
+
+    @property
+    def masks(self) -> Tensor:
+        """(B, K, 1, H, W); sum to one over slots."""
+        return torch.softmax(self.logits, 1)
+
+    @property
+    def mean(self) -> Tensor:
+        """Σ_k masks_k · rgb_k, (B, 3, H, W)."""
+        return (self.masks * self.rgb).sum(1)
+
+    @property
+    def segmentation(self) -> Segmentation:
+        """The slot of the largest mask; no slot is known to be the background."""
+        labels = self.logits[:, :, 0].argmax(1)
+        return Segmentation(labels, labels)
+
+    def subset(self, generator: torch.Generator) -> SlotMixture:
+        """Each slot kept with probability one half, that of the largest area always.
+
+        The largest stands for the background, so that something is left to see; the remaining
+        masks are renormalised, and so fill the holes.
+        """
+        batch, slots = self.logits.shape[:2]
+        coins = torch.rand(batch, slots, generator=generator, device=self.logits.device)
+        area = self.masks.sum((2, 3, 4))
+        kept = (coins < 0.5) | (area == area.amax(1, keepdim=True))
+        dropped = ~kept[:, :, None, None, None]
+        return SlotMixture(self.rgb, self.logits.masked_fill(dropped, -torch.inf))
+
+
+@dataclass(frozen=True)
+class SlotNoise:
+    """Standard normal noise of slots that start alike.
+
+    Args:
+        generator: on the device of the slots.
+        shared: one draw for all images of a batch, so that the place in it does not matter.
+    """
+
+    generator: torch.Generator
+    shared: bool = False
+
+    @staticmethod
+    def fixed(device: torch.device) -> SlotNoise:
+        """The same for every image and every call: an image has one decomposition."""
+        return SlotNoise(torch.Generator(device).manual_seed(0), shared=True)
+
+    def draw(self, batch: int, slots: int, size: int) -> Tensor:
+        """(batch, slots, size)."""
+        shape = (1 if self.shared else batch, slots, size)
+        noise = torch.randn(shape, generator=self.generator, device=self.generator.device)
+        return noise.expand(batch, -1, -1)
+
+
+class MixtureMethod(Method):
+    """A method whose answers all come from one decomposition of an image into slots."""
+
+    capabilities = frozenset({Capability.SEGMENT, Capability.RECONSTRUCT, Capability.RECOMPOSE})
+
+    @abstractmethod
+    def decompose(self, images: Tensor) -> SlotMixture:
+        """Slots of uint8 images (B, 3, H, W), colours on the scale of [0, 1]."""
+
+    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
+        """The slot of the largest mask at each pixel."""
+        return self.decompose(images).segmentation
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """The slots' blend, clipped to [0, 1]."""
+        return self.decompose(images).mean.clamp(0, 1)
+
+    def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """A random subset of the slots, the largest kept."""
+        return to_bytes(self.decompose(images).subset(generator).mean)
