@@ -21,6 +21,10 @@ PROTOCOL = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 FILES = sorted((ROOT / "config/experiments").glob("*.yaml"))
 SHRUNK = {
     "denf": ["settings.architecture.features=2", "settings.architecture.couplings=1"],
+    "genesis": [
+        "settings={size: 16, slots: 3, width: 0.125, hidden: 8, mask_latent: 4}",
+        "settings={component_channels: 4, component_latent: 3}",
+    ],
     "monet": ["settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}"],
     "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
 }
