@@ -25,6 +25,7 @@ SHRUNK = {
         "settings={size: 16, slots: 3, width: 0.125, hidden: 8, mask_latent: 4}",
         "settings={component_channels: 4, component_latent: 3}",
     ],
+    "genesis-v2": ["settings={size: 16, slots: 3, features: 8, colours: 4}"],
     "monet": ["settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}"],
     "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
 }
