@@ -28,10 +28,10 @@ from baselines.blocks.component_vae import ComponentVAE
 from baselines.blocks.gaussian import DiagonalGaussian, learned_prior, posterior
 from baselines.blocks.geco import Geco, GecoSettings
 from baselines.blocks.images import check_size, to_bytes, to_unit
-from baselines.blocks.mixture import SlotMixture
+from baselines.blocks.mixture import MixtureMethod, SlotMixture
 from baselines.blocks.stick_breaking import stick_breaking
 from denf.errors import DenfError
-from denf.harness.method import Capability, Method, Segmentation, Step, descend
+from denf.harness.method import Capability, Step, descend
 
 _SIZES = (16, 32, 64, 128, 256)
 _STRIDES = {128: (2, 2, 2, 1, 1), 256: (2, 2, 2, 2, 1)}
@@ -144,13 +144,11 @@ class MaskVAE(nn.Module):
         return stick_breaking(logits.unflatten(0, (len(z), -1)))
 
 
-class Genesis(Method):
+class Genesis(MixtureMethod):
     """Segmentation by the masks of the stick-breaking process; no slot is the background's."""
 
     Settings = GenesisSettings
-    capabilities = frozenset(
-        {Capability.SEGMENT, Capability.RECONSTRUCT, Capability.SAMPLE, Capability.RECOMPOSE}
-    )
+    capabilities = MixtureMethod.capabilities | {Capability.SAMPLE}
 
     def __init__(self, settings: GenesisSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
@@ -182,7 +180,7 @@ class Genesis(Method):
         return {"adam": Adam(self.parameters(), self.settings.learning_rate)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
-        """GECO's Lagrangian of error and KL; divergences by the one sample (Eqs. 4 to 6)."""
+        """GECO's Lagrangian of error and KL; divergences by the one sample."""
         x = self._unit(batch)
         q_m, z_m = self.masks.encode(x, lambda q: q.sample(step.generator))
         log_masks = self.masks.decode(z_m)
@@ -205,14 +203,13 @@ class Genesis(Method):
             "gradient_norm": norm,
         }
 
-    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return self._mixture(images).segmentation
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        return self._mixture(images).mean.clamp(0, 1)
-
-    def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        return to_bytes(self._mixture(images).subset(generator).mean)
+    def decompose(self, images: Tensor) -> SlotMixture:
+        """Slots from the means of both posteriors."""
+        x = self._unit(images)
+        _, z_m = self.masks.encode(x, lambda q: q.mean)
+        log_masks = self.masks.decode(z_m)
+        z_c = self.components.encode(x, log_masks).mean
+        return SlotMixture(self.components.decode(z_c).sigmoid(), log_masks)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Ancestral: mask latents slot by slot, appearances given them, both from the priors."""
@@ -220,13 +217,6 @@ class Genesis(Method):
         z_c = learned_prior(self.component_prior(z_m)).sample(generator)
         rgb = self.components.decode(z_c).sigmoid()
         return to_bytes(SlotMixture(rgb, self.masks.decode(z_m)).mean)
-
-    def _mixture(self, images: Tensor) -> SlotMixture:
-        x = self._unit(images)
-        _, z_m = self.masks.encode(x, lambda q: q.mean)
-        log_masks = self.masks.decode(z_m)
-        z_c = self.components.encode(x, log_masks).mean
-        return SlotMixture(self.components.decode(z_c).sigmoid(), log_masks)
 
     def _unit(self, images: Tensor) -> Tensor:
         check_size(images, self.settings.size, "GENESIS")

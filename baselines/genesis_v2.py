@@ -28,10 +28,10 @@ from baselines.blocks.broadcast import coordinates
 from baselines.blocks.gaussian import DiagonalGaussian, posterior
 from baselines.blocks.geco import Geco, GecoSettings
 from baselines.blocks.images import check_size, to_bytes, to_unit
-from baselines.blocks.mixture import SlotMixture
+from baselines.blocks.mixture import MixtureMethod, SlotMixture
 from baselines.blocks.stick_breaking import break_stick
 from baselines.blocks.unet import UNet, conv_block, group_norm
-from denf.harness.method import Capability, Method, Segmentation, Step, descend
+from denf.harness.method import Capability, Segmentation, Step, descend
 
 _DOUBLINGS = 4  # of the decoder's grid
 _LEAST, _MOST = 0.01, 0.99  # share of the scope that a cluster may take
@@ -98,14 +98,12 @@ class SlotDecoder(nn.Sequential):
         return super().forward(torch.cat((tiled, grid), 1))
 
 
-class GenesisV2(Method):
+class GenesisV2(MixtureMethod):
     """Segmentation by the clusters; no slot is known to be the background."""
 
     Settings = GenesisV2Settings
     fixed_scores: Tensor
-    capabilities = frozenset(
-        {Capability.SEGMENT, Capability.RECONSTRUCT, Capability.SAMPLE, Capability.RECOMPOSE}
-    )
+    capabilities = MixtureMethod.capabilities | {Capability.SAMPLE}
 
     def __init__(self, settings: GenesisV2Settings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
@@ -150,16 +148,14 @@ class GenesisV2(Method):
         }
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
+        """The cluster of the largest mask at each pixel."""
         log_masks, _ = self._infer(images)
         labels = log_masks[:, :, 0].argmax(1)
         return Segmentation(labels, labels)
 
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Slots blended by their decoded masks."""
-        return self.decode(self._infer(images)[1].mean).mean.clamp(0, 1)
-
-    def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        return to_bytes(self.decode(self._infer(images)[1].mean).subset(generator).mean)
+    def decompose(self, images: Tensor) -> SlotMixture:
+        """The slots as they are decoded, blended by their decoded masks."""
+        return self.decode(self._infer(images)[1].mean)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Latents slot by slot from the prior, blended by their decoded masks."""
@@ -192,7 +188,7 @@ class GenesisV2(Method):
 
 
 def cluster(colours: Tensor, scale: Tensor, scores: Tensor, slots: int) -> Tensor:
-    """Instance colouring stick breaking, IC-SBP (section 3.1, Algorithm 1).
+    """Instance colouring stick breaking, IC-SBP (Algorithm 1).
 
     The next seed is the pixel of the largest score times scope; its cluster takes the share
     α = exp(−‖colour − seed's colour‖² / scale) of the scope, clamped without touching gradients.

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer, RMSprop
 
 from baselines.blocks.component_vae import ComponentVAE
-from baselines.blocks.gaussian import DiagonalGaussian, standard
+from baselines.blocks.gaussian import standard
 from baselines.blocks.images import check_size, to_bytes, to_unit
-from baselines.blocks.mixture import SlotMixture
+from baselines.blocks.mixture import MixtureMethod, SlotMixture
 from baselines.blocks.stick_breaking import break_stick
 from baselines.blocks.unet import UNet, instance_norm
-from denf.harness.method import Capability, Method, Segmentation, Step, descend
+from denf.harness.method import Capability, Step, descend
 
 _FLOOR = 1e-5  # of the masks' probabilities in their KL
 
@@ -62,7 +62,7 @@ class MonetSettings:
     learning_rate: Annotated[float, Gt(0)] = 1e-4
 
 
-class Monet(Method):
+class Monet(MixtureMethod):
     """Segmentation by the attention masks; at evaluation every z is its posterior's mean.
 
     Slot 0 has the background's deviation but need not be the background, so no label is.
@@ -70,9 +70,7 @@ class Monet(Method):
 
     Settings = MonetSettings
     pixel_std: Tensor
-    capabilities = frozenset(
-        {Capability.SEGMENT, Capability.RECONSTRUCT, Capability.SAMPLE, Capability.RECOMPOSE}
-    )
+    capabilities = MixtureMethod.capabilities | {Capability.SAMPLE}
 
     def __init__(self, settings: MonetSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
@@ -95,7 +93,7 @@ class Monet(Method):
         return {"rmsprop": RMSprop(self.parameters(), self.settings.learning_rate)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
-        """−log p(x | z, m) + β·KL(z) + γ·KL(m), Eq. 3 of the paper, mean over the batch."""
+        """−log p(x | z, m) + β·KL(z) + γ·KL(m), mean over the batch."""
         x = self._unit(batch)
         log_masks = self.attend(x)
         q = self.component_vae.encode(x, log_masks)
@@ -113,20 +111,18 @@ class Monet(Method):
             "gradient_norm": norm,
         }
 
-    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return self._mixture(images).segmentation
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        return self._mixture(images).mean.clamp(0, 1)
-
-    def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        return to_bytes(self._mixture(images).subset(generator).mean)
+    def decompose(self, images: Tensor) -> SlotMixture:
+        """Slots by the attention masks, colours from the posteriors' means."""
+        x = self._unit(images)
+        log_masks = self.attend(x)
+        rgb, _ = self.decode(self.component_vae.encode(x, log_masks).mean)
+        return SlotMixture(rgb, log_masks)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Slots drawn independently from N(0, I), blended by their decoded masks."""
         like = self.pixel_std.new_empty(count, self.settings.slots, self.settings.latent)
-        z: DiagonalGaussian = standard(like)
-        return to_bytes(SlotMixture(*self.decode(z.sample(generator))).mean)
+        z = standard(like).sample(generator)
+        return to_bytes(SlotMixture(*self.decode(z)).mean)
 
     def attend(self, x: Tensor) -> Tensor:
         """Log-masks (B, K, 1, H, W) of x (B, 3, H, W): K − 1 runs on image and log-scope."""
@@ -141,12 +137,6 @@ class Monet(Method):
         """Colours (B, K, 3, H, W) in [0, 1] and log-masks (B, K, 1, H, W) of z (B, K, latent)."""
         rgb, logits = self.component_vae.decode(z).split((3, 1), 2)
         return rgb.sigmoid(), logits.log_softmax(1)
-
-    def _mixture(self, images: Tensor) -> SlotMixture:
-        x = self._unit(images)
-        log_masks = self.attend(x)
-        rgb, _ = self.decode(self.component_vae.encode(x, log_masks).mean)
-        return SlotMixture(rgb, log_masks)
 
     def _unit(self, images: Tensor) -> Tensor:
         check_size(images, self.settings.size, "MONet")

@@ -22,19 +22,13 @@ from torch.nn.functional import mse_loss
 from torch.optim import Adam, Optimizer
 
 from baselines.blocks.broadcast import PositionEmbedding
-from baselines.blocks.images import check_multiple, to_bytes, to_unit
-from baselines.blocks.mixture import SlotMixture
+from baselines.blocks.images import check_multiple, to_unit
+from baselines.blocks.mixture import MixtureMethod, SlotMixture, SlotNoise
 from baselines.blocks.schedules import decay_factor, set_learning_rate, warmup_factor
-from baselines.blocks.slot_attention import (
-    KERAS_EPS,
-    SlotAttention,
-    draw_slots,
-    initialise_as_keras,
-)
-from denf.harness.method import Capability, Method, Segmentation, Step, descend
+from baselines.blocks.slot_attention import SlotAttention, SlotEncoder, initialise_as_keras
+from denf.harness.method import Step, descend
 
 Strides = Annotated[tuple[Literal[1, 2], ...], MinLen(1)]
-KERNEL = 5  # side of all convolutions but the decoder's last, which is 3
 
 
 @dataclass(frozen=True)
@@ -68,27 +62,20 @@ class SlotAttentionSettings:
     half_life: Annotated[float, Gt(0)] = 100_000
 
 
-class SlotAttentionMethod(Method):
+class SlotAttentionMethod(MixtureMethod):
     """Mean squared error of images in [−1, 1] (appendix E.3); all in float32.
 
     A label is the slot of the decoder's largest mask.
     """
 
     Settings = SlotAttentionSettings
-    capabilities = frozenset({Capability.SEGMENT, Capability.RECONSTRUCT, Capability.RECOMPOSE})
 
     def __init__(
         self, settings: SlotAttentionSettings, precision: torch.dtype = torch.float32
     ) -> None:
         super().__init__(settings, precision)
         s = settings
-        self.encoder = nn.Sequential(*_encoder_layers(s), PositionEmbedding(s.channels))
-        self.project = nn.Sequential(
-            nn.LayerNorm(s.channels, KERAS_EPS),
-            nn.Linear(s.channels, s.channels),
-            nn.ReLU(),
-            nn.Linear(s.channels, s.channels),
-        )
+        self.encoder = SlotEncoder(s.channels, s.encoder_strides)
         self.slot_mean = nn.Parameter(torch.empty(s.slot_size))
         self.slot_log_std = nn.Parameter(torch.empty(s.slot_size))
         self.attend = SlotAttention(s.channels, s.slot_size, s.hidden, iterations=s.iterations)
@@ -106,42 +93,27 @@ class SlotAttentionMethod(Method):
         s, optimizer = self.settings, self.optimizers["adam"]
         factor = warmup_factor(step.index, s.warmup_steps) * decay_factor(step.index, s.half_life)
         set_learning_rate(optimizer, s.learning_rate * factor)
-        loss = mse_loss(self._decompose(batch, step.generator).mean, 2 * to_unit(batch) - 1)
+        mean = self._decode(batch, SlotNoise(step.generator)).mean
+        loss = mse_loss(mean, 2 * to_unit(batch) - 1)
         norm = descend(loss, optimizer, self, clip=None)
         return {"loss": loss.detach(), "gradient_norm": norm}
 
-    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return self._decompose(images).segmentation
+    def decompose(self, images: Tensor) -> SlotMixture:
+        decoded = self._decode(images, SlotNoise.fixed(self.device))
+        return SlotMixture((decoded.rgb + 1) / 2, decoded.logits)
 
-    def reconstruct(self, images: Tensor) -> Tensor:
-        return _unit(self._decompose(images).mean)
-
-    def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """A random subset of the slots, the largest kept."""
-        return to_bytes(_unit(self._decompose(images).subset(generator).mean))
-
-    def _decompose(self, images: Tensor, generator: torch.Generator | None = None) -> SlotMixture:
+    def _decode(self, images: Tensor, noise: SlotNoise) -> SlotMixture:
+        """Slots with colours on the scale of [−1, 1]."""
         s, (batch, _, height, width) = self.settings, images.shape
         stride = math.prod(s.decoder_strides)
         check_multiple(images, stride, "Slot Attention")
-        features = self.encoder(2 * to_unit(images) - 1)
-        inputs = self.project(features.flatten(2).mT)  # (B, N, C)
-        std = self.slot_log_std.exp()
-        slots = draw_slots(self.slot_mean, std, batch, s.slots, generator)
-        slots, _ = self.attend(inputs, slots)
+        drawn = noise.draw(batch, s.slots, s.slot_size)
+        slots = self.slot_mean + self.slot_log_std.exp() * drawn
+        slots, _ = self.attend(self.encoder(2 * to_unit(images) - 1), slots)
         tiled = slots.flatten(0, 1)[:, :, None, None].expand(
             -1, -1, height // stride, width // stride
         )
         return SlotMixture.of(self.decoder(tiled), batch)
-
-
-def _encoder_layers(s: SlotAttentionSettings) -> list[nn.Module]:
-    layers: list[nn.Module] = []
-    before = 3
-    for stride in s.encoder_strides:
-        layers += [nn.Conv2d(before, s.channels, KERNEL, stride, KERNEL // 2), nn.ReLU()]
-        before = s.channels
-    return layers
 
 
 def _decoder_layers(s: SlotAttentionSettings) -> list[nn.Module]:
@@ -149,13 +121,8 @@ def _decoder_layers(s: SlotAttentionSettings) -> list[nn.Module]:
     before = s.slot_size
     for stride in s.decoder_strides:
         layers += [
-            nn.ConvTranspose2d(before, s.channels, KERNEL, stride, KERNEL // 2, stride - 1),
+            nn.ConvTranspose2d(before, s.channels, 5, stride, 2, output_padding=stride - 1),
             nn.ReLU(),
         ]
         before = s.channels
     return [*layers, nn.ConvTranspose2d(before, 4, 3, padding=1)]
-
-
-def _unit(x: Tensor) -> Tensor:
-    """[−1, 1], clipped, to [0, 1]."""
-    return ((x + 1) / 2).clamp(0, 1)

@@ -1,7 +1,7 @@
 """The VAE that MONet and GENESIS apply to every slot: image and mask in, appearance out.
 
-Burgess et al. (2019), MONet, appendix B.1, and Engelcke et al. (2019), GENESIS, appendix B.2;
-widths as in the public code applied-ai-lab/genesis.
+Burgess et al. (2019), MONet, appendix B, and Engelcke et al. (2019), GENESIS; widths as in the
+public code applied-ai-lab/genesis.
 """
 
 from __future__ import annotations

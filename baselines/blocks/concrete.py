@@ -1,0 +1,48 @@
+"""Presence of an object: a relaxed Bernoulli variable and its Kullback-Leibler divergence.
+
+Maddison et al., "The concrete distribution" (ICLR 2017). SPACE, SPAIR and GMAIR take the divergence
+between the Bernoulli variables that are relaxed, in closed form, and so does this file.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+_EDGE = 1e-6  # of the uniform noise, whose logit must stay finite
+
+
+def relaxed_bernoulli(
+    logits: Tensor, temperature: Tensor | float, generator: torch.Generator
+) -> Tensor:
+    """A sample σ((logits + log u - log(1 - u)) / temperature), u uniform in (0, 1).
+
+    Args:
+        logits: of the probability of 1, any shape.
+        temperature: above 0; small ones give samples near 0 and 1.
+        generator: of the noise, on the device of `logits`.
+
+    Returns:
+        the shape of `logits`, in (0, 1), with a gradient to them.
+    """
+    u = torch.rand(logits.shape, generator=generator, device=logits.device, dtype=logits.dtype)
+    noise = torch.logit(u, eps=_EDGE)
+    return torch.sigmoid((logits + noise) / temperature)
+
+
+def kl_bernoulli(logits: Tensor, prior: Tensor | float) -> Tensor:
+    """KL(q ‖ p) = q log(q/p) + (1 - q) log((1 - q)/(1 - p)) in nats, element by element.
+
+    Args:
+        logits: of q, any shape.
+        prior: p in (0, 1), a number or a tensor that broadcasts.
+    """
+    if isinstance(prior, Tensor):
+        log_p, log_not_p = prior.log(), torch.log1p(-prior)
+    else:
+        log_p, log_not_p = (logits.new_tensor(v) for v in (math.log(prior), math.log1p(-prior)))
+    q = torch.sigmoid(logits)
+    return q * (logsigmoid(logits) - log_p) + (1 - q) * (logsigmoid(-logits) - log_not_p)
