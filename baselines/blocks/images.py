@@ -37,3 +37,24 @@ def check_multiple(images: Tensor, multiple: int, method: str) -> None:
             got=f"{width}×{height} pixels",
             fix="Prepare the data with another --size, or change the settings' strides.",
         )
+
+
+def check_size(images: Tensor, size: int, method: str) -> None:
+    """Refuse images of another size than the one that a method was built for.
+
+    Args:
+        images: (B, 3, H, W).
+        size: H and W, in pixels.
+        method: its name, for the message.
+
+    Raises:
+        DenfError: for other images.
+    """
+    height, width = images.shape[2:]
+    if (height, width) != (size, size):
+        raise DenfError(
+            f"images for {method}",
+            expected=f"{size}×{size} pixels, as settings.size says",
+            got=f"{width}×{height} pixels",
+            fix=f"Set settings.size to the data set's, as in --set settings.size={height}.",
+        )

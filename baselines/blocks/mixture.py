@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from baselines.blocks.images import to_bytes
+from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
 from denf.harness.method import Capability, Method, Segmentation
 
 
@@ -44,6 +45,18 @@ class SlotMixture:
     def mean(self) -> Tensor:
         """Σ_k masks_k · rgb_k, (B, 3, H, W)."""
         return (self.masks * self.rgb).sum(1)
+
+    def log_prob(self, x: Tensor, std: float | Tensor) -> Tensor:
+        """log p(x) = Σ_pixels,channels log Σ_k m_k N(x; rgb_k, std²), in nats an image, (B,).
+
+        Slots are mixed per pixel and channel (GENESIS' public code, applied-ai-lab/genesis).
+
+        Args:
+            x: (B, 3, H, W) in [0, 1].
+            std: of the pixels, one number or broadcast against (B, K, 3, H, W).
+        """
+        components = gaussian_log_prob(x[:, None], self.rgb, std)
+        return mixture_log_prob(self.log_masks, components).sum((1, 2, 3))
 
     @property
     def segmentation(self) -> Segmentation:

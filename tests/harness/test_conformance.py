@@ -26,10 +26,16 @@ SHRUNK = {
         # All parts at work from the first step on: no sprite waits or is left out.
         "settings={hidden: 8, frozen_until: 0, projective_from: 0, empty_sprite: false}",
     ],
+    "genesis": [
+        "settings={size: 16, slots: 3, width: 0.125, hidden: 8, mask_latent: 4}",
+        "settings={component_channels: 4, component_latent: 3}",
+    ],
+    "genesis-v2": ["settings={size: 16, slots: 3, features: 8, colours: 4}"],
     "iodine": [
         "settings={slots: 2, latent: 4, iterations: 2, hidden: [8], state: 8}",
         "settings={decoder_channels: [4, 4], encoder_channels: [4, 4]}",
     ],
+    "monet": ["settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}"],
     "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100}"],
     "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
 }
