@@ -1,0 +1,95 @@
+"""Spatial broadcast: pixel coordinates, position embedding, and a latent tiled over a grid.
+
+Watters, Matthey, Burgess and Lerchner, "Spatial broadcast decoder: A simple architecture for
+learning disentangled representations in VAEs", arXiv:1901.07017, 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def coordinates(
+    height: int, width: int, like: Tensor, low: float = -1.0, high: float = 1.0
+) -> Tensor:
+    """Linear coordinates of a grid's points, the first and the last on the interval's ends.
+
+    Args:
+        height, width: of the grid.
+        like: gives device and dtype.
+        low, high: the interval.
+
+    Returns:
+        (2, height, width): x, y.
+    """
+    y = torch.linspace(low, high, height, device=like.device, dtype=like.dtype)
+    x = torch.linspace(low, high, width, device=like.device, dtype=like.dtype)
+    return torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1])
+
+
+class PositionEmbedding(nn.Module):
+    """h + W (x, y, 1 − x, 1 − y) + b with x, y in [0, 1] (Locatello et al. 2020, appendix E.2).
+
+    Args:
+        channels: of h, (B, channels, H, W).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, channels)
+
+    def forward(self, h: Tensor) -> Tensor:
+        height, width = h.shape[2:]
+        grid = coordinates(height, width, like=h, low=0.0)
+        embedded = self.linear(torch.cat((grid, 1 - grid)).movedim(0, -1))  # (H, W, C)
+        return h + embedded.movedim(-1, 0)
+
+
+class BroadcastDecoder(nn.Module):
+    """A vector tiled over the image, two coordinates in [−1, 1], convolutions without a stride.
+
+    Args:
+        latent: length of the vector.
+        hidden: channels of the 3×3 convolutions, each followed by `activation`.
+        out: channels of the last, linear convolution.
+        activation: makes a module, such as nn.ReLU.
+        padded: pad the 3×3 convolutions with zeros, so that the grid is the image's; otherwise
+            the grid is larger by one pixel on each side and layer, and coordinates −1 and 1 lie
+            outside the image.
+        last_kernel: side of the last convolution, odd; padded where it is larger than 1.
+        norm: makes a layer of so many channels between convolution and activation; None: no such.
+    """
+
+    def __init__(
+        self,
+        latent: int,
+        hidden: Sequence[int],
+        out: int,
+        *,
+        activation: Callable[[], nn.Module],
+        padded: bool,
+        last_kernel: int = 1,
+        norm: Callable[[int], nn.Module] | None = None,
+    ) -> None:
+        super().__init__()
+        self.margin = 0 if padded else len(hidden)
+        layers: list[nn.Module] = []
+        before = latent + 2
+        for channels in hidden:
+            layers.append(nn.Conv2d(before, channels, 3, padding=int(padded)))
+            if norm is not None:
+                layers.append(norm(channels))
+            layers.append(activation())
+            before = channels
+        layers.append(nn.Conv2d(before, out, last_kernel, padding=last_kernel // 2))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor, size: tuple[int, int]) -> Tensor:
+        """(N, out, H, W) from latents (N, latent) for images of (H, W) pixels."""
+        height, width = (side + 2 * self.margin for side in size)
+        tiled = z[:, :, None, None].expand(-1, -1, height, width)
+        grid = coordinates(height, width, like=z).expand(len(z), -1, -1, -1)
+        return self.layers(torch.cat((tiled, grid), 1))

@@ -1,0 +1,87 @@
+"""GECO: the weight of the KL term as a multiplier of a constraint on the reconstruction error.
+
+Rezende and Viola (2018), "Taming VAEs", Algorithm 1, in the form of GENESIS (Engelcke et al., 2019,
+appendix B.3 and the public code applied-ai-lab/genesis): the multiplier stands at the KL term, so
+it grows while the error is below its goal and falls while it is above.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from pydantic import ConfigDict
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class GecoSettings:
+    """Settings.
+
+    Args:
+        goal: error to reach, in nats per pixel and channel.
+        step_size: η at 64 × 64 pixels, per nat of an image; falls with the number of pixels.
+        speedup: factor of η while the error is below its goal.
+        smoothing: decay of the moving average of the error.
+        beta: multiplier at the start.
+        beta_min: its least value.
+        beta_max: its largest value.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    goal: float = 0.5655
+    step_size: Annotated[float, Gt(0)] = 1e-5
+    speedup: Annotated[float, Ge(1)] = 10.0
+    smoothing: Annotated[float, Ge(0), Lt(1)] = 0.99
+    beta: Annotated[float, Gt(0)] = 1.0
+    beta_min: Annotated[float, Gt(0)] = 1e-10
+    beta_max: Annotated[float, Gt(0)] = 1e10
+
+
+class Geco(nn.Module):
+    """The multiplier β and the moving average Ē of the error, kept with the weights.
+
+    Ē ← a·Ē + (1 − a)·E, then β ← clamp(β·exp(s·η·(goal − Ē))), with s = `speedup` where Ē is below
+    the goal and 1 elsewhere. The first error is its own average.
+
+    Args:
+        settings: see `GecoSettings`.
+        shape: channels, height and width of an image: goal and η are stated per number of them.
+    """
+
+    beta: Tensor
+    average: Tensor
+    updates: Tensor
+
+    def __init__(self, settings: GecoSettings, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        channels, height, width = shape
+        self.settings = settings
+        self.goal = settings.goal * channels * height * width
+        self.step_size = settings.step_size * 64**2 / (height * width)
+        self.register_buffer("beta", torch.tensor(settings.beta))
+        self.register_buffer("average", torch.tensor(0.0))
+        self.register_buffer("updates", torch.tensor(0))
+
+    def forward(self, error: Tensor, kl: Tensor) -> Tensor:
+        """The loss E + β·KL, with β as it was before this step's update.
+
+        Args:
+            error: E, mean over the batch, in nats an image.
+            kl: mean over the batch, in nats an image.
+        """
+        loss = error + self.beta.clone() * kl
+        self._update(error.detach())
+        return loss
+
+    @torch.no_grad()
+    def _update(self, error: Tensor) -> None:
+        s = self.settings
+        smoothed = torch.lerp(error, self.average, s.smoothing)
+        self.average.copy_(torch.where(self.updates == 0, error, smoothed))
+        slack = self.goal - self.average
+        rate = torch.where(slack > 0, s.speedup * self.step_size, self.step_size)
+        self.beta.mul_(torch.exp(rate * slack)).clamp_(s.beta_min, s.beta_max)
+        self.updates.add_(1)

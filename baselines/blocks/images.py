@@ -1,0 +1,39 @@
+"""The border between uint8 images and a network's floats."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from denf.errors import DenfError
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """uint8 (…) to float32 in [0, 1]."""
+    return images.float() / 255
+
+
+def to_bytes(x: Tensor) -> Tensor:
+    """Floats in [0, 1], clipped, to the nearest of 256 grey levels, uint8."""
+    return (x * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def check_multiple(images: Tensor, multiple: int, method: str) -> None:
+    """Refuse images that a method's strides do not fit.
+
+    Args:
+        images: (B, 3, H, W).
+        multiple: what must divide H and W, in pixels.
+        method: its name, for the message.
+
+    Raises:
+        DenfError: for other images.
+    """
+    height, width = images.shape[2:]
+    if height % multiple or width % multiple:
+        raise DenfError(
+            f"images for {method}",
+            expected=f"height and width that {multiple} divides",
+            got=f"{width}×{height} pixels",
+            fix="Prepare the data with another --size, or change the settings' strides.",
+        )

@@ -1,0 +1,21 @@
+"""Learning rates that rise linearly and then decay exponentially."""
+
+from __future__ import annotations
+
+from torch.optim import Optimizer
+
+
+def warmup_factor(index: int, steps: int) -> float:
+    """min(1, (index + 1) / steps): the share of the full rate at a 0-based step."""
+    return min(1.0, (index + 1) / steps) if steps else 1.0
+
+
+def decay_factor(index: int, half_life: float, start: int = 0) -> float:
+    """½^((index − start) / half_life), 1 before `start`; steps."""
+    return 0.5 ** (max(0, index - start) / half_life)
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Give every group of parameters this rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate

@@ -1,0 +1,110 @@
+"""Slot attention: slots compete for the positions of a feature map, step by step (Algorithm 1).
+
+Locatello et al., "Object-centric learning with slot attention", NeurIPS 2020.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+EPSILON = 1e-8  # added to the attention before it is normalised over positions
+KERAS_EPS = 1e-3  # of Keras' layer normalisation, with which the method was published
+
+
+class SlotAttention(nn.Module):
+    """Algorithm 1 of the paper.
+
+    Args:
+        features: channels of the inputs.
+        slot_size: channels of a slot, and of queries, keys and values.
+        hidden: width of the residual MLP.
+        iterations: T.
+        bias: of the projections to queries, keys and values.
+        eps: of the layer normalisations.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        slot_size: int,
+        hidden: int,
+        *,
+        iterations: int,
+        bias: bool = False,
+        eps: float = KERAS_EPS,
+    ) -> None:
+        super().__init__()
+        self.iterations = iterations
+        self.scale = slot_size**-0.5
+        self.norm_inputs = nn.LayerNorm(features, eps)
+        self.norm_slots = nn.LayerNorm(slot_size, eps)
+        self.norm_mlp = nn.LayerNorm(slot_size, eps)
+        self.to_q = nn.Linear(slot_size, slot_size, bias)
+        self.to_k = nn.Linear(features, slot_size, bias)
+        self.to_v = nn.Linear(features, slot_size, bias)
+        self.gru = nn.GRUCell(slot_size, slot_size)
+        self.mlp = nn.Sequential(
+            nn.Linear(slot_size, hidden), nn.ReLU(), nn.Linear(hidden, slot_size)
+        )
+
+    def forward(self, inputs: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """Refine the slots.
+
+        Args:
+            inputs: (B, N, features), N positions.
+            slots: (B, K, slot_size), as first drawn.
+
+        Returns:
+            the slots (B, K, slot_size) and the last attention (B, K, N), a distribution over
+            slots at each position.
+        """
+        inputs = self.norm_inputs(inputs)
+        k, v = self.to_k(inputs), self.to_v(inputs)  # (B, N, D)
+        attention = inputs.new_empty(0)
+        for _ in range(self.iterations):
+            q = self.to_q(self.norm_slots(slots)) * self.scale
+            attention = torch.softmax(q @ k.mT, 1)  # (B, K, N); slots compete
+            weights = attention + EPSILON
+            weights = weights / weights.sum(2, keepdim=True)
+            updates = weights @ v  # weighted mean over positions
+            slots = self.gru(updates.flatten(0, 1), slots.flatten(0, 1)).view_as(slots)
+            slots = slots + self.mlp(self.norm_mlp(slots))
+        return slots, attention
+
+
+def draw_slots(
+    mean: Tensor, std: Tensor, batch: int, slots: int, generator: torch.Generator | None
+) -> Tensor:
+    """Initial slots from N(mean, std²), (batch, slots, slot_size).
+
+    Args:
+        mean, std: (slot_size,), shared by all slots.
+        batch, slots: how many.
+        generator: on the device of `mean`; None: one of a fixed seed, so that an image has one
+            segmentation, whatever was evaluated before. All images of the batch then start from
+            the same draw, so that the place in the batch does not matter either.
+    """
+    if generator is None:
+        generator = torch.Generator(mean.device).manual_seed(0)
+        shape: tuple[int, ...] = (slots, len(mean))
+    else:
+        shape = (batch, slots, len(mean))
+    noise = torch.randn(shape, generator=generator, device=mean.device)
+    return (mean + std * noise).expand(batch, -1, -1)
+
+
+def initialise_as_keras(module: nn.Module) -> None:
+    """Glorot-uniform weights, orthogonal recurrent weights, zero biases: Keras' defaults.
+
+    Call it through `Module.apply`. Layer normalisations and bare parameters stay as they are.
+    """
+    if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.GRUCell):
+        nn.init.xavier_uniform_(module.weight_ih)
+        nn.init.orthogonal_(module.weight_hh)
+        nn.init.zeros_(module.bias_ih)
+        nn.init.zeros_(module.bias_hh)

@@ -1,0 +1,94 @@
+"""Algorithm 1 against a plain loop; the method's size, symmetry and determinism."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from baselines.blocks.slot_attention import SlotAttention, draw_slots, initialise_as_keras
+
+
+@pytest.fixture
+def attend() -> SlotAttention:
+    torch.manual_seed(0)
+    return SlotAttention(5, 6, 7, iterations=2).double()
+
+
+@pytest.fixture
+def inputs() -> torch.Tensor:
+    return torch.randn(2, 9, 5, generator=torch.Generator().manual_seed(1)).double()
+
+
+@pytest.fixture
+def slots() -> torch.Tensor:
+    return torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(2)).double()
+
+
+def test_slot_attention_is_the_loop_of_algorithm_1(attend, inputs, slots):
+    got, attention = attend(inputs, slots)
+    for b in range(2):
+        normed = [attend.norm_inputs(x) for x in inputs[b]]
+        state = list(slots[b])
+        for _ in range(2):
+            queries = [attend.to_q(attend.norm_slots(s)) for s in state]
+            scores = torch.zeros(9, 4).double()
+            for n, x in enumerate(normed):
+                logits = torch.stack([attend.to_k(x) @ q / 6**0.5 for q in queries])
+                scores[n] = torch.softmax(logits, 0)
+            new = []
+            for k, s in enumerate(state):
+                weight = scores[:, k] + 1e-8
+                values = torch.stack([attend.to_v(x) for x in normed])
+                mean = (weight[:, None] * values).sum(0) / weight.sum()
+                s = attend.gru(mean[None], s[None])[0]
+                new.append(s + attend.mlp(attend.norm_mlp(s)))
+            state = new
+        torch.testing.assert_close(got[b], torch.stack(state))
+        torch.testing.assert_close(attention[b], scores.T)
+
+
+def test_attention_is_a_distribution_over_slots(attend, inputs, slots):
+    _, attention = attend(inputs, slots)
+    torch.testing.assert_close(attention.sum(1), torch.ones(2, 9).double())
+    assert not torch.allclose(attention.sum(2), torch.ones(2, 4).double())
+
+
+def test_updates_are_means_over_positions(attend, inputs, slots):
+    """Doubling every position leaves a weighted mean, and so the slots, as they are."""
+    once, _ = attend(inputs, slots)
+    twice, _ = attend(torch.cat((inputs, inputs), 1), slots)
+    torch.testing.assert_close(once, twice, rtol=1e-6, atol=1e-6)  # 1e-8 is added at a position
+
+
+def test_permuted_slots_and_positions(attend, inputs, slots):
+    got, attention = attend(inputs, slots)
+    order, places = torch.tensor([2, 0, 3, 1]), torch.randperm(9)
+    moved, moved_attention = attend(inputs[:, places], slots[:, order])
+    torch.testing.assert_close(moved, got[:, order])
+    torch.testing.assert_close(moved_attention, attention[:, order][:, :, places])
+
+
+def test_initial_slots_are_drawn_once_an_image_or_once_for_all():
+    mean, std = torch.zeros(1000), torch.full((1000,), 2.0)
+    drawn = draw_slots(mean, std, 2, 3, torch.Generator().manual_seed(0))
+    assert drawn.shape == (2, 3, 1000)
+    assert len(drawn.flatten(0, 1).unique(dim=0)) == 6
+    torch.testing.assert_close(drawn.std(2), torch.full((2, 3), 2.0), rtol=0.1, atol=0)
+    fixed = draw_slots(mean, std, 2, 3, None)
+    assert torch.equal(fixed[0], fixed[1])
+    assert torch.equal(fixed[:1], draw_slots(mean, std, 1, 3, None))
+    assert len(fixed[0].unique(dim=0)) == 3
+
+
+def test_initialisation_is_keras_s():
+    cell = nn.GRUCell(8, 8)
+    layers = nn.Sequential(nn.Linear(30, 20), nn.Conv2d(4, 6, 5), nn.ConvTranspose2d(4, 6, 5), cell)
+    layers.apply(initialise_as_keras)
+    torch.testing.assert_close(cell.weight_hh.T @ cell.weight_hh, torch.eye(8))
+    for layer, fans in zip(layers, (50, (4 + 6) * 25, (4 + 6) * 25), strict=False):
+        limit = (6 / fans) ** 0.5
+        assert 0.8 * limit < layer.weight.abs().max() <= limit
+        assert not layer.bias.any()
+    assert not cell.bias_ih.any()
+    assert not cell.bias_hh.any()
