@@ -37,3 +37,24 @@ def check_multiple(images: Tensor, multiple: int, method: str) -> None:
             got=f"{width}×{height} pixels",
             fix="Prepare the data with another --size, or change the settings' strides.",
         )
+
+
+def check_side(images: Tensor, side: int, method: str) -> None:
+    """Refuse images of another size than a method was built for.
+
+    Args:
+        images: (B, 3, H, W).
+        side: of the squares that it was built for, in pixels; its setting `size`.
+        method: its name, for the message.
+
+    Raises:
+        DenfError: for other images.
+    """
+    height, width = images.shape[2:]
+    if (height, width) != (side, side):
+        raise DenfError(
+            f"images for {method}",
+            expected=f"{side}×{side} pixels, as settings.size says",
+            got=f"{width}×{height} pixels",
+            fix=f"Set settings.size={height}, or prepare the data with --size {side}.",
+        )

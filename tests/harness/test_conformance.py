@@ -19,7 +19,10 @@ from denf.harness.train import batch_indices
 ROOT = Path(__file__).parents[2]
 PROTOCOL = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 FILES = sorted((ROOT / "config/experiments").glob("*.yaml"))
-SHRUNK = {"denf": ["settings.architecture.features=2", "settings.architecture.couplings=1"]}
+SHRUNK = {
+    "denf": ["settings.architecture.features=2", "settings.architecture.couplings=1"],
+    "space": ["settings.size=16", "settings.grid=2", "settings.components=2"],
+}
 BATCH, SIZE, STEPS = 3, 16, 2
 
 
