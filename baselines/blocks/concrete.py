@@ -40,9 +40,11 @@ def kl_bernoulli(logits: Tensor, prior: Tensor | float) -> Tensor:
         logits: of q, any shape.
         prior: p in (0, 1), a number or a tensor that broadcasts.
     """
+    log_p: Tensor | float
+    log_not_p: Tensor | float
     if isinstance(prior, Tensor):
         log_p, log_not_p = prior.log(), torch.log1p(-prior)
     else:
-        log_p, log_not_p = (logits.new_tensor(v) for v in (math.log(prior), math.log1p(-prior)))
+        log_p, log_not_p = math.log(prior), math.log1p(-prior)
     q = torch.sigmoid(logits)
     return q * (logsigmoid(logits) - log_p) + (1 - q) * (logsigmoid(-logits) - log_not_p)

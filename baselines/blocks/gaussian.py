@@ -69,3 +69,8 @@ def learned_prior(parameters: Tensor) -> DiagonalGaussian:
     """
     mean, raw = parameters.chunk(2, -1)
     return DiagonalGaussian(mean.tanh(), torch.sigmoid(raw + 4) + 1e-4)
+
+
+def draw(q: DiagonalGaussian, generator: torch.Generator | None) -> Tensor:
+    """A sample in training; the mean without a generator, as evaluation takes it."""
+    return q.mean if generator is None else q.sample(generator)

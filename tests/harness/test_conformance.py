@@ -38,6 +38,7 @@ SHRUNK = {
     "monet": ["settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}"],
     "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100}"],
     "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
+    "space": ["settings.size=16", "settings.grid=2", "settings.components=2"],
 }
 BATCH, SIZE, STEPS = 3, 16, 2
 

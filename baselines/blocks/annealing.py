@@ -1,0 +1,37 @@
+"""Values that move with the training step: priors, temperatures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge
+from pydantic import ConfigDict
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A straight line between two steps, constant before and after.
+
+    Args:
+        start: value up to step `first`.
+        end: value from step `last` on.
+        first: 0-based step.
+        last: 0-based step; at most `first` for a jump there.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    start: float
+    end: float
+    first: Annotated[int, Ge(0)]
+    last: Annotated[int, Ge(0)]
+
+    def at(self, index: int) -> float:
+        """The value at a 0-based step."""
+        if index <= self.first:
+            return self.start
+        if index >= self.last:
+            return self.end
+        return self.start + (self.end - self.start) * (index - self.first) / (
+            self.last - self.first
+        )

@@ -1,0 +1,30 @@
+"""Objects in the cells of a grid: centres of the cells, and label maps from the objects' masks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from denf.harness.method import Segmentation
+
+
+def cell_centres(grid: int, like: Tensor) -> Tensor:
+    """Centres of grid × grid cells in units of cells, row by row: (grid², 2), x before y."""
+    axis = torch.arange(grid, dtype=like.dtype, device=like.device) + 0.5
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack((x, y), -1).flatten(0, 1)
+
+
+def label_maps(masks: Tensor) -> Segmentation:
+    """Label 0 for the background, k for object k - 1.
+
+    Args:
+        masks: (B, K, H, W) shares of the objects in each pixel, which sum to at most one; the
+            background has the rest.
+
+    Returns:
+        `labels`: the largest share, the background's included; `object_labels`: the largest share
+        of an object.
+    """
+    background = 1 - masks.sum(1, keepdim=True)
+    return Segmentation(torch.cat((background, masks), 1).argmax(1), masks.argmax(1) + 1)

@@ -1,0 +1,60 @@
+"""Convolutions of SPACE and its relatives: activation before group normalisation.
+
+Lin et al. (2020), SPACE, appendix D; enlarging is sub-pixel convolution (Shi et al., CVPR 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+Activation = Callable[[], nn.Module]
+
+
+def convolution(
+    channels: int,
+    out: int,
+    groups: int,
+    *,
+    kernel: int = 3,
+    stride: int = 1,
+    padding: int | None = None,
+    activation: Activation = nn.CELU,
+) -> nn.Sequential:
+    """Convolution, activation, group normalisation.
+
+    Args:
+        channels: of the input.
+        out: channels of the output.
+        groups: of the normalisation.
+        kernel: side of the square kernel.
+        stride: of the convolution.
+        padding: pixels on every side; None: (kernel - 1) // 2.
+        activation: makes a module.
+    """
+    pad = (kernel - 1) // 2 if padding is None else padding
+    return nn.Sequential(
+        nn.Conv2d(channels, out, kernel, stride, pad), activation(), nn.GroupNorm(groups, out)
+    )
+
+
+def enlargement(
+    channels: int, out: int, groups: int, *, factor: int = 2, activation: Activation = nn.CELU
+) -> nn.Sequential:
+    """Height and width times `factor`: 1×1 convolution, channels moved into pixels, activation,
+    group normalisation.
+
+    Args:
+        channels: of the input.
+        out: channels of the output.
+        groups: of the normalisation.
+        factor: of height and width.
+        activation: makes a module.
+    """
+    return nn.Sequential(
+        nn.Conv2d(channels, out * factor**2, 1),
+        nn.PixelShuffle(factor),
+        activation(),
+        nn.GroupNorm(groups, out),
+    )
