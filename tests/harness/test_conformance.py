@@ -19,7 +19,13 @@ from denf.harness.train import batch_indices
 ROOT = Path(__file__).parents[2]
 PROTOCOL = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 FILES = sorted((ROOT / "config/experiments").glob("*.yaml"))
-SHRUNK = {"denf": ["settings.architecture.features=2", "settings.architecture.couplings=1"]}
+SHRUNK = {
+    "blockgan": ["settings={size: 16, width: 2, objects: 2}"],
+    "dcgan": ["settings={size: 16, width: 4, latent: 5}"],
+    "denf": ["settings.architecture.features=2", "settings.architecture.couplings=1"],
+    "dragan": ["settings={size: 16, width: 4, latent: 5}"],
+    "relate": ["settings={size: 16, width: 2, objects: 3}"],
+}
 BATCH, SIZE, STEPS = 3, 16, 2
 
 

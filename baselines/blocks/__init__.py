@@ -1,0 +1,1 @@
+"""Pieces that several baselines share; each names the paper it comes from."""
