@@ -179,12 +179,13 @@ class RelateGenerator(nn.Module):
         self.scale = mlp(s.background_latent + s.object_latent + 2, HIDDEN, HIDDEN, 1)
         self.interaction = mlp(2 * state, HIDDEN, HIDDEN, HIDDEN)
         self.motion = mlp(HIDDEN + state + s.background_latent, HIDDEN, HIDDEN, 2)
-        up = {"kernel_size": 4, "stride": 2, "padding": 1}
-        same = {"kernel_size": 3, "stride": 1, "padding": 1}
-        layers: list[nn.Module] = []
-        for k, (a, b) in enumerate([(4 * w, 2 * w), (2 * w, w), (w, w), (w, w)]):
-            layers += [nn.ConvTranspose2d(a, b, **(same if k == 2 else up)), nn.LeakyReLU(0.2)]
-        self.renderer = nn.Sequential(*layers, nn.ConvTranspose2d(w, 3, **same), nn.Tanh())
+        self.renderer = nn.Sequential(
+            *(nn.ConvTranspose2d(4 * w, 2 * w, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),
+            *(nn.ConvTranspose2d(2 * w, w, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),
+            *(nn.ConvTranspose2d(w, w, 3, padding=1), nn.LeakyReLU(0.2)),
+            *(nn.ConvTranspose2d(w, w, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),
+            *(nn.ConvTranspose2d(w, 3, 3, padding=1), nn.Tanh()),
+        )
         self.apply(initialise)
 
     def corrected(

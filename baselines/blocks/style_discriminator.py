@@ -64,12 +64,13 @@ class StyleDiscriminator(nn.Module):
         flat = channels[-1] * NARROW**2
         self.first = nn.Conv2d(3, width, 5, stride=2, padding=2)
         self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 5, stride=2, padding=2) for a, b in pairs)
-        self.norms = nn.ModuleList(nn.InstanceNorm2d(b, affine=True) for _, b in pairs)
+        norms = [nn.InstanceNorm2d(b, affine=True) for _, b in pairs]
+        self.norms = nn.ModuleList(norms)
         self.styles = nn.ModuleList(nn.Linear(2 * b, 1) for _, b in pairs)
         self.real = nn.Linear(flat, 1, bias=False)
         self.guess = nn.Linear(flat, guesses) if guesses else None
         self.apply(initialise)
-        for norm in self.norms:
+        for norm in norms:
             # RELATE's scales are zero on average: their spectral norm makes them a unit vector.
             nn.init.normal_(norm.weight, 0.0 if spectral else 1.0, 0.02)
         normalised = [*self.convolutions]
