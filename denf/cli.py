@@ -331,23 +331,26 @@ def fid(
 ) -> None:
     """Measure the Fréchet distance of samples to test images.
 
-    With --source, samples are its images with a random subset of their objects kept; without, they
-    come from the prior. Distances of different extractors do not compare.
+    With --source, samples are its images with a random subset of their objects kept, by methods
+    that can; otherwise they come from the prior. Beside the distance stand those of parts of the
+    samples and of the source itself, the kernel distance, precision and recall. Numbers of
+    different extractors do not compare.
     """
     from denf.data.prepared import open_prepared
     from denf.harness import evaluate as room
     from denf.harness.checkpoint import load_run
     from denf.metrics.features import Extractor
-    from denf.metrics.fid import frechet_distance
+    from denf.metrics.generation import compare
 
     reference = open_prepared(data)
     start = None if source is None else open_prepared(source)
     device = _device()
     method, _ = load_run(run, device)
     images, mode = room.generate(method, samples, source=start, seed=seed)
-    result = frechet_distance(
+    result = compare(
         images,
         reference.images[:samples],
+        training=None if start is None else start.images,
         extractor=Extractor(extractor.value),
         weights=weights,
         device=device,

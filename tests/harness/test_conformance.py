@@ -20,7 +20,10 @@ ROOT = Path(__file__).parents[2]
 PROTOCOL = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 FILES = sorted((ROOT / "config/experiments").glob("*.yaml"))
 SHRUNK = {
+    "blockgan": ["settings={size: 16, width: 2, objects: 2}"],
+    "dcgan": ["settings={size: 16, width: 4, latent: 5}"],
     "denf": ["settings.architecture.features=2", "settings.architecture.couplings=1"],
+    "dragan": ["settings={size: 16, width: 4, latent: 5}"],
     "dti-sprites": [
         "settings={size: 16, layers: 2, sprites: 2, sprite_size: 6, mask_std: 2, width: 4}",
         # All parts at work from the first step on: no sprite waits or is left out.
@@ -37,6 +40,7 @@ SHRUNK = {
     ],
     "monet": ["settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}"],
     "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100}"],
+    "relate": ["settings={size: 16, width: 2, objects: 3}"],
     "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
     "space": ["settings.size=16", "settings.grid=2", "settings.components=2"],
 }
