@@ -203,13 +203,22 @@ def folder(
 def fetch(
     url: Annotated[str, typer.Argument(help="Address of the file.")],
     out: OutFile,
-    sha256: Annotated[str | None, typer.Option(help="Expected checksum.")] = None,
-    mirror: Annotated[str | None, typer.Option(help="Folder or address to look in first.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="Expected checksum; default: as it was first fetched.")
+    ] = None,
+    size: Annotated[int | None, typer.Option("--bytes", help="Expected length.", min=0)] = None,
+    mirror: Annotated[
+        str | None, typer.Option(help="Folder, file or address to take it from instead.")
+    ] = None,
 ) -> None:
-    """Download a file: resumable, checked, renamed when complete."""
+    """Download a file: resumable, checked, renamed when complete.
+
+    Without --sha256 the first fetch writes checksum and length to OUT.pinned.json, and every later
+    one must give the same file. A file of this machine is linked, not copied.
+    """
     from denf.data.download import download
 
-    download(url, out, sha256=sha256, mirror=mirror)
+    download(url, out, sha256=sha256, size=size, mirror=mirror)
 
 
 @app.command()
