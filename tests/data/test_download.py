@@ -280,7 +280,7 @@ def test_the_first_fetch_pins_the_file_and_a_later_change_is_refused(site, tmp_p
         download(site.url, out, mirror=tmp_path / "mirror.bin")
     assert leftovers(tmp_path) == ["f.bin.pinned.json", "mirror.bin"]
     download(site.url, out, sha256=hashlib.sha256(other).hexdigest(), waiting=QUICK)
-    with pytest.raises(DenfError, match="already there.*as first fetched"):
+    with pytest.raises(DenfError, match=r"already there.*as first fetched"):
         download(site.url, out, waiting=QUICK)  # without a stated checksum, the pin's is expected
     (tmp_path / "f.bin.pinned.json").unlink()
     download(site.url, out, waiting=QUICK)  # pinned anew
