@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from denf.data.crc32c import masked_crc32c
+from denf.data.tfrecord import masked_crc32c
 
 
 def frame(payload: bytes) -> bytes:
