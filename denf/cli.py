@@ -120,6 +120,7 @@ class BenchCase(StrEnum):
     ARI = "ari"
     RENDER = "render"
     STEP = "step"
+    CLEVR6 = "clevr6"
 
 
 @data_app.command()
@@ -579,11 +580,14 @@ def figures(
 def bench(
     case: Annotated[BenchCase, typer.Argument(help="What to time.")] = BenchCase.ALL,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    tfrecord: Annotated[
+        Path | None, typer.Option(help="CLEVR (with masks) for clevr6; default: a synthetic file.")
+    ] = None,
 ) -> None:
     """Time and weigh what must be fast; one JSON line a case."""
     from denf.bench import run_cases
 
-    for line in run_cases(case.value, threads):
+    for line in run_cases(case.value, threads, tfrecord):
         typer.echo(json.dumps(line))
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from record_files import example, field, frame
 
 from denf.data import ingest
 from denf.data.example import parse_example
@@ -18,6 +17,7 @@ from denf.data.multi_objects_files import CLEVR6, CLEVR10, CLEVR_RANGES
 from denf.data.prepared import open_prepared
 from denf.data.record_splits import RecordRange
 from denf.data.tfrecord import read_records
+from denf.data.write_records import example, frame, scene_record, strings
 from denf.errors import DenfError
 
 SAMPLE = Path(__file__).parents[3] / "shared/data/clevr_with_masks_sample.tfrecords"
@@ -29,32 +29,8 @@ SAMPLE_RANGES = {
 }
 
 
-def strings(values: np.ndarray) -> bytes:
-    """A Feature of one-byte strings."""
-    triples = np.empty((values.size, 3), np.uint8)
-    triples[:] = (10, 1, 0)
-    triples[:, 2] = values.ravel()
-    return field(1, triples.tobytes())
-
-
-def scene_record(objects: int, seed: int) -> bytes:
-    """A record with that many square objects, in the layout of the published file."""
-    rng = np.random.default_rng(seed)
-    mask = np.zeros((11, 240, 320), np.uint8)
-    mask[0] = 255
-    for k in range(1, objects + 1):
-        top, left = rng.integers(30, 190), rng.integers(64, 230)
-        mask[:, top : top + 25, left : left + 25] = 0
-        mask[k, top : top + 25, left : left + 25] = 255
-    used = np.arange(11) <= objects
-    codes = np.where(used & (np.arange(11) > 0), rng.integers(1, 3, 11), 0).astype(np.uint8)
-    reals = {"visibility": used.astype("<f4"), "pixel_coords": rng.random(33, np.float32)}
-    reals |= {name: rng.random(11, np.float32) for name in ("x", "y", "z", "rotation")}
-    features = {"image": strings(rng.integers(0, 256, (240, 320, 3), dtype=np.uint8))}
-    features |= {"mask": strings(mask)}
-    features |= {name: strings(codes) for name in ("size", "material", "shape", "color")}
-    features |= {name: field(2, field(1, value.tobytes())) for name, value in reals.items()}
-    return frame(example(features))
+def clevr_record(objects: int, seed: int) -> bytes:
+    return scene_record(CLEVR10, objects, np.random.default_rng(seed))
 
 
 def prepare_clevr6(path: Path, out: Path, size: int = 128, workers: int = 1, **ranges) -> None:
@@ -65,7 +41,7 @@ def prepare_clevr6(path: Path, out: Path, size: int = 128, workers: int = 1, **r
 def small_file(tmp_path_factory) -> Path:
     """Ten records with 1, 2, … 10 objects."""
     path = tmp_path_factory.mktemp("records") / "clevr.tfrecords"
-    data = b"".join(scene_record(objects, objects) for objects in range(1, 11))
+    data = b"".join(clevr_record(objects, objects) for objects in range(1, 11))
     path.write_bytes(gzip.compress(data, 1))
     return path
 
@@ -236,7 +212,7 @@ def test_wrong_ranges_are_refused_and_nothing_remains(tmp_path, small_file, rang
 
 
 def test_a_damaged_record_is_named_and_nothing_remains(tmp_path):
-    good, bad = scene_record(3, 0), bytearray(scene_record(4, 1))
+    good, bad = clevr_record(3, 0), bytearray(clevr_record(4, 1))
     bad[1_000_000] ^= 1
     path = tmp_path / "clevr.tfrecords"
     path.write_bytes(gzip.compress(good + bytes(bad), 1))

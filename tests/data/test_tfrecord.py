@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from record_files import example, field, frame
 
 from denf.data.example import parse_example
 from denf.data.tfrecord import Record, masked_crc32c, read_records
+from denf.data.write_records import example, frame
+from denf.data.write_records import message as field
 from denf.errors import DenfError
 
 SAMPLE = Path(__file__).parents[3] / "shared/data/clevr_with_masks_sample.tfrecords"
