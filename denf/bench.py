@@ -2,47 +2,56 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.profiler import ProfilerActivity, profile
 
 from denf.data.bench import bench_clevr6
-from denf.harness.method import Step
+from denf.harness.bench import bench_methods, peak_bytes
 from denf.metrics.bench import bench_ari
 from denf.model.boxes import box_union
-from denf.model.settings import Architecture, BoxUnion, DenfSettings
+from denf.model.settings import BoxUnion
 
 BATCH, CELLS = 12, 64  # the paper's batch and map
 
 
-def run_cases(case: str, threads: int, tfrecord: Path | None = None) -> Iterator[dict[str, Any]]:
-    """Run one case, or all, yielding a JSON-able line each.
+def run_cases(
+    case: str,
+    threads: int,
+    *,
+    tfrecord: Path | None,
+    experiments: Path,
+    protocol: Mapping[str, Any],
+    device: torch.device,
+) -> Iterator[dict[str, Any]]:
+    """Run one case, or all, yielding JSON-able lines.
 
     Args:
         case: its name, or "all".
         threads: of torch.
         tfrecord: file of CLEVR with masks for the case "clevr6"; None: a synthetic one.
+        experiments: folder of experiment files for the case "methods".
+        protocol: their settings and image sizes.
+        device: where the methods run.
     """
     torch.set_num_threads(threads)
-    cases: dict[str, Callable[[], dict[str, Any]]] = {
-        "union": bench_union,
-        "ari": bench_ari,
-        "render": bench_render,
-        "step": bench_step,
-        "clevr6": partial(bench_clevr6, tfrecord),
+    cases: dict[str, Callable[[], Iterable[dict[str, Any]]]] = {
+        "union": lambda: [bench_union()],
+        "ari": lambda: [bench_ari()],
+        "render": lambda: [bench_render()],
+        "clevr6": lambda: [bench_clevr6(tfrecord)],
+        "methods": lambda: bench_methods(experiments, protocol, device),
     }
     for name, run in cases.items():
         if case in ("all", name):
-            yield {**run(), "threads": threads, "torch": torch.__version__}
+            for line in run():
+                yield {**line, "threads": threads, "torch": torch.__version__}
 
 
 def bench_union() -> dict[str, Any]:
@@ -69,8 +78,9 @@ def bench_union() -> dict[str, Any]:
         union.sum().backward()
         return union
 
+    cpu = torch.device("cpu")
     ours, theirs = _best(separable, 5), _best(sampler, 1) * BATCH
-    our_peak, their_peak = _peak(separable), _peak(sampler) * BATCH
+    our_peak, their_peak = peak_bytes(separable, cpu), peak_bytes(sampler, cpu) * BATCH
     return {
         "case": "union",
         "cells": n,
@@ -110,31 +120,6 @@ def bench_render() -> dict[str, Any]:
     return line
 
 
-def bench_step() -> dict[str, Any]:
-    """A training step of DeNF at the embedded protocol's size."""
-    from denf.method import DenfMethod
-
-    method = DenfMethod(DenfSettings(architecture=Architecture(features=16)))
-    method.optimizers = method.make_optimizers()
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (8, 3, 64, 64), generator=generator, dtype=torch.uint8)
-
-    def step() -> Tensor:
-        return method.training_step(images, Step(100, 250, generator))["loss"]
-
-    seconds = _best(step, 3)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "case": "step",
-        "size": 64,
-        "batch": 8,
-        "features": 16,
-        "seconds": seconds,
-        "images_per_second": 8 / seconds,
-        "process_peak_kilobytes": memory,
-    }
-
-
 def _best(run: Callable[[], Any], repetitions: int) -> float:
     """Seconds of the fastest of some repetitions after one to warm up."""
     run()
@@ -144,17 +129,3 @@ def _best(run: Callable[[], Any], repetitions: int) -> float:
         run()
         times.append(time.perf_counter() - began)
     return min(times)
-
-
-def _peak(run: Callable[[], Any]) -> int:
-    """Largest sum of bytes that torch held at once during `run`, on the CPU."""
-    with profile(
-        activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True
-    ) as recorded:
-        run()
-    held = peak = 0
-    for event in recorded.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            held += event.nbytes()
-            peak = max(peak, held)
-    return peak

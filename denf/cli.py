@@ -119,8 +119,8 @@ class BenchCase(StrEnum):
     UNION = "union"
     ARI = "ari"
     RENDER = "render"
-    STEP = "step"
     CLEVR6 = "clevr6"
+    METHODS = "methods"
 
 
 @data_app.command()
@@ -586,11 +586,28 @@ def bench(
     tfrecord: Annotated[
         Path | None, typer.Option(help="CLEVR (with masks) for clevr6; default: a synthetic file.")
     ] = None,
+    experiments: Annotated[Path, typer.Option(help="Experiment files for methods.")] = Path(
+        "config/experiments"
+    ),
+    protocol: Annotated[
+        Path, typer.Option(help="Their settings and image sizes; config/paper.yaml on a GPU.")
+    ] = Path("config/config.yaml"),
 ) -> None:
-    """Time and weigh what must be fast; one JSON line a case."""
+    """Time and weigh what must be fast; one JSON line a case, or a method.
+
+    The case methods times a training step of every method: images a second, and memory.
+    """
     from denf.bench import run_cases
 
-    for line in run_cases(case.value, threads, tfrecord):
+    lines = run_cases(
+        case.value,
+        threads,
+        tfrecord=tfrecord,
+        experiments=experiments,
+        protocol=_read_protocol(protocol),
+        device=_device(),
+    )
+    for line in lines:
         typer.echo(json.dumps(line))
 
 
