@@ -120,6 +120,12 @@ class Line:
         found = [run.floor for run in self.used if run.floor is not None]
         return list(dict.fromkeys(found))
 
+    def cost(self, key: str) -> float | None:
+        """Mean of a number in run.json over the runs used; None for methods that do not train."""
+        records = [run.record or {} for run in self.used]
+        values = [record[key] for record in records if record.get("steps") and record.get(key)]
+        return sum(values) / len(values) if values else None
+
     def facts(self, key: str) -> list[Any]:
         """Distinct values of a key of the metric's file over the runs used, in seed order."""
         documents = [run.document(self.table.metric) or {} for run in self.used]

@@ -12,6 +12,8 @@ from denf.report.statistics import FEWEST_FOR_INTERVAL, RESAMPLES, Summary
 
 GENERATION = ("extractor", "samples", "reference", "mode")  # keys of fid.json that qualify an FID
 
+COSTS = ("parameters", "images_per_second", "seconds", "peak_memory_bytes")  # keys of run.json
+
 
 def sheet_of(table: PaperTable, lines: Sequence[Line]) -> Sheet:
     """The table as text, in the unit and with the one decimal of the paper."""
@@ -23,6 +25,7 @@ def sheet_of(table: PaperTable, lines: Sequence[Line]) -> Sheet:
     else:
         head += ["ARI-FG strict", "ARI"]
         align = "llrlrrlrrlrr"
+    head, align = [*head, "Parameters", "Training images/s"], align + "rr"
     noted = any(line.notes for line in lines)
     if noted:
         head, align = [*head, "Notes"], align + "l"
@@ -31,7 +34,7 @@ def sheet_of(table: PaperTable, lines: Sequence[Line]) -> Sheet:
         (
             "" if block is Block.REPORTED else str(block).capitalize(),
             [
-                _text(line, several) + ["; ".join(line.notes) or "—"] * noted
+                _text(line, several) + _costs(line) + ["; ".join(line.notes) or "—"] * noted
                 for line in lines
                 if line.block is block
             ],
@@ -71,6 +74,15 @@ def _text(line: Line, several: bool) -> list[str]:
         sizes = f"{facts['samples']} / {facts['reference']}" if line.used else "—"
         return [*cells, facts["extractor"] or "—", sizes, facts["mode"] or "—"]
     return cells + [_summary_text(summary) for summary in side]
+
+
+def _costs(line: Line) -> list[str]:
+    """Size and speed; both depend on the protocol, the speed on the machine as well."""
+    parameters, speed = line.cost("parameters"), line.cost("images_per_second")
+    return [
+        f"{parameters / 1e6:.2f} M" if parameters else "—",
+        f"{speed:.3g}" if speed else "—",
+    ]
 
 
 def _significant(summary: Summary | None) -> str:

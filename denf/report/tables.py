@@ -18,7 +18,7 @@ from denf.report.literature import PaperTable, load_literature
 from denf.report.loading import load_rows
 from denf.report.markup import to_latex, to_markdown
 from denf.report.records import Metric
-from denf.report.sheets import GENERATION, protocols, provenance, sheet_of
+from denf.report.sheets import COSTS, GENERATION, protocols, provenance, sheet_of
 
 COLUMNS: Mapping[str, str] = {
     "table": "number of the table",
@@ -53,6 +53,11 @@ COLUMNS: Mapping[str, str] = {
     "commands": "the commands that made the runs",
     "commits": "code versions of the runs",
     "devices": "devices of the runs",
+    "parameters": "numbers that training changes",
+    "images_per_second": "speed of training, mean over the runs",
+    "seconds": "time of training, mean over the runs",
+    "peak_memory_bytes": "memory of training: of the card, or of the process on a CPU, mean over "
+    "the runs",
     "data": "data sets that the values were measured on",
     "data_sha256": "their hashes",
     "ari_fg_strict_mean": "foreground ARI with a predicted background as one more cluster",
@@ -173,6 +178,7 @@ def _cells(line: Line) -> dict[str, Any]:
         cells |= {"ci_low": low, "ci_high": high}
     for metric, side in line.side.items():
         cells |= {f"{metric}_mean": side.mean, f"{metric}_std": side.std}
+    cells |= {key: line.cost(key) for key in COSTS}
     for key in ("one_object_scenes", *GENERATION):
         cells[key] = join(fact for fact in line.facts(key) if fact is not None)
     return cells

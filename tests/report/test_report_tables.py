@@ -59,6 +59,21 @@ def test_every_number_traces_to_its_file(runs, write_run, literature, tmp_path):
     assert (cells["Difference"], cells["Verdict"], cells["Seeds"]) == ("−0.4", "match", "0, 1, 2")
 
 
+def test_cost_stands_beside_quality(runs, write_run, literature, tmp_path):
+    for seed, speed in enumerate((10.0, 14.0)):
+        write_run("denf", seed, ari_fg=0.9)
+        file = next(runs.rglob(f"denf/seed-{seed}/run.json"))
+        cost = {"steps": 5, "parameters": 1_234_000, "images_per_second": speed}
+        file.write_text(json.dumps({**json.loads(file.read_text()), **cost}))
+    write_run("true-labels", 0, ari_fg=1.0, seeds=[0], group="control")
+    write_tables(runs, literature, tmp_path / "t")
+    line = read(tmp_path / "t", 1)["denf"]
+    assert (float(line["parameters"]), float(line["images_per_second"])) == (1_234_000, 12)
+    cells = markdown_cells(tmp_path / "t", 1, "DeNF")
+    assert (cells["Parameters"], cells["Training images/s"]) == ("1.23 M", "12")
+    assert read(tmp_path / "t", 1)["true-labels"]["parameters"] == ""
+
+
 def test_the_protocol_of_every_reported_value_is_told(runs, literature, tmp_path):
     write_tables(runs, literature, tmp_path / "t")
     lines = read(tmp_path / "t", 1)
