@@ -20,8 +20,11 @@ ROOT = Path(__file__).parents[2]
 PROTOCOL = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 FILES = sorted((ROOT / "config/experiments").glob("*.yaml"))
 SHRUNK = {
+    "air": ["settings.overview=4", "settings.glimpse=6", "settings.hidden=8", "settings.head=8"],
     "denf": ["settings.architecture.features=2", "settings.architecture.couplings=1"],
+    "gmair": ["settings.size=16", "settings.largest=9", "settings.what=8"],
     "space": ["settings.size=16", "settings.grid=2", "settings.components=2"],
+    "spair": ["settings.cell=8", "settings.anchor=12", "settings.glimpse=6", "settings.hidden=8"],
 }
 BATCH, SIZE, STEPS = 3, 16, 2
 
