@@ -270,7 +270,8 @@ class AirMethod(Method):
         seen = torch.sigmoid(alpha + ALPHA_BIAS) * trace.presence[..., None, None, None]
         glimpses = torch.cat((seen * torch.sigmoid(rgb), seen), 2)
         placed = place(glimpses, trace.boxes, (background.shape[2], background.shape[3]))
-        return over(*placed.split((3, 1), 2), background)
+        colour, seen = placed.split((3, 1), 2)
+        return over(colour, seen, background)
 
 
 def _decide(logit: Tensor, generator: torch.Generator | None) -> Tensor:
