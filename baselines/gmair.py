@@ -36,7 +36,7 @@ from baselines.blocks.concrete import kl_bernoulli
 from baselines.blocks.convolutions import convolution, enlargement
 from baselines.blocks.gaussian import DiagonalGaussian, draw, posterior, standard
 from baselines.blocks.glimpse import crop, place
-from baselines.blocks.images import check_side, to_unit
+from baselines.blocks.images import check_size, to_unit
 from baselines.blocks.perceptron import perceptron
 from denf.harness.method import Capability, Method, Segmentation, Step, descend
 
@@ -287,7 +287,7 @@ class GmairMethod(Method):
         return composite(decoded, objects, (self.settings.size, self.settings.size))
 
     def _unit(self, images: Tensor) -> Tensor:
-        check_side(images, self.settings.size, "gmair")
+        check_size(images, self.settings.size, "gmair")
         return to_unit(images)
 
 

@@ -31,7 +31,7 @@ from baselines.blocks.concrete import kl_bernoulli, relaxed_bernoulli
 from baselines.blocks.convolutions import convolution, enlargement
 from baselines.blocks.gaussian import DiagonalGaussian, draw, posterior, standard
 from baselines.blocks.glimpse import crop, place
-from baselines.blocks.images import check_side, to_bytes, to_unit
+from baselines.blocks.images import check_size, to_bytes, to_unit
 from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
 from baselines.blocks.space_background import SpaceBackground
 from denf.errors import DenfError
@@ -343,5 +343,5 @@ class SpaceMethod(Method):
         return (alpha * rendering.image + (1 - alpha) * background).clamp(0, 1)
 
     def _unit(self, images: Tensor) -> Tensor:
-        check_side(images, self.settings.size, "space")
+        check_size(images, self.settings.size, "space")
         return to_unit(images)

@@ -6,6 +6,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
+from denf.data.bench import bench_clevr6
 from denf.harness.method import Step
 from denf.metrics.bench import bench_ari
 from denf.model.boxes import box_union
@@ -22,14 +24,21 @@ from denf.model.settings import Architecture, BoxUnion, DenfSettings
 BATCH, CELLS = 12, 64  # the paper's batch and map
 
 
-def run_cases(case: str, threads: int) -> Iterator[dict[str, Any]]:
-    """Run one case, or all, yielding a JSON-able line each."""
+def run_cases(case: str, threads: int, tfrecord: Path | None = None) -> Iterator[dict[str, Any]]:
+    """Run one case, or all, yielding a JSON-able line each.
+
+    Args:
+        case: its name, or "all".
+        threads: of torch.
+        tfrecord: file of CLEVR with masks for the case "clevr6"; None: a synthetic one.
+    """
     torch.set_num_threads(threads)
     cases: dict[str, Callable[[], dict[str, Any]]] = {
         "union": bench_union,
         "ari": bench_ari,
         "render": bench_render,
         "step": bench_step,
+        "clevr6": partial(bench_clevr6, tfrecord),
     }
     for name, run in cases.items():
         if case in ("all", name):

@@ -21,6 +21,8 @@ from denf.errors import DenfError, DivergenceError, InterruptionError
 if TYPE_CHECKING:
     import torch
 
+    from denf.data.multi_objects import ObjectsFile
+
 app = typer.Typer(
     help="DeNF: unsupervised scene decomposition with normalizing flows.",
     no_args_is_help=True,
@@ -44,6 +46,12 @@ Licence = Annotated[str, typer.Option(help="Licence of the images, kept in datas
 SplitRecords = Annotated[
     str | None, typer.Option(help="Records of this split.", metavar="START:STOP[:SCENES]")
 ]
+Tfrecord = Annotated[Path, typer.Option(help="The published file, gzipped or not.")]
+Splits = Annotated[Path, typer.Option(help="Folder of the splits.")]
+PublishedSize = Annotated[
+    int | None, typer.Option(help="Side in pixels; default: the set's own.", min=8)
+]
+Workers = Annotated[int, typer.Option(help="Threads; any number gives the same files.", min=1)]
 Protocol = Annotated[
     Path | None, typer.Option(help="Configuration whose overrides apply, as config/config.yaml.")
 ]
@@ -60,6 +68,34 @@ class SceneKind(StrEnum):
 
     CLEVR6 = "clevr6"
     TRAFFIC = "traffic"
+
+
+class SpritesName(StrEnum):
+    """Variants of Multi-dSprites."""
+
+    BINARIZED = "binarized"
+    COLORED_ON_GRAYSCALE = "colored_on_grayscale"
+    COLORED_ON_COLORED = "colored_on_colored"
+
+
+class RoomName(StrEnum):
+    """Files of Objects Room."""
+
+    TRAIN = "train"
+    EMPTY_ROOM = "empty_room"
+    SIX_OBJECTS = "six_objects"
+    IDENTICAL_COLOR = "identical_color"
+
+
+class ClevrtexName(StrEnum):
+    """CLEVRTEX and its variants."""
+
+    FULL = "full"
+    OUTD = "outd"
+    PBG = "pbg"
+    VBG = "vbg"
+    GRASSBG = "grassbg"
+    CAMO = "camo"
 
 
 class CropName(StrEnum):
@@ -84,6 +120,7 @@ class BenchCase(StrEnum):
     ARI = "ari"
     RENDER = "render"
     STEP = "step"
+    CLEVR6 = "clevr6"
 
 
 @data_app.command()
@@ -106,35 +143,119 @@ def render(
 
 @data_app.command()
 def clevr6(
-    tfrecord: Annotated[Path, typer.Option(help="clevr_with_masks_train.tfrecords (gzip).")],
-    out: Annotated[Path, typer.Option(help="Folder of the splits train, val and test.")],
-    size: Size = 128,
+    tfrecord: Tfrecord,
+    out: Splits,
+    size: PublishedSize = None,
     train: SplitRecords = None,
     val: SplitRecords = None,
     test: SplitRecords = None,
+    workers: Workers = 1,
 ) -> None:
-    """Prepare CLEVR6 from the official CLEVR (with masks) file.
+    """Prepare CLEVR6 from the published CLEVR (with masks) file.
 
     Every split takes a range of records, START:STOP or START:STOP:SCENES, or the word none. By
     default, records 0:70000 train, the first 320 scenes of 70000:85000 test, 85000: validate.
     """
-    from denf.data import clevr6 as room
+    from denf.data.multi_objects_files import CLEVR6
 
-    defaults = {"train": room.TRAIN, "val": room.VAL, "test": room.TEST}
-    given = {"train": train, "val": val, "test": test}
-    ranges = {
-        split: room.RecordRange.parse(text) if text != "none" else None
-        for split, text in given.items()
-        if text is not None
-    }
-    room.prepare_clevr6(tfrecord, out, size=size, **{**defaults, **ranges})
+    _prepare_objects(CLEVR6, tfrecord, out, size, (train, val, test), workers)
+
+
+@data_app.command()
+def clevr10(
+    tfrecord: Tfrecord,
+    out: Splits,
+    size: PublishedSize = None,
+    train: SplitRecords = None,
+    val: SplitRecords = None,
+    test: SplitRecords = None,
+    workers: Workers = 1,
+) -> None:
+    """Prepare CLEVR10: as CLEVR6, scenes of more than six objects included."""
+    from denf.data.multi_objects_files import CLEVR10
+
+    _prepare_objects(CLEVR10, tfrecord, out, size, (train, val, test), workers)
+
+
+@data_app.command("multi-dsprites")
+def multi_dsprites(
+    tfrecord: Tfrecord,
+    out: Splits,
+    variant: Annotated[SpritesName, typer.Option(help="Which of the files.")],
+    size: PublishedSize = None,
+    train: SplitRecords = None,
+    val: SplitRecords = None,
+    test: SplitRecords = None,
+    workers: Workers = 1,
+) -> None:
+    """Prepare a variant of Multi-dSprites from its published file.
+
+    By default, records 0:60000 train, the first 320 of 60000:62000 test, 62000:64000 validate.
+    """
+    from denf.data.multi_objects_files import MULTI_DSPRITES, Sprites
+
+    file = MULTI_DSPRITES[Sprites(variant.value)]
+    _prepare_objects(file, tfrecord, out, size, (train, val, test), workers)
+
+
+@data_app.command()
+def tetrominoes(
+    tfrecord: Tfrecord,
+    out: Splits,
+    size: PublishedSize = None,
+    train: SplitRecords = None,
+    val: SplitRecords = None,
+    test: SplitRecords = None,
+    workers: Workers = 1,
+) -> None:
+    """Prepare Tetrominoes from its published file; splits as of multi-dsprites."""
+    from denf.data.multi_objects_files import TETROMINOES
+
+    _prepare_objects(TETROMINOES, tfrecord, out, size, (train, val, test), workers)
+
+
+@data_app.command("objects-room")
+def objects_room(
+    tfrecord: Tfrecord,
+    out: Splits,
+    variant: Annotated[RoomName, typer.Option(help="Which of the files.")] = RoomName.TRAIN,
+    size: PublishedSize = None,
+    train: SplitRecords = None,
+    val: SplitRecords = None,
+    test: SplitRecords = None,
+    workers: Workers = 1,
+) -> None:
+    """Prepare Objects Room from one of its published files.
+
+    Splits as of multi-dsprites; every file but the training one is all test. Sky, floor and walls
+    are background.
+    """
+    from denf.data.multi_objects_files import OBJECTS_ROOM, Room
+
+    file = OBJECTS_ROOM[Room(variant.value)]
+    _prepare_objects(file, tfrecord, out, size, (train, val, test), workers)
+
+
+@data_app.command()
+def clevrtex(
+    source: Annotated[Path, typer.Option(help="Folder of the unpacked archives, or a zip of it.")],
+    out: Splits,
+    variant: Annotated[ClevrtexName, typer.Option(help="Which of the sets.")] = ClevrtexName.FULL,
+    size: Size = 128,
+    workers: Workers = 1,
+) -> None:
+    """Prepare CLEVRTEX: the first tenth tests, the second validates; outd is all test."""
+    from denf.data.clevrtex import Variant, prepare_clevrtex
+
+    prepare_clevrtex(source, out, variant=Variant(variant.value), size=size, workers=workers)
 
 
 @data_app.command("real-traffic")
 def real_traffic(
     source: Annotated[Path, typer.Option(help="Folder or zip of the videos' frames.")],
-    out: Annotated[Path, typer.Option(help="Folder of the splits train and test.")],
+    out: Splits,
     size: Size = 128,
+    workers: Workers = 1,
     gap: Annotated[int, typer.Option(help="Frames left out at the splits' border.", min=0)] = 0,
     train_videos: Annotated[
         int | None, typer.Option(help="With --test-videos; default: the paper's, or 80 %.", min=1)
@@ -158,7 +279,9 @@ def real_traffic(
             got="one of them",
             fix="Give the other number too.",
         )
-    prepare_real_traffic(source, out, size=size, split=split, gap=gap, name=name, licence=licence)
+    prepare_real_traffic(
+        source, out, size=size, split=split, gap=gap, workers=workers, name=name, licence=licence
+    )
 
 
 @data_app.command()
@@ -203,13 +326,22 @@ def folder(
 def fetch(
     url: Annotated[str, typer.Argument(help="Address of the file.")],
     out: OutFile,
-    sha256: Annotated[str | None, typer.Option(help="Expected checksum.")] = None,
-    mirror: Annotated[str | None, typer.Option(help="Folder or address to look in first.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="Expected checksum; default: as it was first fetched.")
+    ] = None,
+    size: Annotated[int | None, typer.Option("--bytes", help="Expected length.", min=0)] = None,
+    mirror: Annotated[
+        str | None, typer.Option(help="Folder, file or address to take it from instead.")
+    ] = None,
 ) -> None:
-    """Download a file: resumable, checked, renamed when complete."""
+    """Download a file: resumable, checked, renamed when complete.
+
+    Without --sha256 the first fetch writes checksum and length to OUT.pinned.json, and every later
+    one must give the same file. A file of this machine is linked, not copied.
+    """
     from denf.data.download import download
 
-    download(url, out, sha256=sha256, mirror=mirror)
+    download(url, out, sha256=sha256, size=size, mirror=mirror)
 
 
 @app.command()
@@ -331,23 +463,26 @@ def fid(
 ) -> None:
     """Measure the Fréchet distance of samples to test images.
 
-    With --source, samples are its images with a random subset of their objects kept; without, they
-    come from the prior. Distances of different extractors do not compare.
+    With --source, samples are its images with a random subset of their objects kept, by methods
+    that can; otherwise they come from the prior. Beside the distance stand those of parts of the
+    samples and of the source itself, the kernel distance, precision and recall. Numbers of
+    different extractors do not compare.
     """
     from denf.data.prepared import open_prepared
     from denf.harness import evaluate as room
     from denf.harness.checkpoint import load_run
     from denf.metrics.features import Extractor
-    from denf.metrics.fid import frechet_distance
+    from denf.metrics.generation import compare
 
     reference = open_prepared(data)
     start = None if source is None else open_prepared(source)
     device = _device()
     method, _ = load_run(run, device)
     images, mode = room.generate(method, samples, source=start, seed=seed)
-    result = frechet_distance(
+    result = compare(
         images,
         reference.images[:samples],
+        training=None if start is None else start.images,
         extractor=Extractor(extractor.value),
         weights=weights,
         device=device,
@@ -448,11 +583,14 @@ def figures(
 def bench(
     case: Annotated[BenchCase, typer.Argument(help="What to time.")] = BenchCase.ALL,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    tfrecord: Annotated[
+        Path | None, typer.Option(help="CLEVR (with masks) for clevr6; default: a synthetic file.")
+    ] = None,
 ) -> None:
     """Time and weigh what must be fast; one JSON line a case."""
     from denf.bench import run_cases
 
-    for line in run_cases(case.value, threads):
+    for line in run_cases(case.value, threads, tfrecord):
         typer.echo(json.dumps(line))
 
 
@@ -478,6 +616,25 @@ def _device() -> torch.device:
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _prepare_objects(
+    file: ObjectsFile,
+    tfrecord: Path,
+    out: Path,
+    size: int | None,
+    records: tuple[str | None, str | None, str | None],
+    workers: int,
+) -> None:
+    from denf.data.multi_objects import prepare_objects
+    from denf.data.record_splits import RecordRange
+
+    ranges = {
+        split: None if text == "none" else RecordRange.parse(text)
+        for split, text in zip(("train", "val", "test"), records, strict=True)
+        if text is not None
+    }
+    prepare_objects(file, tfrecord, out, size=size, ranges=ranges, workers=workers)
 
 
 def _read_protocol(path: Path | None) -> dict[str, Any]:

@@ -199,7 +199,7 @@ def test_commands_in_the_documents_exist(document: str, words: list[str]):
 def test_workflow_commands_in_the_documents_are_read_as_meant(document: str, words: list[str]):
     """A target after an option of several values would be taken for one of them."""
     given, _ = get_argument_parser().parse_known_args(words)
-    assert set(given.targets) <= {"all", "train_scores"}
+    assert set(given.targets) <= {"all", "data", "train_scores"}
     for file in given.configfile or []:
         assert (ROOT / file).exists() or str(file) in EXAMPLES
     for profile in given.profile or []:

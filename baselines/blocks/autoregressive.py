@@ -1,6 +1,6 @@
 """The autoregressive prior over slots of GENESIS and GENESIS-V2.
 
-Engelcke et al. (2019), GENESIS, Eq. 3: p(z_1, …, z_K) = Π_k p(z_k | z_{<k}), p(z_1) = N(0, I), the
+Engelcke et al. (2019), GENESIS: p(z_1, …, z_K) = Π_k p(z_k | z_{<k}), p(z_1) = N(0, I), the
 others from an LSTM over the latents before them.
 """
 

@@ -5,13 +5,12 @@ Sums over latent dimensions are left to the caller, whose paper says which axes 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+from baselines.blocks.likelihood import gaussian_log_prob
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class DiagonalGaussian:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log N(z; μ, σ²) of each element, in nats, in the shape of z."""
-        return -0.5 * ((z - self.mean) / self.std).square() - self.std.log() - _LOG_SQRT_2PI
+        return gaussian_log_prob(z, self.mean, self.std)
 
     def kl(self, prior: DiagonalGaussian) -> Tensor:
         """KL(q‖p) = log(σ_p/σ_q) + (σ_q² + (μ_q − μ_p)²)/(2σ_p²) − ½ of each element, in nats."""

@@ -1,7 +1,7 @@
 """GECO: the weight of the KL term as a multiplier of a constraint on the reconstruction error.
 
 Rezende and Viola (2018), "Taming VAEs", Algorithm 1, in the form of GENESIS (Engelcke et al., 2019,
-appendix B.3 and the public code applied-ai-lab/genesis): the multiplier stands at the KL term, so
+and the public code applied-ai-lab/genesis): the multiplier stands at the KL term, so
 it grows while the error is below its goal and falls while it is above.
 """
 

@@ -39,22 +39,22 @@ def check_multiple(images: Tensor, multiple: int, method: str) -> None:
         )
 
 
-def check_side(images: Tensor, side: int, method: str) -> None:
-    """Refuse images of another size than a method was built for.
+def check_size(images: Tensor, size: int, method: str) -> None:
+    """Refuse images of another size than the one that a method was built for.
 
     Args:
         images: (B, 3, H, W).
-        side: of the squares that it was built for, in pixels; its setting `size`.
+        size: H and W, in pixels.
         method: its name, for the message.
 
     Raises:
         DenfError: for other images.
     """
     height, width = images.shape[2:]
-    if (height, width) != (side, side):
+    if (height, width) != (size, size):
         raise DenfError(
             f"images for {method}",
-            expected=f"{side}×{side} pixels, as settings.size says",
+            expected=f"{size}×{size} pixels, as settings.size says",
             got=f"{width}×{height} pixels",
-            fix=f"Set settings.size={height}, or prepare the data with --size {side}.",
+            fix=f"Set settings.size to the data set's, as in --set settings.size={height}.",
         )

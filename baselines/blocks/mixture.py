@@ -1,13 +1,16 @@
-"""A scene as a mixture of slots: every slot has colours and a mask logit for every pixel."""
+"""A scene as a mixture of slots: colours and masks of each, and the noise that tells them apart."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from denf.harness.method import Segmentation
+from baselines.blocks.images import to_bytes
+from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
+from denf.harness.method import Capability, Method, Segmentation
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,18 @@ class SlotMixture:
         """Σ_k masks_k · rgb_k, (B, 3, H, W)."""
         return (self.masks * self.rgb).sum(1)
 
+    def log_prob(self, x: Tensor, std: float | Tensor) -> Tensor:
+        """log p(x) = Σ_pixels,channels log Σ_k m_k N(x; rgb_k, std²), in nats an image, (B,).
+
+        Slots are mixed per pixel and channel (GENESIS' public code, applied-ai-lab/genesis).
+
+        Args:
+            x: (B, 3, H, W) in [0, 1].
+            std: of the pixels, one number or broadcast against (B, K, 3, H, W).
+        """
+        components = gaussian_log_prob(x[:, None], self.rgb, std)
+        return mixture_log_prob(self.log_masks, components).sum((1, 2, 3))
+
     @property
     def segmentation(self) -> Segmentation:
         """The slot of the largest mask; no slot is known to be the background."""
@@ -61,3 +76,49 @@ class SlotMixture:
         kept = (coins < 0.5) | (area == area.amax(1, keepdim=True))
         dropped = ~kept[:, :, None, None, None]
         return SlotMixture(self.rgb, self.logits.masked_fill(dropped, -torch.inf))
+
+
+@dataclass(frozen=True)
+class SlotNoise:
+    """Standard normal noise of slots that start alike.
+
+    Args:
+        generator: on the device of the slots.
+        shared: one draw for all images of a batch, so that the place in it does not matter.
+    """
+
+    generator: torch.Generator
+    shared: bool = False
+
+    @staticmethod
+    def fixed(device: torch.device) -> SlotNoise:
+        """The same for every image and every call: an image has one decomposition."""
+        return SlotNoise(torch.Generator(device).manual_seed(0), shared=True)
+
+    def draw(self, batch: int, slots: int, size: int) -> Tensor:
+        """(batch, slots, size)."""
+        shape = (1 if self.shared else batch, slots, size)
+        noise = torch.randn(shape, generator=self.generator, device=self.generator.device)
+        return noise.expand(batch, -1, -1)
+
+
+class MixtureMethod(Method):
+    """A method whose answers all come from one decomposition of an image into slots."""
+
+    capabilities = frozenset({Capability.SEGMENT, Capability.RECONSTRUCT, Capability.RECOMPOSE})
+
+    @abstractmethod
+    def decompose(self, images: Tensor) -> SlotMixture:
+        """Slots of uint8 images (B, 3, H, W), colours on the scale of [0, 1]."""
+
+    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
+        """The slot of the largest mask at each pixel."""
+        return self.decompose(images).segmentation
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """The slots' blend, clipped to [0, 1]."""
+        return self.decompose(images).mean.clamp(0, 1)
+
+    def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """A random subset of the slots, the largest kept."""
+        return to_bytes(self.decompose(images).subset(generator).mean)

@@ -5,11 +5,44 @@ Locatello et al., "Object-centric learning with slot attention", NeurIPS 2020.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from baselines.blocks.broadcast import PositionEmbedding
+
 EPSILON = 1e-8  # added to the attention before it is normalised over positions
 KERAS_EPS = 1e-3  # of Keras' layer normalisation, with which the method was published
+
+
+class SlotEncoder(nn.Module):
+    """Inputs of slot attention from images: convolutions, positions, a network per position (E.2).
+
+    Args:
+        channels: of every layer.
+        strides: one a convolution of 5×5 pixels, each followed by a ReLU.
+        eps: of the layer normalisation.
+    """
+
+    def __init__(self, channels: int, strides: Sequence[int], eps: float = KERAS_EPS) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 3
+        for stride in strides:
+            layers += [nn.Conv2d(before, channels, 5, stride, 2), nn.ReLU()]
+            before = channels
+        self.features = nn.Sequential(*layers, PositionEmbedding(channels))
+        self.project = nn.Sequential(
+            nn.LayerNorm(channels, eps),
+            nn.Linear(channels, channels),
+            nn.ReLU(),
+            nn.Linear(channels, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, channels) from (B, 3, H, W)."""
+        return self.project(self.features(x).flatten(2).mT)
 
 
 class SlotAttention(nn.Module):
@@ -71,27 +104,6 @@ class SlotAttention(nn.Module):
             slots = self.gru(updates.flatten(0, 1), slots.flatten(0, 1)).view_as(slots)
             slots = slots + self.mlp(self.norm_mlp(slots))
         return slots, attention
-
-
-def draw_slots(
-    mean: Tensor, std: Tensor, batch: int, slots: int, generator: torch.Generator | None
-) -> Tensor:
-    """Initial slots from N(mean, std²), (batch, slots, slot_size).
-
-    Args:
-        mean, std: (slot_size,), shared by all slots.
-        batch, slots: how many.
-        generator: on the device of `mean`; None: one of a fixed seed, so that an image has one
-            segmentation, whatever was evaluated before. All images of the batch then start from
-            the same draw, so that the place in the batch does not matter either.
-    """
-    if generator is None:
-        generator = torch.Generator(mean.device).manual_seed(0)
-        shape: tuple[int, ...] = (slots, len(mean))
-    else:
-        shape = (batch, slots, len(mean))
-    noise = torch.randn(shape, generator=generator, device=mean.device)
-    return (mean + std * noise).expand(batch, -1, -1)
 
 
 def initialise_as_keras(module: nn.Module) -> None:

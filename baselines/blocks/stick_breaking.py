@@ -1,6 +1,6 @@
 """Stick breaking: masks that sum to one because each takes a share of what is left (the scope).
 
-Burgess et al. (2019), MONet, Eqs. 2 and 3, in logarithms:
+Burgess et al. (2019), MONet, section 2, in logarithms:
 log m_k = log s_{k−1} + log α_k and log s_k = log s_{k−1} + log(1 − α_k) with log s_0 = 0; the last
 mask is the remaining scope.
 """

@@ -1,6 +1,6 @@
 """The U-Net of MONet's attention network and GENESIS-V2's encoder.
 
-Burgess et al. (2019), MONet, appendix B.2; widths and the handling of image sizes as in the public
+Burgess et al. (2019), MONet, appendix B; widths and the handling of image sizes as in the public
 code applied-ai-lab/genesis.
 """
 

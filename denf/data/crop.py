@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Array = NDArray[np.uint8]
-Crop = Literal["centre", "whole"]
+Crop = Literal["centre", "whole", "inner"]
 
 
 class Kernel(Enum):
@@ -28,6 +28,7 @@ class Kernel(Enum):
 CROP_RULES: dict[Crop, str] = {
     "centre": "centre square, side min(height, width)",
     "whole": "none, the whole frame; aspect not kept",
+    "inner": "centre square, side 0.8 min(height, width)",
 }
 
 
@@ -36,6 +37,8 @@ def crop_box(height: int, width: int, crop: Crop) -> tuple[slice, slice]:
     if crop == "whole":
         return slice(0, height), slice(0, width)
     side = min(height, width)
+    if crop == "inner":
+        side = int(0.8 * side)
     top, left = (height - side) // 2, (width - side) // 2
     return slice(top, top + side), slice(left, left + side)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,24 +31,27 @@ _DAMAGED = (  # what Pillow raises on files that are no pictures, cut short, or 
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
+_MOST_PIXELS = 1 << 26
 _PNG_SIGNATURE, _PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # the bit depth is byte 24, in IHDR
 
 
 @contextmanager
 def _opened(data: bytes, name: str, modes: tuple[str, ...], fix: str) -> Iterator[Image.Image]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-                depth = data[_PNG_DEPTH] if data.startswith(_PNG_SIGNATURE) else 8
-                if picture.mode not in modes or (depth != 8 and picture.mode != "P"):
-                    raise DenfError(
-                        name,
-                        expected=f"8-bit {' or '.join(modes)}",
-                        got=f"{depth}-bit {picture.mode}",
-                        fix=fix,
-                    )
-                yield picture
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            # Pillow warns of so many pixels; turning that into an error would change the warnings
+            # of all threads
+            if picture.width * picture.height > _MOST_PIXELS:
+                raise ValueError(f"{picture.width}×{picture.height} pixels")
+            depth = data[_PNG_DEPTH] if data.startswith(_PNG_SIGNATURE) else 8
+            if picture.mode not in modes or (depth != 8 and picture.mode != "P"):
+                raise DenfError(
+                    name,
+                    expected=f"8-bit {' or '.join(modes)}",
+                    got=f"{depth}-bit {picture.mode}",
+                    fix=fix,
+                )
+            yield picture
     except _DAMAGED as error:
         raise DenfError(
             name,
@@ -59,36 +61,38 @@ def _opened(data: bytes, name: str, modes: tuple[str, ...], fix: str) -> Iterato
         ) from error
 
 
+_COLOURED = {False: ("RGB",), True: ("RGB", "RGBA")}
 _TO_RGB = "Convert the file to 8-bit RGB, without transparency."
 _TO_LABELS = "Save it as an 8-bit grey or palette PNG: 0 for background, 1…K for objects."
 
 
-def image_shape(data: bytes, name: str) -> tuple[int, int]:
+def image_shape(data: bytes, name: str, *, alpha: bool = False) -> tuple[int, int]:
     """Height and width of an RGB picture as it is to be seen (EXIF orientation applied).
 
     Reads the header alone.
 
     Raises:
-        DenfError: when `data` is not an 8-bit RGB PNG or JPEG.
+        DenfError: when `data` is not an 8-bit RGB (or, with `alpha`, RGBA) PNG or JPEG.
     """
-    with _opened(data, name, ("RGB",), _TO_RGB) as picture:
+    with _opened(data, name, _COLOURED[alpha], _TO_RGB) as picture:
         turned = picture.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 swap the axes
         width, height = picture.size
         return (width, height) if turned else (height, width)
 
 
-def decode_image(data: bytes, name: str) -> Array:
+def decode_image(data: bytes, name: str, *, alpha: bool = False) -> Array:
     """Decode an RGB picture to uint8 (H, W, 3), upright by its EXIF orientation.
 
     Args:
         data: the file's contents.
         name: the file's name, for messages.
+        alpha: also take RGBA, and drop the transparency.
 
     Raises:
-        DenfError: when `data` is not a whole 8-bit RGB PNG or JPEG.
+        DenfError: when `data` is not such a picture, or not a whole one.
     """
-    with _opened(data, name, ("RGB",), _TO_RGB) as picture:
-        return np.asarray(ImageOps.exif_transpose(picture))
+    with _opened(data, name, _COLOURED[alpha], _TO_RGB) as picture:
+        return np.asarray(ImageOps.exif_transpose(picture))[..., :3]
 
 
 def labels_shape(data: bytes, name: str) -> tuple[int, int]:

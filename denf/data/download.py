@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from denf.data.transfer import BrokenOffError, Note, Part, transfer, writing
+from denf.data.pin import Identity, check
+from denf.data.transfer import BrokenOffError, Part, transfer, writing
 from denf.errors import DenfError
 
 
@@ -33,6 +34,7 @@ def download(
     out: Path | str,
     *,
     sha256: str | None = None,
+    size: int | None = None,
     mirror: Path | str | None = None,
     retries: int = 3,
     waiting: Waiting | None = None,
@@ -41,10 +43,11 @@ def download(
 
     Args:
         url: http or https address.
-        out: the file to make.
-        sha256: its checksum in hexadecimal; None: only its length is checked.
-        mirror: folder or base URL that holds a file of the URL's name, used in place of `url` on
-            machines without a network.
+        out: the file to make; a link when it is found on this machine.
+        sha256: its checksum in hexadecimal; None: the first fetch pins it (`denf.data.pin`).
+        size: its length in bytes; None: as the server says.
+        mirror: folder or base URL that holds a file of the URL's name, or such a file, used in
+            place of `url` on machines without a network.
         retries: attempts after the first; each continues where the last one broke off.
         waiting: timeouts and pauses.
 
@@ -52,25 +55,26 @@ def download(
         `out`.
 
     Raises:
-        DenfError: when the checksum differs (the part is removed), the server refuses, sends a
+        DenfError: when size or checksum differ (the part is removed), the server refuses, sends a
             page in place of a file or keeps breaking off, or the disk is full (the part is kept).
     """
-    out = Path(out)
+    out, stated = Path(out), Identity(sha256, size)
     if out.exists():
-        _check_sha256(out, sha256, f"{out}, already there", "Remove it or correct the checksum.")
+        fix = "Remove it or correct what is expected."
+        check(out, url, out, stated, what=f"{out}, already there", fix=fix)
         return out
-    part = Part(out)
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     name = unquote(Path(urlsplit(url).path).name)
     if mirror is not None and urlsplit(str(mirror)).scheme not in ("http", "https"):
-        url = str(Path(mirror) / name)
-        _copy(Path(url), part)
-    else:
-        url = url if mirror is None else f"{str(mirror).rstrip('/')}/{name}"
-        _fetch(url, part, retries, waiting or Waiting())
+        _link(Path(mirror), name, url, out, stated)
+        return out
+    part = Part(out)
+    address = url if mirror is None else f"{str(mirror).rstrip('/')}/{name}"
+    _fetch(address, part, retries, waiting or Waiting())
     try:
-        _check_sha256(part.path, sha256, url, "What came was removed: call again, or correct it.")
+        fix = "What came was removed: call again, or correct what is expected."
+        check(part.path, url, out, stated, what=address, fix=fix)
     except DenfError:
         part.discard()
         raise
@@ -98,23 +102,23 @@ def _fetch(url: str, part: Part, retries: int, waiting: Waiting) -> None:
     )
 
 
-def _copy(source: Path, part: Part) -> None:
+def _link(mirror: Path, name: str, url: str, out: Path, stated: Identity) -> None:
+    """Make `out` a link to a file that is here already: the archives have gigabytes."""
+    source = mirror / name if mirror.is_dir() else mirror
     if not source.is_file():
         raise DenfError(
-            f"mirror {source.parent}",
-            expected=f"the file {source.name}",
+            f"mirror {mirror}",
+            expected=f"the file {name}",
             got="none",
             fix="Put it there, or leave the mirror out to fetch it from its own site.",
         )
-    with writing(part.path):
-        part.start(Note(str(source), total=source.stat().st_size))
-        shutil.copyfile(source, part.path)
-
-
-def _check_sha256(path: Path, expected: str | None, what: str, fix: str) -> None:
-    if expected is None:
-        return
-    with path.open("rb") as file:
-        got = hashlib.file_digest(file, "sha256").hexdigest()
-    if got != expected.lower():
-        raise DenfError(what, expected=f"SHA-256 {expected}", got=got, fix=fix)
+    fix = "Replace it by the right file, or correct what is expected."
+    check(source, url, out, stated, what=str(source), fix=fix)
+    temporary = out.with_name(f"{out.name}.{os.getpid()}.tmp")
+    with writing(out):
+        try:
+            temporary.symlink_to(source.resolve())
+        except OSError:  # a file system without links
+            shutil.copyfile(source, temporary)
+        os.replace(temporary, out)
+    Part(out).discard()

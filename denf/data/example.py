@@ -2,13 +2,14 @@
 
 Multi-Object Datasets stores an image as a list of one-byte strings, one a value. A protobuf parser
 makes a Python object of each (some 3 million a scene); here they are a view with a stride of three
-bytes (tag, length, value). The messages read: Example{1: Features{1: map<string, Feature>}},
-Feature{1: BytesList | 2: FloatList}, each list {1: repeated value}.
+bytes (tag, length, value), and features that nobody asks for are stepped over. The messages read:
+Example{1: Features{1: map<string, Feature>}}, Feature{1: BytesList | 2: FloatList}, each list
+{1: repeated value}.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,18 @@ from denf.errors import DenfError
 Feature = NDArray[np.uint8] | NDArray[np.float32]
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # protobuf wire types
 _BYTES_LIST, _FLOAT_LIST = 1, 2  # fields of Feature; 3, Int64List, is not read
-_STRING_TAG = 1 << 3 | _BYTES  # before each string of a BytesList; its length follows
+# Eight strings of one byte fill three words of 64 bits: tags and lengths, and where those lie.
+_STRING = bytes([1 << 3 | _BYTES, 1, 0])
+_FRAMES = np.frombuffer(8 * _STRING, "<u8")
+_FRAME_BITS = np.frombuffer(8 * bytes([255, 255, 0]), "<u8")
 
 
-def parse_example(record: Record) -> Mapping[str, Feature]:
+def parse_example(record: Record, names: Collection[str] | None = None) -> Mapping[str, Feature]:
     """Read the features of a record; images and masks are views, nothing is copied.
 
     Args:
         record: a record whose payload is a serialised tf.train.Example.
+        names: features to read; None: all.
 
     Returns:
         One flat array a feature: uint8 for byte strings (their contents in order, whether one byte
@@ -40,7 +45,7 @@ def parse_example(record: Record) -> Mapping[str, Feature]:
         for entries in _values(record.payload, 1):
             for entry in _values(entries, 1):
                 name = b"".join(_values(entry, 1)).decode()
-                for feature in _values(entry, 2):
+                for feature in _values(entry, 2) if names is None or name in names else ():
                     for kind, _, values in _fields(feature):
                         if kind == _BYTES_LIST:
                             features[name] = _byte_values(values)
@@ -59,9 +64,11 @@ def parse_example(record: Record) -> Mapping[str, Feature]:
 def _byte_values(data: memoryview) -> NDArray[np.uint8]:
     flat = np.frombuffer(data, np.uint8)
     if flat.size % 3 == 0:
-        tags, lengths, values = flat[0::3], flat[1::3], flat[2::3]
-        if (tags == _STRING_TAG).all() and (lengths == 1).all():
-            return values
+        words = flat[: flat.size // 24 * 24].view("<u8")
+        rest = flat[words.nbytes :].reshape(-1, 3)
+        framed = (((words[k::3] & _FRAME_BITS[k]) == _FRAMES[k]).all() for k in range(3))
+        if all(framed) and (rest[:, :2] == tuple(_STRING[:2])).all():
+            return flat[2::3]
     strings = list(_values(data, 1))
     return np.frombuffer(strings[0] if len(strings) == 1 else b"".join(strings), np.uint8)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from denf.data.archive import SourceFile
+from denf.data.in_order import in_order
 from denf.data.prepared import PreparedWriter
 from denf.errors import DenfError
 
@@ -97,7 +98,12 @@ class SceneWriter:
 
 
 def write_scenes(
-    writer: SceneWriter, items: Sequence[T], load: Callable[[int, T], Scene], *, label: str
+    writer: SceneWriter,
+    items: Sequence[T],
+    load: Callable[[int, T], Scene],
+    *,
+    label: str,
+    workers: int = 1,
 ) -> None:
     """Load every item and write it; items of an interrupted preparation are not loaded again.
 
@@ -106,13 +112,15 @@ def write_scenes(
         items: what the scenes are made from, in order.
         load: makes the scene of (its number, its item).
         label: of the progress bar.
+        workers: threads that load; the files do not depend on their number.
     """
     done = writer.count
     rest = enumerate(items[done:], start=done)
-    for number, item in tqdm(
-        rest, total=len(items), initial=done, desc=label, unit="scene", disable=None
+    scenes = in_order(lambda pair: load(*pair), rest, workers=workers, waiting=4 * workers)
+    for scene in tqdm(
+        scenes, total=len(items), initial=done, desc=label, unit="scene", disable=None
     ):
-        writer.add(load(number, item))
+        writer.add(scene)
 
 
 def pending_splits(out: Path, infos: Mapping[str, Mapping[str, Any]]) -> list[str]:

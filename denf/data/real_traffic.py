@@ -71,6 +71,7 @@ def prepare_real_traffic(
     size: int = 128,
     split: VideoSplit | None = None,
     gap: int = 0,
+    workers: int = 1,
     name: str = "real-traffic",
     licence: str = "not stated by its authors",
 ) -> None:
@@ -85,6 +86,7 @@ def prepare_real_traffic(
         split: numbers of videos; None: `default_split`.
         gap: frames dropped at the end of the training videos. Clips cut from one continuous take
             share cars across the border of the split; the test set stays as it is.
+        workers: threads that decode and resize.
         name: of the data set.
         licence: of the footage.
 
@@ -123,7 +125,7 @@ def prepare_real_traffic(
         }
         for part, writer in writers.items():
             load = partial(_scene, source, size)
-            write_scenes(writer, frames[part], load, label=f"{name} {part}")
+            write_scenes(writer, frames[part], load, label=f"{name} {part}", workers=workers)
 
 
 def find_videos(source: Path, files: Sequence[SourceFile]) -> list[Video]:

@@ -6,19 +6,23 @@ the masked CRC-32C of the payload; the whole stream may be gzipped, and is then 
 
 from __future__ import annotations
 
-import gzip
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BufferedIOBase
 from pathlib import Path
+from typing import Protocol
 
-from denf.data.crc32c import masked_crc32c
+from crc32c import crc32c
+
+from denf.data.inflate import DAMAGE, Inflater
 from denf.errors import DenfError
 
 MAX_PAYLOAD = 1 << 28  # 256 MiB; a record of CLEVR with masks has 3.2 MB
 _FETCH_AGAIN = "The file is damaged or cut short: fetch it again."
+
+
+class _Stream(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def read_records(path: Path | str) -> Iterator[Record]:
         with path.open("rb") as file:
             zipped = file.read(3) == b"\x1f\x8b\x08"
             file.seek(0)
-            stream: BufferedIOBase = gzip.GzipFile(fileobj=file) if zipped else file
+            stream: _Stream = Inflater(file) if zipped else file
             yield from _frames(stream, path)
     except OSError as error:
         raise DenfError(
@@ -72,7 +76,7 @@ def read_records(path: Path | str) -> Iterator[Record]:
         ) from error
 
 
-def _frames(stream: BufferedIOBase, path: Path) -> Iterator[Record]:
+def _frames(stream: _Stream, path: Path) -> Iterator[Record]:
     index = offset = 0
     while True:
         name = _name(path, index, offset)
@@ -95,10 +99,10 @@ def _frames(stream: BufferedIOBase, path: Path) -> Iterator[Record]:
         index, offset = index + 1, offset + length + 16
 
 
-def _read(stream: BufferedIOBase, size: int, name: str, *, may_end: bool = False) -> bytes:
+def _read(stream: _Stream, size: int, name: str, *, may_end: bool = False) -> bytes:
     try:
         data = stream.read(size)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except DAMAGE as error:
         raise DenfError(
             name, expected="a whole gzip stream", got=error, fix=_FETCH_AGAIN
         ) from error
@@ -115,3 +119,9 @@ def _check(data: bytes | memoryview, expected: int, what: str) -> None:
         raise DenfError(
             what, expected=f"checksum {expected:#010x}", got=f"{got:#010x}", fix=_FETCH_AGAIN
         )
+
+
+def masked_crc32c(data: bytes | memoryview) -> int:
+    """The masked CRC-32C of TFRecord frames: rotate right by 15, add 0xA282EAD8 (mod 2^32)."""
+    crc = crc32c(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF

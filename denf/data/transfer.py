@@ -106,7 +106,9 @@ def transfer(url: str, part: Part, timeouts: tuple[float, float]) -> None:
         raise refused(url, error) from error
     with reply, writing(part.path):
         start, total = _place(url, reply, have)
-        if start is None or (start and note.total not in (None, total)):
+        # a server may not know If-Range and send a range of a file that has changed since
+        changed = note.total not in (None, total) or _differ(note.tag, _tag(reply))
+        if start is None or (start and changed):
             part.discard()
             raise BrokenOffError("the part kept does not fit the file")
         if start == 0:
@@ -142,6 +144,13 @@ def _place(url: str, reply: requests.Response, have: int) -> tuple[int | None, i
 def _tag(reply: requests.Response) -> str | None:
     tag = reply.headers.get("ETag", "W/")  # If-Range takes no weak tag (RFC 9110, 13.1.5)
     return reply.headers.get("Last-Modified") if tag.startswith("W/") else tag
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    """Whether both are entity tags, or both are dates, and not equal."""
+    if one is None or other is None or (one[0] == '"') != (other[0] == '"'):
+        return False
+    return one != other
 
 
 def _receive(reply: requests.Response, path: Path, start: int, total: int | None) -> None:

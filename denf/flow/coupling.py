@@ -12,43 +12,39 @@ LEAKY_SLOPE = 0.2
 
 
 class Subnet(nn.Module):
-    """`groups` networks of one shape and one input, run as one.
+    """conv3×3 → LeakyReLU → conv3×3 → LeakyReLU → concatenate the input → conv3×3, zero-padded.
 
-    Each is conv3×3 → LeakyReLU → conv3×3 → LeakyReLU → concatenate the input → conv3×3,
-    zero-padded, 3×3 kernels. Grouped convolutions keep the networks independent and save
-    launches. The last layer starts at zero, so that a flow starts as the identity.
+    The last layer is the sum of two convolutions, of the hidden maps and of the input: the same
+    function as one convolution of their concatenation, without the copy. It starts at zero, so
+    that a flow starts as the identity.
 
     Args:
         inputs: channels of the input.
-        outputs: channels of each network's output.
+        outputs: channels of the output.
         features: width of the hidden layers.
-        groups: how many independent networks.
         precision: arithmetic of the convolutions; the output has the input's type again.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, features: int, groups: int, precision: torch.dtype
+        self, inputs: int, outputs: int, features: int, precision: torch.dtype = torch.float32
     ) -> None:
         super().__init__()
-        self.groups, self.precision = groups, precision
-        self.first = nn.Conv2d(inputs, groups * features, 3, padding=1)
-        self.second = nn.Conv2d(groups * features, groups * features, 3, padding=1, groups=groups)
-        self.last = nn.Conv2d(
-            groups * (features + inputs), groups * outputs, 3, padding=1, groups=groups
-        )
-        for parameter in self.last.parameters():
+        self.precision = precision
+        self.first = nn.Conv2d(inputs, features, 3, padding=1)
+        self.second = nn.Conv2d(features, features, 3, padding=1)
+        self.last = nn.Conv2d(features, outputs, 3, padding=1)
+        self.skip = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        for parameter in (*self.last.parameters(), *self.skip.parameters()):
             nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Map x (B, inputs, H, W) to `groups` tensors (B, outputs, H, W)."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, inputs, H, W) to (B, outputs, H, W)."""
         reduced = self.precision != torch.float32
         with torch.autocast(x.device.type, self.precision, enabled=reduced):
-            h = functional.leaky_relu(self.first(x), LEAKY_SLOPE)
-            h = functional.leaky_relu(self.second(h), LEAKY_SLOPE)
-            x = x.to(h.dtype)
-            parts = [part for hidden in h.chunk(self.groups, 1) for part in (hidden, x)]
-            out = self.last(torch.cat(parts, 1))
-        return out.to(torch.promote_types(out.dtype, torch.float32)).chunk(self.groups, 1)
+            h = functional.leaky_relu_(self.first(x), LEAKY_SLOPE)
+            h = functional.leaky_relu_(self.second(h), LEAKY_SLOPE)
+            y = self.last(h) + self.skip(x)
+        return y.to(torch.promote_types(y.dtype, torch.float32))
 
 
 class Coupling(Bijection):
@@ -86,27 +82,28 @@ class Coupling(Bijection):
         small, large = channels // 2, channels - channels // 2
         self.sizes = (large, small) if swap else (small, large)
         first, second = self.sizes
-        self.F = Subnet(second, first, features, 1, precision)
-        self.GH = Subnet(first, second, features, 2, precision)
+        self.F = Subnet(second, first, features, precision)
+        # G and H share their input; two networks are faster than one with two groups.
+        self.G = Subnet(first, second, features, precision)
+        self.H = Subnet(first, second, features, precision)
 
     def extra_repr(self) -> str:
         return f"x1={self.sizes[0]}, x2={self.sizes[1]}, swap={self.swap}, clamp={self.clamp}"
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x1, x2 = self._split(x)
-        y1 = x1 + self.F(x2)[0]
-        g, s = self._shift_and_log_scale(y1)
-        return self._join(y1, x2 * s.exp() + g), s.sum((1, 2, 3))
+        y1 = x1 + self.F(x2)
+        s = self._log_scale(y1)
+        return self._join(y1, x2 * s.exp() + self.G(y1)), s.sum((1, 2, 3))
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
         y1, y2 = self._split(y)
-        g, s = self._shift_and_log_scale(y1)
-        x2 = (y2 - g) * (-s).exp()
-        return self._join(y1 - self.F(x2)[0], x2), -s.sum((1, 2, 3))
+        s = self._log_scale(y1)
+        x2 = (y2 - self.G(y1)) * (-s).exp()
+        return self._join(y1 - self.F(x2), x2), -s.sum((1, 2, 3))
 
-    def _shift_and_log_scale(self, y1: Tensor) -> tuple[Tensor, Tensor]:
-        g, h = self.GH(y1)
-        return g, self.clamp * (2 * torch.sigmoid(h) - 1)
+    def _log_scale(self, y1: Tensor) -> Tensor:
+        return self.clamp * (2 * torch.sigmoid(self.H(y1)) - 1)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.swap:  # the halves keep their places in the tensor; only their roles change

@@ -6,7 +6,7 @@ Images cross this border as uint8 (B, 3, H, W); each method converts them as its
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -126,6 +126,17 @@ class Method(nn.Module, ABC):
         Returns:
             detached scalars to log; `loss` must be among them. No host synchronisation.
         """
+
+    def notes(self, history: Sequence[Mapping[str, float]]) -> list[str]:
+        """What a reader of the run's numbers must know; for run.json and the tables.
+
+        Args:
+            history: the logged rows, `step` and the means of the scalars of `training_step`.
+
+        Returns:
+            sentences without a full stop; none by default.
+        """
+        return []
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
         """SEGMENT: label maps of uint8 images (B, 3, H, W).

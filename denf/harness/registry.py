@@ -27,7 +27,7 @@ class Purpose(StrEnum):
 
     TRAIN = "denf.harness.train"
     EVALUATE = "denf.harness.evaluate"
-    FID = "denf.metrics.fid"
+    FID = "denf.metrics.generation"
     RENDER = "denf.data.scenes.render"
     TABLES = "denf.report.tables"
     FIGURES = "denf.report.figures"

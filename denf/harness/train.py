@@ -105,6 +105,7 @@ def train(
     record = {
         "status": "finished" if error is None else "diverged",
         "reason": None if error is None else str(error),
+        "notes": method.notes(run.history),
         "seed": seed,
         "steps": run.step,
         "started": started,

@@ -29,7 +29,16 @@ from denf.metrics.features import (
     register_random_conv,
 )
 
-__all__ = ["Extractor", "FidResult", "ImageArray", "frechet_distance"]
+__all__ = [
+    "Extractor",
+    "FeatureSpace",
+    "FidResult",
+    "ImageArray",
+    "common_size",
+    "distance_of",
+    "frechet_distance",
+    "result_of",
+]
 
 _INCEPTION_LAYER = "2048"
 
@@ -76,6 +85,85 @@ class ImageArray(Dataset[Tensor]):
         return torch.from_numpy(np.array(self.images[index])).permute(2, 0, 1).contiguous()
 
 
+class FeatureSpace:
+    """An extractor with its weights, on a device.
+
+    Args:
+        extractor: the feature space.
+        weights: the Inception weight file; None looks for it (`inception_weights`).
+        batch_size: images in one pass through the extractor, at least 1.
+        device: where the extractor runs; what is computed from features is computed on the CPU.
+
+    Raises:
+        DenfError: for missing weights.
+    """
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        *,
+        weights: Path | None = None,
+        batch_size: int = 64,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+        if extractor is Extractor.INCEPTION:
+            weights, self.weights_sha256 = inception_weights(weights), INCEPTION_WEIGHTS.sha256
+            self.layer = _INCEPTION_LAYER
+        else:
+            if weights is not None:
+                raise ValueError(f"weights: expected None for {extractor}, got {weights}")
+            register_random_conv()
+            self.layer = RandomConvFeatures.LAYER
+            self.weights_sha256 = RandomConvFeatures.weights_sha256()
+        self.extractor, self.batch_size = extractor, batch_size
+        self.device = torch.device(device)
+        # denf.metrics.features imported it first, and shielded the process's warning filters.
+        from torch_fidelity.utils import create_feature_extractor
+
+        with _quiet_and_exact(self.device):
+            self._module = create_feature_extractor(
+                extractor.value,
+                [self.layer],
+                cuda=self.device.type == "cuda",
+                feature_extractor_weights_path=None if weights is None else str(weights),
+                verbose=False,
+            )
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers an image."""
+        return int(self.layer)
+
+    def features(self, images: NDArray[np.uint8]) -> Tensor:
+        """Features of uint8 images (N, H, W, 3) on the CPU, (N, dimensions)."""
+        from torch_fidelity.utils import get_featuresdict_from_dataset
+
+        with _quiet_and_exact(self.device):
+            found: dict[str, Tensor] = get_featuresdict_from_dataset(
+                ImageArray(images),
+                self._module,
+                self.batch_size,
+                self.device.type == "cuda",
+                save_cpu_ram=True,  # no worker processes: each would copy the images
+                verbose=False,
+            )
+        return found[self.layer]
+
+    def checked(self, name: str, images: ArrayLike) -> NDArray[np.uint8]:
+        """The images as an array, when they are such as the extractor takes.
+
+        Raises:
+            DenfError: for too few or too small images.
+            ValueError: for arrays of another type or shape.
+        """
+        array = _checked(name, images)
+        if self.extractor is Extractor.RANDOM_CONV:
+            _check_side(array.shape[1:3])
+        return array
+
+
 def frechet_distance(
     samples: ArrayLike,
     reference: ArrayLike,
@@ -90,69 +178,46 @@ def frechet_distance(
     Args:
         samples: uint8 (N, H, W, 3), N at least 2; a memory map is read batch by batch.
         reference: uint8 (M, H, W, 3), M at least 2, the same H and W.
-        extractor: the feature space.
-        weights: the Inception weight file; None looks for it (`inception_weights`).
-        batch_size: images in one pass through the extractor, at least 1.
-        device: where the extractor runs; the distance itself is computed on the CPU.
+        extractor, weights, batch_size, device: see `FeatureSpace`.
 
     Raises:
         DenfError: on sets of different image size, too few or too small images, missing weights.
         ValueError: on arrays of another type or shape.
     """
-    sets = [_checked("samples", samples), _checked("reference", reference)]
-    size = _common_size(*sets)
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
-    device = torch.device(device)
-    if extractor is Extractor.INCEPTION:
-        weights, digest = inception_weights(weights), INCEPTION_WEIGHTS.sha256
-        layer = _INCEPTION_LAYER
-    else:
-        if weights is not None:
-            raise ValueError(f"weights: expected None for {extractor}, got {weights}")
-        _check_side(size)
-        register_random_conv()
-        layer, digest = RandomConvFeatures.LAYER, RandomConvFeatures.weights_sha256()
-    fid = _calculate(sets, extractor, layer, weights, batch_size, device)
+    space = FeatureSpace(extractor, weights=weights, batch_size=batch_size, device=device)
+    first, second = space.checked("samples", samples), space.checked("reference", reference)
+    size = common_size(first, second)
+    fid = distance_of(space.features(first), space.features(second))
+    return result_of(space, fid, len(first), len(second), size)
+
+
+def result_of(
+    space: FeatureSpace, fid: float, samples: int, reference: int, size: tuple[int, int]
+) -> FidResult:
+    """A distance with what it depends on."""
     return FidResult(
         fid=fid,
-        extractor=extractor,
-        features=int(layer),
-        samples=len(sets[0]),
-        reference=len(sets[1]),
+        extractor=space.extractor,
+        features=space.dimensions,
+        samples=samples,
+        reference=reference,
         size=size,
-        weights_sha256=digest,
+        weights_sha256=space.weights_sha256,
         torch_fidelity=version("torch-fidelity"),
-        rank_note=_rank_note(int(layer), len(sets[0]), len(sets[1])),
+        rank_note=_rank_note(space.dimensions, samples, reference),
     )
 
 
-def _calculate(
-    sets: list[NDArray[np.uint8]],
-    extractor: Extractor,
-    layer: str,
-    weights: Path | None,
-    batch_size: int,
-    device: torch.device,
-) -> float:
-    # Imported by denf.metrics.features first, which shields the process's warning filters from it.
-    import torch_fidelity
+def distance_of(samples: Tensor, reference: Tensor) -> float:
+    """Fréchet distance of two sets of features (N, F) and (M, F)."""
+    from torch_fidelity.metric_fid import (
+        KEY_METRIC_FID,
+        fid_features_to_statistics,
+        fid_statistics_to_metric,
+    )
 
-    with _quiet_and_exact(device):
-        metrics = torch_fidelity.calculate_metrics(
-            input1=ImageArray(sets[0]),
-            input2=ImageArray(sets[1]),
-            fid=True,
-            feature_extractor=extractor.value,
-            feature_layer_fid=layer,
-            feature_extractor_weights_path=None if weights is None else str(weights),
-            batch_size=batch_size,
-            cuda=device.type == "cuda",
-            cache=False,
-            save_cpu_ram=True,  # no worker processes: each would copy the images
-            verbose=False,
-        )
-    return float(metrics["frechet_inception_distance"])
+    statistics = [fid_features_to_statistics(features) for features in (samples, reference)]
+    return float(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID])
 
 
 @contextmanager
@@ -181,7 +246,12 @@ def _checked(name: str, images: ArrayLike) -> NDArray[np.uint8]:
     return array
 
 
-def _common_size(samples: NDArray[np.uint8], reference: NDArray[np.uint8]) -> tuple[int, int]:
+def common_size(samples: NDArray[np.uint8], reference: NDArray[np.uint8]) -> tuple[int, int]:
+    """Height and width of both sets.
+
+    Raises:
+        DenfError: when they differ.
+    """
     if samples.shape[1:] != reference.shape[1:]:
         raise DenfError(
             "image size of the samples",
@@ -192,7 +262,7 @@ def _common_size(samples: NDArray[np.uint8], reference: NDArray[np.uint8]) -> tu
     return samples.shape[1], samples.shape[2]
 
 
-def _check_side(size: tuple[int, int]) -> None:
+def _check_side(size: tuple[int, ...]) -> None:
     if min(size) < RandomConvFeatures.MIN_SIDE:
         raise DenfError(
             f"image size for {Extractor.RANDOM_CONV}",

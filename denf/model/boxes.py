@@ -46,7 +46,7 @@ def box_union(
     shape: tuple[int, int],
     edge: float,
     kind: BoxUnion,
-    agreement: float = 1.0,
+    agreement: Tensor | float = 1.0,
 ) -> Tensor:
     r"""ẑ_pres: the union of the boxes of all present cells.
 
@@ -60,13 +60,25 @@ def box_union(
         shape: (h, w) of the map.
         edge: τ, fractions of the image side.
         kind: smooth 1 − exp(−Σ/κ), or min(1, Σ/κ); min(1, Σ) is printed.
-        agreement: κ, how many boxes it takes to fill a cell.
+        agreement: κ > 0, how many boxes it takes to fill a cell; a number, or a map (B, h, w).
 
     Returns:
         (B, h, w) in [0, 1]. Source: Eq. 12.
     """
     total = _Superposition.apply(p, centres, sizes, shape, edge) / agreement
     return total.clamp(max=1) if kind is BoxUnion.CLAMP else -torch.expm1(-total)
+
+
+def present_around(presence: Tensor, side: float) -> Tensor:
+    """How many cells are present in a square window around each cell: (B, h, w), not below 0.
+
+    Args:
+        presence: z_pres (B, h, w) in [0, 1].
+        side: of the window, a fraction of the image side; taken to the nearest odd number of cells.
+    """
+    k = 2 * round(side * presence.shape[1] / 2) + 1
+    mean = functional.avg_pool2d(presence[:, None], k, stride=1, padding=k // 2)
+    return mean[:, 0] * k**2
 
 
 class _Superposition(torch.autograd.Function):

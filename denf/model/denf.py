@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from denf.flow import Bijection, Squeeze, Stack, couplings
-from denf.model.boxes import box_union, cell_boxes
+from denf.model.boxes import box_union, cell_boxes, present_around
 from denf.model.latents import Latents
 from denf.model.priors import log_background, log_foreground
 from denf.model.settings import DenfSettings
@@ -104,12 +104,17 @@ class DeNF(nn.Module):
         return x_bg, x_fg
 
     def union(self, latents: Latents, presence: Tensor, edge: float) -> Tensor:
-        """ẑ_pres of Eq. 12: the union of the present cells' boxes, (B, h, w) in [0, 1]."""
+        """ẑ_pres of Eq. 12: the union of the present cells' boxes, (B, h, w) in [0, 1].
+
+        A cell is filled when the boxes of a fraction `agreement` of the cells that are present
+        around it, within the mean size of an object, cover it; one box is enough at 0 (as printed).
+        """
         h, w = presence.shape[1:]
         centres, sizes = cell_boxes(latents)
-        kappa = max(1.0, self.settings.agreement * h * w)
-        kind = self.settings.union
-        return box_union(presence.flatten(1), centres, sizes, (h, w), edge, kind, kappa)
+        s = self.settings
+        around = present_around(presence.detach(), s.priors.scale_mean)
+        kappa = (s.agreement * around).clamp(min=1)
+        return box_union(presence.flatten(1), centres, sizes, (h, w), edge, s.union, kappa)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x) in nats, (B,): Eq. 1 with each cell's prior chosen by the sign of its logit."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from denf.model import losses
 from denf.model.denf import DeNF, to_pixels
 from denf.model.priors import sample_presence
-from denf.model.settings import PresenceGradient, Schedule
+from denf.model.settings import CompatibilityGradient, PresenceGradient, Schedule
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ def objective(model: DeNF, x: Tensor, at: Phase, noise: Noise) -> tuple[Tensor, 
         presence = torch.sigmoid(latents.presence_logit)
     if at.warmup:
         presence, sample = presence.detach(), sample.detach()
+    boxes_only = s.compatibility_gradient is CompatibilityGradient.BOXES
+    target = presence.detach() if boxes_only else presence
     x_bg, x_fg = model.components(latents, sample, s.priors.noise * noise.epsilon)
 
     terms = {
@@ -104,7 +106,7 @@ def objective(model: DeNF, x: Tensor, at: Phase, noise: Noise) -> tuple[Tensor, 
         ),
         "background_backward": losses.background_backward(x, x_bg),
         "foreground_backward": _reconstruction(x, x_fg, x_bg, presence, at, s.presence_gradient),
-        "compatibility": losses.compatibility(model.union(latents, presence, at.edge), presence),
+        "compatibility": losses.compatibility(model.union(latents, target, at.edge), target),
         "geometry": losses.geometry(latents, presence, s.priors),
         "presence": presence.mean((1, 2)),
     }

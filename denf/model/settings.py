@@ -48,6 +48,13 @@ class PresenceGradient(StrEnum):
     CONCRETE = "concrete"  # the relaxed sample of Eq. 14, as printed; high variance at λ ≤ 0.1
 
 
+class CompatibilityGradient(StrEnum):
+    """What the compatibility loss (Eq. 12) may move."""
+
+    BOXES = "boxes"  # sizes and displacements: presence is the target and keeps its outline
+    BOTH = "both"  # presence as well, as printed: its map takes the shape of boxes
+
+
 @dataclass(frozen=True)
 class Architecture:
     """Table 4.
@@ -117,7 +124,7 @@ class Weights:
     background: NonNegative = 50.0
     reconstruction: NonNegative = 50.0
     presence: NonNegative = 1.25
-    compatibility: NonNegative = 0.3
+    compatibility: NonNegative = 1.0
     geometry: NonNegative = 0.05
     as_printed: bool = False
 
@@ -170,9 +177,10 @@ class DenfSettings:
     Args:
         absent: density of z_scale and z_loc in absent cells.
         union: how boxes are united in Eq. 12.
-        agreement: fraction of the image's cells whose boxes must agree to fill a cell of the union
-            (at least one box; 0 is the printed union). With one box enough, a box inside an object
-            gains nothing by growing to its outline, and small boxes tile the object.
+        agreement: fraction of the cells present around a cell whose boxes must cover it to fill it
+            in the union, at least one box; 0 is the printed union. With one box enough, a box
+            inside an object gains nothing by growing to its outline, and small boxes tile it.
+        compatibility_gradient: what the compatibility loss may move.
         presence_gradient: expectation or relaxed sample.
         learning_rate: Adam's (A.4: 1e-4).
         gradient_clip: largest gradient norm (A.4: 1.0).
@@ -187,7 +195,8 @@ class DenfSettings:
     instances: Instances = field(default_factory=Instances)
     absent: AbsentDensity = AbsentDensity.STANDARD
     union: BoxUnion = BoxUnion.SMOOTH
-    agreement: Fraction = 0.004
+    agreement: Fraction = 0.33
+    compatibility_gradient: CompatibilityGradient = CompatibilityGradient.BOXES
     presence_gradient: PresenceGradient = PresenceGradient.EXPECTED
     learning_rate: Positive = 1e-4
     gradient_clip: Positive = 1.0

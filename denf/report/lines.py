@@ -13,7 +13,7 @@ from denf.report.statistics import Summary, Verdict, judge, summarise
 
 SIDE_METRICS: Mapping[Metric, tuple[Metric, ...]] = {
     Metric.ARI_FG: (Metric.ARI_FG_STRICT, Metric.ARI),
-    Metric.FID: (),
+    Metric.FID: (Metric.KID, Metric.PRECISION, Metric.RECALL),
 }
 
 
@@ -107,6 +107,18 @@ class Line:
             return Verdict.NOT_RUN
         difference = self.difference
         return Verdict.NONE if difference is None else judge(difference, self.table.tolerance)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the methods said of their trainings, by seed; diverged ones included."""
+        runs = self.row.runs if self.row else ()
+        return [f"seed {run.seed}: {note}" for run in runs for note in run.notes]
+
+    @property
+    def floors(self) -> list[float]:
+        """FIDs of training images against the reference of the runs used, each once."""
+        found = [run.floor for run in self.used if run.floor is not None]
+        return list(dict.fromkeys(found))
 
     def facts(self, key: str) -> list[Any]:
         """Distinct values of a key of the metric's file over the runs used, in seed order."""

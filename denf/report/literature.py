@@ -36,6 +36,7 @@ class Reported:
     std: float | None
     source: str
     citation: Citation
+    protocol: str  # how the value was measured: split, resolution, form of the score
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def _table(number: int, entry: Mapping[str, Any], citations: Mapping[str, Citati
             std=float(row["std"]) if "std" in row else None,
             source=row.get("source", entry["source"]),
             citation=citations[row["citation"]],
+            protocol=entry["protocols"][row["protocol"]],
         )
         for row in entry["rows"]
     )

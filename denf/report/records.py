@@ -23,16 +23,24 @@ class Metric(StrEnum):
     ARI_FG_STRICT = "ari_fg_strict"
     ARI = "ari"
     FID = "fid"
+    KID = "kid"
+    PRECISION = "precision"
+    RECALL = "recall"
+
+    @property
+    def of_samples(self) -> bool:
+        """Whether it judges generated images, and not a segmentation."""
+        return self in (Metric.FID, Metric.KID, Metric.PRECISION, Metric.RECALL)
 
     @property
     def file(self) -> str:
         """Name of the file in the run folder that holds the number."""
-        return "fid.json" if self is Metric.FID else "metrics.json"
+        return "fid.json" if self.of_samples else "metrics.json"
 
     @property
     def capability(self) -> str:
         """What a method needs to have this number."""
-        return "sampling" if self is Metric.FID else "segmentation"
+        return "sampling" if self.of_samples else "segmentation"
 
 
 class Group(StrEnum):
@@ -117,9 +125,20 @@ class Run:
         """The device that made the run."""
         return str((self.record or {}).get("device") or "unknown")
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the method said of its own training, such as that one player has won."""
+        return tuple(map(str, (self.record or {}).get("notes") or ()))
+
+    @property
+    def floor(self) -> float | None:
+        """FID of real training images, what perfect samples would have; None where not measured."""
+        floor = (self.fid or {}).get("floor")
+        return float(floor["fid"]) if floor else None
+
     def document(self, metric: Metric) -> Mapping[str, Any] | None:
         """Contents of the file that holds `metric`, None when missing."""
-        return self.fid if metric is Metric.FID else self.metrics
+        return self.fid if metric.of_samples else self.metrics
 
     def read(self, metric: Metric) -> Reading:
         """The value of one metric, or why there is none.

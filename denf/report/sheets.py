@@ -18,16 +18,23 @@ def sheet_of(table: PaperTable, lines: Sequence[Line]) -> Sheet:
     head = ["Method", "Framework", "Reported", "Source", "Reproduced", "n", "Seeds"]
     head += ["95 % interval", "Difference", "Verdict"]
     if table.metric is Metric.FID:
-        head += ["Extractor", "Samples / real", "Mode"]
-        align = "llrlrrlrrllrl"
+        head += ["KID", "Precision", "Recall", "Extractor", "Samples / real", "Mode"]
+        align = "llrlrrlrrlrrrlrl"
     else:
         head += ["ARI-FG strict", "ARI"]
         align = "llrlrrlrrlrr"
+    noted = any(line.notes for line in lines)
+    if noted:
+        head, align = [*head, "Notes"], align + "l"
     several = len({line.row.dataset for line in lines if line.row and line.row.runs}) > 1
     blocks = [
         (
             "" if block is Block.REPORTED else str(block).capitalize(),
-            [_text(line, several) for line in lines if line.block is block],
+            [
+                _text(line, several) + ["; ".join(line.notes) or "—"] * noted
+                for line in lines
+                if line.block is block
+            ],
         )
         for block in Block
     ]
@@ -57,12 +64,18 @@ def _text(line: Line, several: bool) -> list[str]:
         "—" if line.difference is None else f"{line.difference:+.1f}".replace("-", "−"),
         str(line.verdict),
     ]
+    side = [line.side.get(metric) for metric in SIDE_METRICS[line.table.metric]]
     if line.table.metric is Metric.FID:
+        cells += [_significant(summary) for summary in side]
         facts = {key: join(v for v in line.facts(key) if v is not None) for key in GENERATION}
         sizes = f"{facts['samples']} / {facts['reference']}" if line.used else "—"
         return [*cells, facts["extractor"] or "—", sizes, facts["mode"] or "—"]
-    side = [line.side.get(metric) for metric in SIDE_METRICS[line.table.metric]]
     return cells + [_summary_text(summary) for summary in side]
+
+
+def _significant(summary: Summary | None) -> str:
+    """The mean of a number without a scale of its own."""
+    return f"{summary.mean:.2g}".replace("-", "−") if summary else "—"
 
 
 def _summary_text(summary: Summary | None) -> str:
@@ -102,6 +115,14 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
     if table.metric is Metric.FID:
         extractors = dict.fromkeys(v for line in measured for v in line.facts("extractor"))
         text.append(f"Features from {join(extractors)}.")
+        text.append(
+            "KID is the kernel distance, which does not depend on the number of samples; precision "
+            "is the fraction of samples among the real images, recall that of real images among "
+            "the samples."
+        )
+        floors = dict.fromkeys(f"{value:.1f}" for line in measured for value in line.floors)
+        if floors:
+            text.append(f"Training images in place of samples have an FID of {join(floors)}.")
         notes = [note for line in measured for note in line.facts("rank_note") if note]
         text += [f"Note: {note.rstrip('.')}." for note in dict.fromkeys(notes)]
     else:
@@ -130,6 +151,22 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
             f"paper's experiment: {join(objections)}."
         )
     return " ".join(text)
+
+
+def protocols(lines: Sequence[Line]) -> str:
+    """How the reported values were measured, as a Markdown list; rows of one protocol together."""
+    reported = [line.reported for line in lines if line.reported]
+    by_protocol = {
+        row.protocol: [r.label for r in reported if r.protocol == row.protocol] for row in reported
+    }
+    items = [
+        f"- {escape_markdown(', '.join(dict.fromkeys(labels)))}: {escape_markdown(protocol)}."
+        for protocol, labels in by_protocol.items()
+    ]
+    head = (
+        "How the reported values were measured; they compare with one another only as far as this"
+    )
+    return f"{head} is the same:\n\n" + "\n".join(items) + "\n"
 
 
 def provenance(lines: Sequence[Line]) -> str:

@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 
 from denf.files import write_atomically
-from denf.report.lines import Line, data_of, data_sets, join, lines_of
+from denf.report.lines import SIDE_METRICS, Line, data_of, data_sets, join, lines_of
 from denf.report.literature import PaperTable, load_literature
 from denf.report.loading import load_rows
 from denf.report.markup import to_latex, to_markdown
 from denf.report.records import Metric
-from denf.report.sheets import GENERATION, provenance, sheet_of
+from denf.report.sheets import GENERATION, protocols, provenance, sheet_of
 
 COLUMNS: Mapping[str, str] = {
     "table": "number of the table",
@@ -34,6 +34,7 @@ COLUMNS: Mapping[str, str] = {
     "reported_std": "the paper's standard deviation, empty where it gives none",
     "source": "where the reported value was read",
     "citation": "bibtex key in baselines/literature.yaml",
+    "reported_protocol": "how the reported value was measured",
     "state": "reproduced, not run, failed, no segmentation or no sampling",
     "mean": "mean over the seeds with a value",
     "std": "sample standard deviation over them, empty for one seed",
@@ -44,6 +45,7 @@ COLUMNS: Mapping[str, str] = {
     "tolerance": "largest difference that is a match",
     "verdict": "match, above, below, not run, or — for no verdict",
     "no_verdict_because": "why values are not compared with reported ones",
+    "notes": "what the methods said of their trainings, such as a discriminator that won",
     "seeds": "all seeds asked for or run",
     "failed_seeds": "seeds without a value, and why",
     "values": "seed=value for each seed with one, as stored in its file",
@@ -58,6 +60,13 @@ COLUMNS: Mapping[str, str] = {
     "ari_mean": "ARI over all pixels",
     "ari_std": "its standard deviation over seeds",
     "one_object_scenes": "scenes with one object, whose foreground ARI is 1 for every prediction",
+    "kid_mean": "kernel distance: squared maximum mean discrepancy, unbiased in the samples",
+    "kid_std": "its standard deviation over seeds",
+    "precision_mean": "fraction of the samples within the real images, in [0, 1]",
+    "precision_std": "its standard deviation over seeds",
+    "recall_mean": "fraction of the real images within the samples, in [0, 1]",
+    "recall_std": "its standard deviation over seeds",
+    "floor": "FID of training images against the same test images",
     "extractor": "network whose features the FID compares",
     "samples": "number of generated images",
     "reference": "number of real images",
@@ -69,6 +78,11 @@ _SEGMENTATION = (
     "ari_mean",
     "ari_std",
     "one_object_scenes",
+)
+_GENERATION = (
+    *(f"{metric}_{part}" for metric in SIDE_METRICS[Metric.FID] for part in ("mean", "std")),
+    "floor",
+    *GENERATION,
 )
 
 
@@ -100,7 +114,7 @@ def write_tables(
         sheet = sheet_of(table, lines)
         texts = {
             "csv": to_frame(table, lines).to_csv(index=False, lineterminator="\n"),
-            "md": to_markdown(sheet) + "\n" + provenance(lines),
+            "md": "\n".join((to_markdown(sheet), protocols(lines), provenance(lines))),
             "tex": to_latex(sheet),
         }
         for suffix, text in texts.items():
@@ -114,7 +128,7 @@ def write_tables(
 
 def to_frame(table: PaperTable, lines: Sequence[Line]) -> pd.DataFrame:
     """The table in full precision; `COLUMNS` says what each column is."""
-    dropped = _SEGMENTATION if table.metric is Metric.FID else GENERATION
+    dropped = _SEGMENTATION if table.metric is Metric.FID else _GENERATION
     columns = [name for name in COLUMNS if name not in dropped]
     return pd.DataFrame([_cells(line) for line in lines], columns=columns, dtype=object)
 
@@ -137,6 +151,8 @@ def _cells(line: Line) -> dict[str, Any]:
         "difference": line.difference,
         "verdict": line.verdict,
         "no_verdict_because": join(line.objections),
+        "notes": join(line.notes),
+        "floor": join(line.floors),
         "seeds": join(reading.seed for reading in line.readings),
         "failed_seeds": join(f"{reading.seed}: {reading.status}" for reading in line.failed),
         "values": join(f"{reading.seed}={reading.value!r}" for reading in values),
@@ -150,6 +166,7 @@ def _cells(line: Line) -> dict[str, Any]:
     if reported:
         cells |= {"reported_mean": reported.mean, "reported_std": reported.std}
         cells |= {"source": reported.source, "citation": reported.citation.key}
+        cells |= {"reported_protocol": reported.protocol}
     if summary:
         low, high = summary.interval or (None, None)
         cells |= {"mean": summary.mean, "std": summary.std, "n": summary.n}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from baselines.blocks.images import check_multiple, to_bytes, to_unit
-from baselines.blocks.mixture import SlotMixture
+from baselines.blocks.mixture import SlotMixture, SlotNoise
 from baselines.blocks.schedules import decay_factor, warmup_factor
 from denf.errors import DenfError
 
@@ -50,6 +50,16 @@ def test_subsets_keep_the_largest_slot_and_renormalise(mixture):
         kept.append(present)
     others = torch.stack(kept).float().mean(0)[areas < areas.amax(1, keepdim=True)]
     assert ((others > 0.25) & (others < 0.75)).all()  # of 40 coins each
+
+
+def test_noise_is_an_image_s_own_in_training_and_everyone_s_in_evaluation():
+    drawn = SlotNoise(torch.Generator().manual_seed(0)).draw(2, 3, 1000)
+    assert len(drawn.flatten(0, 1).unique(dim=0)) == 6
+    torch.testing.assert_close(drawn.std(2), torch.ones(2, 3), rtol=0.1, atol=0)
+    fixed = SlotNoise.fixed(torch.device("cpu")).draw(2, 3, 1000)
+    assert torch.equal(fixed[0], fixed[1])
+    assert torch.equal(fixed[:1], SlotNoise.fixed(torch.device("cpu")).draw(1, 3, 1000))
+    assert len(fixed[0].unique(dim=0)) == 3
 
 
 def test_bytes_come_back_from_the_unit_interval():

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
 
-from baselines.blocks.slot_attention import SlotAttention, draw_slots, initialise_as_keras
+from baselines.blocks.mixture import SlotNoise
+from baselines.blocks.slot_attention import SlotAttention, initialise_as_keras
+from baselines.slot_attention import SlotAttentionMethod, SlotAttentionSettings
+from denf.errors import DenfError
+from denf.harness.method import Step
 
 
 @pytest.fixture
@@ -69,18 +75,6 @@ def test_permuted_slots_and_positions(attend, inputs, slots):
     torch.testing.assert_close(moved_attention, attention[:, order][:, :, places])
 
 
-def test_initial_slots_are_drawn_once_an_image_or_once_for_all():
-    mean, std = torch.zeros(1000), torch.full((1000,), 2.0)
-    drawn = draw_slots(mean, std, 2, 3, torch.Generator().manual_seed(0))
-    assert drawn.shape == (2, 3, 1000)
-    assert len(drawn.flatten(0, 1).unique(dim=0)) == 6
-    torch.testing.assert_close(drawn.std(2), torch.full((2, 3), 2.0), rtol=0.1, atol=0)
-    fixed = draw_slots(mean, std, 2, 3, None)
-    assert torch.equal(fixed[0], fixed[1])
-    assert torch.equal(fixed[:1], draw_slots(mean, std, 1, 3, None))
-    assert len(fixed[0].unique(dim=0)) == 3
-
-
 def test_initialisation_is_keras_s():
     cell = nn.GRUCell(8, 8)
     layers = nn.Sequential(nn.Linear(30, 20), nn.Conv2d(4, 6, 5), nn.ConvTranspose2d(4, 6, 5), cell)
@@ -92,3 +86,46 @@ def test_initialisation_is_keras_s():
         assert not layer.bias.any()
     assert not cell.bias_ih.any()
     assert not cell.bias_hh.any()
+
+
+@pytest.fixture(scope="module")
+def small() -> SlotAttentionMethod:
+    torch.manual_seed(0)
+    settings = SlotAttentionSettings(
+        slots=3, slot_size=8, hidden=8, channels=8, decoder_strides=(2, 2, 1)
+    )
+    return SlotAttentionMethod(settings).eval()
+
+
+def test_published_size():
+    method = SlotAttentionMethod(SlotAttentionSettings())
+    assert sum(p.numel() for p in method.parameters()) == 890_308  # 0.890 M
+
+
+@torch.no_grad()
+def test_decomposition_has_the_images_size_and_does_not_depend_on_the_batch(small):
+    images = torch.randint(0, 256, (3, 3, 16, 24), dtype=torch.uint8)
+    labels = small.segment(images).labels
+    assert labels.shape == (3, 16, 24)
+    assert torch.equal(small.segment(images.flip(0)).labels.flip(0), labels)
+    torch.testing.assert_close(small.reconstruct(images[2:]), small.reconstruct(images)[2:])
+
+
+def test_rate_rises_and_halves_and_the_loss_is_the_mean_squared_error(small):
+    settings = dataclasses.replace(small.settings, warmup_steps=4, half_life=10)
+    method = SlotAttentionMethod(settings)
+    method.load_state_dict(small.state_dict())
+    method.optimizers = method.make_optimizers()
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    with torch.no_grad():
+        mean = method._decode(images, SlotNoise(torch.Generator().manual_seed(5))).mean
+    expected = (mean - (images / 127.5 - 1)).square().mean()
+    got = method.training_step(images, Step(1, 20, torch.Generator().manual_seed(5)))["loss"]
+    torch.testing.assert_close(got, expected)
+    rate = method.optimizers["adam"].param_groups[0]["lr"]
+    assert rate == pytest.approx(4e-4 * 2 / 4 * 0.5**0.1)
+
+
+def test_images_that_the_decoder_cannot_reach_are_refused(small):
+    with pytest.raises(DenfError, match="18"):
+        small.segment(torch.zeros(1, 3, 16, 18, dtype=torch.uint8))

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from record_files import example, field, frame
 
-from denf.data import clevr6, ingest
-from denf.data.clevr6 import RecordRange, prepare_clevr6
+from denf.data import ingest
 from denf.data.example import parse_example
+from denf.data.multi_objects import prepare_objects
+from denf.data.multi_objects_files import CLEVR6, CLEVR10, CLEVR_RANGES
 from denf.data.prepared import open_prepared
+from denf.data.record_splits import RecordRange
 from denf.data.tfrecord import read_records
+from denf.data.write_records import example, frame, scene_record, strings
 from denf.errors import DenfError
 
 SAMPLE = Path(__file__).parents[3] / "shared/data/clevr_with_masks_sample.tfrecords"
@@ -27,39 +29,19 @@ SAMPLE_RANGES = {
 }
 
 
-def strings(values: np.ndarray) -> bytes:
-    """A Feature of one-byte strings."""
-    triples = np.empty((values.size, 3), np.uint8)
-    triples[:] = (10, 1, 0)
-    triples[:, 2] = values.ravel()
-    return field(1, triples.tobytes())
+def clevr_record(objects: int, seed: int) -> bytes:
+    return scene_record(CLEVR10, objects, np.random.default_rng(seed))
 
 
-def scene_record(objects: int, seed: int) -> bytes:
-    """A record with that many square objects, in the layout of the published file."""
-    rng = np.random.default_rng(seed)
-    mask = np.zeros((11, 240, 320), np.uint8)
-    mask[0] = 255
-    for k in range(1, objects + 1):
-        top, left = rng.integers(30, 190), rng.integers(64, 230)
-        mask[:, top : top + 25, left : left + 25] = 0
-        mask[k, top : top + 25, left : left + 25] = 255
-    used = np.arange(11) <= objects
-    codes = np.where(used & (np.arange(11) > 0), rng.integers(1, 3, 11), 0).astype(np.uint8)
-    reals = {"visibility": used.astype("<f4"), "pixel_coords": rng.random(33, np.float32)}
-    reals |= {name: rng.random(11, np.float32) for name in ("x", "y", "z", "rotation")}
-    features = {"image": strings(rng.integers(0, 256, (240, 320, 3), dtype=np.uint8))}
-    features |= {"mask": strings(mask)}
-    features |= {name: strings(codes) for name in ("size", "material", "shape", "color")}
-    features |= {name: field(2, field(1, value.tobytes())) for name, value in reals.items()}
-    return frame(example(features))
+def prepare_clevr6(path: Path, out: Path, size: int = 128, workers: int = 1, **ranges) -> None:
+    prepare_objects(CLEVR6, path, out, size=size, workers=workers, ranges=ranges)
 
 
 @pytest.fixture(scope="module")
 def small_file(tmp_path_factory) -> Path:
     """Ten records with 1, 2, … 10 objects."""
     path = tmp_path_factory.mktemp("records") / "clevr.tfrecords"
-    data = b"".join(scene_record(objects, objects) for objects in range(1, 11))
+    data = b"".join(clevr_record(objects, objects) for objects in range(1, 11))
     path.write_bytes(gzip.compress(data, 1))
     return path
 
@@ -101,8 +83,9 @@ def check_against_plain_reading(path: Path, out: Path, ranges, size: int) -> Non
 
 
 @needs_sample
-def test_sample_equals_a_plain_reading(tmp_path):
-    prepare_clevr6(SAMPLE, tmp_path / "clevr6", **SAMPLE_RANGES)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sample_equals_a_plain_reading(tmp_path, workers):
+    prepare_clevr6(SAMPLE, tmp_path / "clevr6", workers=workers, **SAMPLE_RANGES)
     check_against_plain_reading(SAMPLE, tmp_path / "clevr6", SAMPLE_RANGES, 128)
 
 
@@ -119,25 +102,30 @@ def test_description_states_the_rules(tmp_path, small_file):
     prepare_clevr6(small_file, tmp_path / "c", size=32, **ranges)
     info = open_prepared(tmp_path / "c/test").info
     assert info["split_rule"] == "records 3 to 7, the first 2 scenes kept, before the filter"
-    assert info["filter"] == "at most 6 objects: visibility sum <= 7"
+    assert info["filter"] == "at most 6 objects, the background not counted"
     assert info["crop"] == "rows 29:221, columns 64:256"
     assert info["resize"] == "images: Pillow bilinear, antialiased; masks: nearest"
-    assert info["source"] == clevr6.CLEVR_WITH_MASKS_URL
+    assert info["source"] == (
+        "https://storage.googleapis.com/multi-object-datasets/clevr_with_masks/"
+        "clevr_with_masks_train.tfrecords"
+    )
     assert info["count"] == 2
 
 
 def test_default_ranges_are_the_documented_ones():
-    assert str(clevr6.TRAIN) == "records 0 to 69999"
-    assert str(clevr6.TEST) == "records 70000 to 84999, the first 320 scenes kept"
-    assert str(clevr6.VAL) == "records 85000 to the end"
+    assert {split: str(records) for split, records in CLEVR_RANGES.items()} == {
+        "train": "records 0 to 69999",
+        "test": "records 70000 to 84999, the first 320 scenes kept",
+        "val": "records 85000 to the end",
+    }
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("0:70000", RecordRange(0, 70_000)),
-        ("70000:85000:320", clevr6.TEST),
-        ("85000:", clevr6.VAL),
+        ("70000:85000:320", CLEVR_RANGES["test"]),
+        ("85000:", CLEVR_RANGES["val"]),
         (":5", RecordRange(0, 5)),
     ],
 )
@@ -186,6 +174,14 @@ def test_interrupted_preparation_continues_and_equals_the_uninterrupted(
         ).read_bytes()
 
 
+def test_clevr10_is_not_filtered(tmp_path, small_file):
+    ranges = {"train": RecordRange(0), "val": None, "test": None}
+    prepare_objects(CLEVR10, small_file, tmp_path / "c", size=32, ranges=ranges)
+    data = open_prepared(tmp_path / "c/train")
+    assert len(data) == 10
+    assert (data.info["name"], data.info["filter"]) == ("clevr10", "none")
+
+
 def test_a_split_finished_before_an_interruption_is_kept(tmp_path, small_file):
     ranges = {"train": RecordRange(0, 3), "val": RecordRange(3, 6), "test": None}
     prepare_clevr6(small_file, tmp_path / "c", size=32, **(ranges | {"val": None}))
@@ -216,7 +212,7 @@ def test_wrong_ranges_are_refused_and_nothing_remains(tmp_path, small_file, rang
 
 
 def test_a_damaged_record_is_named_and_nothing_remains(tmp_path):
-    good, bad = scene_record(3, 0), bytearray(scene_record(4, 1))
+    good, bad = clevr_record(3, 0), bytearray(clevr_record(4, 1))
     bad[1_000_000] ^= 1
     path = tmp_path / "clevr.tfrecords"
     path.write_bytes(gzip.compress(good + bytes(bad), 1))
@@ -228,7 +224,7 @@ def test_a_damaged_record_is_named_and_nothing_remains(tmp_path):
 def test_another_data_set_is_refused(tmp_path):
     path = tmp_path / "sprites.tfrecords"
     path.write_bytes(frame(example({"image": strings(np.zeros(64 * 64 * 3, np.uint8))})))
-    with pytest.raises(DenfError, match=r"record 0 .*image': 230400.*got .*'image': 12288"):
+    with pytest.raises(DenfError, match=r"record 0 .*'image': '230400 uint8'.*'mask': 'none'"):
         prepare_clevr6(path, tmp_path / "c", train=RecordRange(0), val=None, test=None)
     with pytest.raises(DenfError, match="Fetch it from"):
         prepare_clevr6(tmp_path / "none", tmp_path / "c")

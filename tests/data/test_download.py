@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import pty
 import re
 import resource
+import subprocess
+import sys
+import termios
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +33,7 @@ class Site:
 
     body: bytes = BODY
     ranges: bool = True
+    if_range: bool = True  # whether the server knows the condition
     tag: str | None = '"one"'
     cuts: list[int] = field(default_factory=list)  # bytes sent before each break
     statuses: list[int] = field(default_factory=list)  # answered before anything else
@@ -73,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _start(self, span: str | None) -> int:
         site = self.site
-        same = self.headers["If-Range"] in (None, site.tag)
+        same = not site.if_range or self.headers["If-Range"] in (None, site.tag)
         match = re.fullmatch(r"bytes=(\d+)-", span or "")
         return int(match[1]) if match and site.ranges and same else 0
 
@@ -238,6 +245,87 @@ def test_mirrors(site, tmp_path):
     with pytest.raises(DenfError, match="SHA-256"):
         download(unreachable, tmp_path / "c.bin", sha256=SHA256, mirror=folder)
     assert leftovers(tmp_path) == ["a.bin", "b.bin", "mirror"]
+
+
+def test_a_file_that_is_here_is_linked_not_copied_and_never_written_to(site, tmp_path):
+    local = tmp_path / "any name.zip"
+    local.write_bytes(BODY)
+    out = tmp_path / "made/f.bin"
+    site.cuts = [100_000]
+    with pytest.raises(DenfError):
+        download(site.url, out, retries=0, waiting=QUICK)
+    download(site.url, out, mirror=local)  # the file itself, under another name
+    assert out.is_symlink()
+    assert out.samefile(local)
+    assert leftovers(out.parent) == ["f.bin", "f.bin.pinned.json"]
+    out.unlink()
+    download(site.url, out, waiting=QUICK)
+    assert not out.is_symlink()
+    assert local.read_bytes() == out.read_bytes() == BODY
+
+
+def test_the_first_fetch_pins_the_file_and_a_later_change_is_refused(site, tmp_path):
+    out = tmp_path / "f.bin"
+    download(site.url, out, waiting=QUICK)
+    pin = json.loads((tmp_path / "f.bin.pinned.json").read_text())
+    assert pin == {"url": site.url, "sha256": SHA256, "bytes": len(BODY)}
+    download(site.url, out, waiting=QUICK)  # there, and as pinned
+    out.unlink()
+    site.body = other = BODY[:-1] + b"?"
+    message = rf"SHA-256 {SHA256}, 300000 bytes, .* got {hashlib.sha256(other).hexdigest()}, 300000"
+    with pytest.raises(DenfError, match=message):
+        download(site.url, out, waiting=QUICK)
+    (tmp_path / "mirror.bin").write_bytes(other)
+    with pytest.raises(DenfError, match=message):  # a mirror has to give the same file
+        download(site.url, out, mirror=tmp_path / "mirror.bin")
+    assert leftovers(tmp_path) == ["f.bin.pinned.json", "mirror.bin"]
+    download(site.url, out, sha256=hashlib.sha256(other).hexdigest(), waiting=QUICK)
+    with pytest.raises(DenfError, match=r"already there.*as first fetched"):
+        download(site.url, out, waiting=QUICK)  # without a stated checksum, the pin's is expected
+    (tmp_path / "f.bin.pinned.json").unlink()
+    download(site.url, out, waiting=QUICK)  # pinned anew
+    with pytest.raises(
+        DenfError, match=f"expected a file from {re.escape(site.url)}&v=2, got one from "
+    ):
+        download(site.url + "&v=2", out, waiting=QUICK)
+    out.unlink()
+    site.body = BODY
+    download(site.url + "&v=2", out, waiting=QUICK)  # another address is another file
+    (tmp_path / "f.bin.pinned.json").write_text("{}")
+    with pytest.raises(DenfError, match=r"pinned\.json: expected a pin with url"):
+        download(site.url, out, waiting=QUICK)
+
+
+def test_a_stated_size_is_checked(site, tmp_path):
+    with pytest.raises(DenfError, match="expected 299999 bytes, got 300000"):
+        download(site.url, tmp_path / "f.bin", size=299_999, waiting=QUICK)
+    assert leftovers(tmp_path) == []
+    download(site.url, tmp_path / "f.bin", size=300_000, waiting=QUICK)
+
+
+def test_a_range_of_a_changed_file_is_not_joined_even_if_the_server_ignores_if_range(
+    site, tmp_path
+):
+    site.cuts, site.if_range = [100_000], False
+    with pytest.raises(DenfError):
+        download(site.url, tmp_path / "f.bin", retries=0, waiting=QUICK)
+    site.tag, site.body = '"two"', BODY[::-1]  # of the same length
+    download(site.url, tmp_path / "f.bin", waiting=QUICK)
+    assert (tmp_path / "f.bin").read_bytes() == BODY[::-1]
+    assert site.asked == [None, "bytes=100000-", None]
+
+
+def test_progress_is_for_terminals_alone(site, tmp_path, capfd):
+    download(site.url, tmp_path / "f.bin", sha256=SHA256, waiting=QUICK)
+    assert capfd.readouterr() == ("", "")
+    words = ["data", "fetch", site.url, "--out", str(tmp_path / "g.bin")]
+    screen, terminal = pty.openpty()
+    termios.tcsetwinsize(screen, (24, 80))
+    call = [sys.executable, "-c", "from denf.cli import main; main()", *words]
+    subprocess.run(call, stderr=terminal, check=True)
+    assert b"g.bin: 100%" in os.read(screen, 10_000)
+    os.close(screen)
+    os.close(terminal)
 
 
 def test_a_full_disk_keeps_what_has_arrived(site, tmp_path):

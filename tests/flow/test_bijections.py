@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional
 
 from denf.flow import Bijection, Coupling, Squeeze, Stack, couplings
+from denf.flow.coupling import Subnet
 
 CASES = {
     "coupling": lambda: Coupling(3, features=4),
@@ -83,19 +85,27 @@ def test_block_transforms_every_channel():
     assert ((block(x)[0] - x).abs().amax((0, 2, 3)) > 1e-3).all()
 
 
-def test_grouped_subnets_are_independent_networks():
-    coupling = Coupling(4, features=8).double()
-    torch.nn.init.normal_(coupling.GH.last.weight)
-    y1 = images(2).requires_grad_()
-    g, _ = coupling.GH(y1)
-    (gradient,) = torch.autograd.grad(g.sum(), coupling.GH.second.weight)
-    assert gradient[:8].abs().sum() > 0
-    assert gradient[8:].abs().sum() == 0
+def test_the_last_layer_sees_hidden_maps_and_input_as_one_concatenation():
+    subnet = Subnet(2, 3, features=8).double()
+    torch.manual_seed(0)
+    for parameter in subnet.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    x = images(2)
+    h = functional.leaky_relu(
+        functional.conv2d(x, subnet.first.weight, subnet.first.bias, padding=1), 0.2
+    )
+    h = functional.leaky_relu(
+        functional.conv2d(h, subnet.second.weight, subnet.second.bias, padding=1), 0.2
+    )
+    weight = torch.cat((subnet.last.weight, subnet.skip.weight), 1)
+    expected = functional.conv2d(torch.cat((h, x), 1), weight, subnet.last.bias, padding=1)
+    torch.testing.assert_close(subnet(x), expected)
 
 
 def test_reduced_precision_keeps_the_affine_map_in_float32():
     coupling = Coupling(4, features=8, precision=torch.bfloat16)
-    torch.nn.init.normal_(coupling.GH.last.weight, std=0.05)
+    torch.nn.init.normal_(coupling.G.last.weight, std=0.05)
+    torch.nn.init.normal_(coupling.H.last.weight, std=0.05)
     torch.nn.init.normal_(coupling.F.last.weight, std=0.05)
     x = images(4).float()
     y, ladj = coupling(x)

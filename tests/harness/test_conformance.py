@@ -21,8 +21,29 @@ PROTOCOL = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 FILES = sorted((ROOT / "config/experiments").glob("*.yaml"))
 SHRUNK = {
     "air": ["settings.overview=4", "settings.glimpse=6", "settings.hidden=8", "settings.head=8"],
+    "blockgan": ["settings={size: 16, width: 2, objects: 2}"],
+    "dcgan": ["settings={size: 16, width: 4, latent: 5}"],
     "denf": ["settings.architecture.features=2", "settings.architecture.couplings=1"],
+    "dragan": ["settings={size: 16, width: 4, latent: 5}"],
+    "dti-sprites": [
+        "settings={size: 16, layers: 2, sprites: 2, sprite_size: 6, mask_std: 2, width: 4}",
+        # All parts at work from the first step on: no sprite waits or is left out.
+        "settings={hidden: 8, frozen_until: 0, projective_from: 0, empty_sprite: false}",
+    ],
+    "genesis": [
+        "settings={size: 16, slots: 3, width: 0.125, hidden: 8, mask_latent: 4}",
+        "settings={component_channels: 4, component_latent: 3}",
+    ],
+    "genesis-v2": ["settings={size: 16, slots: 3, features: 8, colours: 4}"],
     "gmair": ["settings.size=16", "settings.largest=9", "settings.what=8"],
+    "iodine": [
+        "settings={slots: 2, latent: 4, iterations: 2, hidden: [8], state: 8}",
+        "settings={decoder_channels: [4, 4], encoder_channels: [4, 4]}",
+    ],
+    "monet": ["settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}"],
+    "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100}"],
+    "relate": ["settings={size: 16, width: 2, objects: 3}"],
+    "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
     "space": ["settings.size=16", "settings.grid=2", "settings.components=2"],
     "spair": ["settings.cell=8", "settings.anchor=12", "settings.glimpse=6", "settings.hidden=8"],
 }

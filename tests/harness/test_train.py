@@ -285,6 +285,58 @@ def test_denf_with_a_wild_learning_rate_diverges_with_finite_weights(small, scen
         method.sample(1, torch.Generator())
 
 
+ADVERSARIAL = {
+    "blockgan": "settings={size: 16, width: 2, objects: 2}",
+    "dcgan": "settings={size: 16, width: 4, latent: 5}",
+    "dragan": "settings={size: 16, width: 4, latent: 5}",
+    "relate": "settings={size: 16, width: 2, objects: 2, penalty: 1.0}",
+}
+
+
+@pytest.fixture
+def game(small):
+    """An experiment with two players."""
+    return lambda method, *changes: small(ADVERSARIAL[method], *STEPS, *changes, method=method)
+
+
+@pytest.mark.parametrize("method", ADVERSARIAL)
+def test_two_players_stopped_and_resumed_equal_uninterrupted(game, scenes, tmp_path, method):
+    """20 steps are 10, a saved state, and 10 more: networks, moments, running statistics."""
+    train(game(method), scenes, tmp_path / "whole", seed=0)
+    run = tmp_path / "run"
+    with pytest.raises(InterruptionError, match="stopped at step 10 of 20"):
+        train(game(method), stopping(scenes, 9), run, seed=0)
+    optimizers = torch.load(states(run)[-1])["optimizers"]
+    assert optimizers.keys() == {"generator", "discriminator"}
+    assert all(saved["state"] for saved in optimizers.values())
+    train(game(method), scenes, run, seed=0, resume=True)
+    assert_same_weights(tmp_path / "whole", run)
+    assert history(run) == history(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("method", ADVERSARIAL)
+def test_two_players_with_a_wild_learning_rate_diverge_with_finite_weights(
+    game, scenes, tmp_path, method
+):
+    with pytest.raises(DivergenceError, match=r"step \d+: expected a finite loss, got (nan|inf)"):
+        train(game(method, "settings.learning_rate=1e30"), scenes, tmp_path / "run", seed=0)
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "diverged"
+    loaded, _ = load_run(tmp_path / "run")
+    assert all(torch.isfinite(p).all() for p in loaded.parameters())
+
+
+@pytest.mark.parametrize(("images", "won"), [("white", True), ("scenes", False)])
+def test_a_discriminator_that_won_is_noted(game, scenes, tmp_path, images, won):
+    """Pure white against a generator that is outpaced four to one, and a fair game."""
+    changes = ["training.log_every=2"]
+    if won:
+        scenes = replace(scenes, images=np.full_like(scenes.images, 255))
+        changes += ["settings={learning_rate: 0.01, beta1: 0.9, updates: {discriminator: 4}}"]
+    train(game("dcgan", *changes), scenes, tmp_path / "run", seed=0)
+    notes = json.loads((tmp_path / "run/run.json").read_text())["notes"]
+    assert [note.split(":")[0] for note in notes] == ["the discriminator won"] * won
+
+
 def test_run_folder(small, scenes, whole):
     assert sorted(p.name for p in whole.iterdir()) == [
         "experiment.yaml",
@@ -295,6 +347,7 @@ def test_run_folder(small, scenes, whole):
     record = json.loads((whole / "run.json").read_text())
     assert record["status"] == "finished"
     assert record["reason"] is None
+    assert record["notes"] == []
     assert (record["seed"], record["steps"]) == (0, 20)
     assert record["started"] <= record["ended"]
     assert 0 < record["seconds"] < 600

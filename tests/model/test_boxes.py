@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from denf.model.boxes import box_union, cell_boxes, cell_centres, corners
+from denf.model.boxes import box_union, cell_boxes, cell_centres, corners, present_around
 from denf.model.latents import Latents
 from denf.model.settings import BoxUnion
 
@@ -80,6 +80,28 @@ def test_sharp_union_is_the_union_of_rectangles():
                     for c, s in zip(centres[b], sizes[b], strict=True)
                 )
                 assert union[b, i, j] == pytest.approx(float(inside), abs=1e-3)
+
+
+def test_agreement_may_differ_from_cell_to_cell():
+    inputs = boxes()
+    kappa = 1 + torch.rand(2, *SHAPE, generator=torch.Generator().manual_seed(4)).double()
+    union = box_union(*inputs, SHAPE, 0.05, BoxUnion.SMOOTH, kappa)
+    for i, j in ((0, 0), (5, 3), (11, 9)):
+        one = box_union(*inputs, SHAPE, 0.05, BoxUnion.SMOOTH, float(kappa[1, i, j]))
+        torch.testing.assert_close(union[1, i, j], one[1, i, j])
+
+
+@pytest.mark.parametrize(("side", "reach"), [(0.2, 1), (0.5, 3), (0.0, 0)])
+def test_present_cells_around_a_cell_against_a_plain_loop(side, reach):
+    h, w = 12, 10
+    presence = torch.rand(2, h, w, generator=torch.Generator().manual_seed(2)).double()
+    found = present_around(presence, side)
+    for i in range(h):
+        for j in range(w):
+            window = presence[
+                :, max(0, i - reach) : i + reach + 1, max(0, j - reach) : j + reach + 1
+            ]
+            torch.testing.assert_close(found[:, i, j], window.sum((1, 2)))
 
 
 @pytest.mark.parametrize("kind", BoxUnion)

@@ -9,8 +9,9 @@ import torch
 from conftest import small_denf
 
 from denf.model.denf import DeNF
+from denf.model.objective import Noise, Phase, objective
 from denf.model.priors import log_background, log_foreground
-from denf.model.settings import Architecture, DenfSettings
+from denf.model.settings import Architecture, CompatibilityGradient, DenfSettings, Weights
 
 
 @pytest.mark.parametrize(
@@ -99,3 +100,20 @@ def test_unimodal_prior_says_nothing_of_absent_cells(denf, images):
     priors = denf.settings.priors
     other = [log_foreground(z, absent, priors, denf.settings.absent) for z in (latents, moved)]
     assert (other[0] > other[1]).all()
+
+
+@pytest.mark.parametrize("gradient", CompatibilityGradient)
+def test_compatibility_moves_presence_only_where_it_is_asked_to(denf, images, gradient):
+    nothing = Weights(density=0, background=0, reconstruction=0, presence=0, geometry=0)
+    denf.settings = replace(denf.settings, weights=nothing, compatibility_gradient=gradient)
+    noise = Noise.draw(denf, images, torch.Generator().manual_seed(0))
+    loss, _ = objective(denf, images, Phase(0.1, 0.03, warmup=False, learning_rate=1.0), noise)
+    heads = denf.heads
+    parameters = [list(heads[name].parameters()) for name in ("presence", "scale", "loc")]
+    moved = [
+        sum(float(g.abs().sum()) for g in torch.autograd.grad(loss, p, retain_graph=True))
+        for p in parameters
+    ]
+    assert (moved[0] > 0) == (gradient is CompatibilityGradient.BOTH)
+    assert moved[1] > 0
+    assert moved[2] > 0

@@ -49,6 +49,7 @@ def write_run(runs: Path) -> Callable[..., Path]:
         evaluated: bool = True,
         data: dict[str, Any] | None = None,
         fid_facts: dict[str, Any] | None = None,
+        notes: list[str] | None = None,
         **experiment: Any,
     ) -> Path:
         folder = runs / dataset / name / f"seed-{seed}"
@@ -70,6 +71,7 @@ def write_run(runs: Path) -> Callable[..., Path]:
         (folder / "experiment.yaml").write_text(yaml.safe_dump(resolved))
         record = {
             "status": status,
+            "notes": notes or [],
             "seed": seed,
             "command": f"denf train {name}.yaml --seed {seed}",
             "commit": "c0ffee",

@@ -36,6 +36,7 @@ def test_every_row_is_fully_cited_and_every_tolerance_has_a_reason(literature):
         for row in table.rows:
             citation = row.citation
             assert all((citation.authors, citation.title, citation.venue, row.source))
+            assert len(row.protocol) > 20
             assert citation.key == "denf" or str(citation.year) in citation.key
             assert citation.key == "denf" or str(citation.year) in citation.short
 
@@ -62,6 +63,7 @@ def test_numbers_equal_the_papers_text(literature):
         (lambda content: content["tables"][2].update(metric="psnr"), "'psnr' is not a valid"),
         (lambda content: content["tables"][2].update(better="up"), "higher or lower, got 'up'"),
         (lambda content: content.pop("tables"), "KeyError: 'tables'"),
+        (lambda content: content["tables"][1]["protocols"].pop("emami"), "KeyError: 'emami'"),
     ],
 )
 def test_broken_literature_is_refused_by_name(literature, tmp_path, change, message):

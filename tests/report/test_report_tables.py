@@ -59,6 +59,16 @@ def test_every_number_traces_to_its_file(runs, write_run, literature, tmp_path):
     assert (cells["Difference"], cells["Verdict"], cells["Seeds"]) == ("−0.4", "match", "0, 1, 2")
 
 
+def test_the_protocol_of_every_reported_value_is_told(runs, literature, tmp_path):
+    write_tables(runs, literature, tmp_path / "t")
+    lines = read(tmp_path / "t", 1)
+    text = (tmp_path / "t" / "table1.md").read_text()
+    assert lines["iodine"]["reported_protocol"] == lines["monet"]["reported_protocol"]
+    assert lines["iodine"]["reported_protocol"] != lines["dti-sprites"]["reported_protocol"]
+    assert "- IODINE, MONet, Slot Att.: Emami et al. (2021), Table 1" in text
+    assert "- Sprites: the protocol of this value was not found" in text
+
+
 def test_before_any_run_all_reported_rows_are_there(runs, literature, tmp_path):
     write_tables(runs, literature, tmp_path / "t")
     for number, count in ((1, 6), (2, 6), (3, 3)):
@@ -135,6 +145,46 @@ def test_fid_is_compared_with_inception_features_only(
         facts.get("extractor", "inception-v3-compat")
         in markdown_cells(tmp_path / "t", 2, "DeNF").values()
     )
+
+
+def test_samples_are_judged_by_more_than_their_fid(runs, write_run, literature, tmp_path):
+    for seed, (kid, precision) in enumerate([(0.021, 0.5), (0.025, 0.7)]):
+        facts = {"kid": kid, "precision": precision, "recall": 0.25}
+        facts["floor"] = {"samples": 500, "fid": 9.25}
+        write_run(
+            "dcgan", seed, fid=50.0, dataset="traffic", tables=[2], seeds=[0, 1], fid_facts=facts
+        )
+    write_run("relate", 0, fid=60.0, dataset="traffic", tables=[2], seeds=[0])  # an older file
+    write_tables(runs, literature, tmp_path / "t")
+    line = read(tmp_path / "t", 2)["dcgan"]
+    assert float(line["kid_mean"]) == pytest.approx(0.023)
+    assert float(line["precision_mean"]) == pytest.approx(0.6)
+    assert float(line["precision_std"]) == pytest.approx(statistics.stdev([0.5, 0.7]))
+    assert (float(line["recall_mean"]), line["floor"]) == (0.25, "9.25")
+    cells = markdown_cells(tmp_path / "t", 2, "DCGAN")
+    assert (cells["KID"], cells["Precision"], cells["Recall"]) == ("0.023", "0.6", "0.25")
+    assert "have an FID of 9.2." in (tmp_path / "t" / "table2.md").read_text()
+    older = markdown_cells(tmp_path / "t", 2, "RELATE")
+    assert (older["Reproduced"], older["KID"], older["Recall"]) == ("60.0", "—", "—")
+    assert "kid_mean" not in read(tmp_path / "t", 1)["denf"]
+
+
+def test_what_a_method_says_of_its_training_stands_in_its_row(
+    runs, write_run, literature, tmp_path
+):
+    note = "the discriminator won: its loss stayed below 0.02"
+    options = {"dataset": "traffic", "tables": [2], "seeds": [0, 1]}
+    write_run("dcgan", 0, fid=90.0, notes=[note], **options)
+    write_run("dcgan", 1, fid=40.0, **options)
+    write_run("dragan", 0, status="diverged", notes=[note], **options)
+    write_run("relate", 0, fid=40.0, **options)
+    write_tables(runs, literature, tmp_path / "t")
+    lines = read(tmp_path / "t", 2)
+    assert lines["dcgan"]["notes"] == lines["dragan"]["notes"] == f"seed 0: {note}"
+    assert float(lines["dcgan"]["mean"]) == 65.0  # noted, not hidden
+    assert markdown_cells(tmp_path / "t", 2, "DCGAN")["Notes"] == f"seed 0: {note}"
+    assert markdown_cells(tmp_path / "t", 2, "RELATE")["Notes"] == "—"
+    assert "Notes" not in (tmp_path / "t" / "table1.md").read_text()  # nothing to say there
 
 
 def test_failed_seeds_are_listed_and_few_values_are_shown(runs, write_run, literature, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
@@ -146,9 +147,12 @@ def figure_files(name):
     return [f"results/figures/{name}.{kind}" for kind in FIGURE_KINDS]
 
 
-def datasets_from(source):
-    """Data sets of a source as a wildcard pattern; one that matches nothing when there are none."""
-    return "|".join(i for i, d in DATASETS.items() if d["source"] == source) or "(?!)"
+PUBLISHED = ("clevr6", "real-traffic")  # sources that are fetched
+
+
+def datasets_from(*sources):
+    """Data sets of sources as a wildcard pattern; one that matches nothing when there are none."""
+    return "|".join(i for i, d in DATASETS.items() if d["source"] in sources) or "(?!)"
 
 
 def spec(wildcards):
@@ -166,3 +170,27 @@ def folder_options(wildcards):
     d = spec(wildcards)
     keys = [f"--{key} '{value}'" for key, value in d[wildcards.split].items()]
     return " ".join([*keys, f"--size {d['size']}"])
+
+
+def published_name(wildcards):
+    return Path(unquote(urlsplit(spec(wildcards)["url"]).path)).name
+
+
+def fetch_options(wildcards):
+    given = {key: spec(wildcards).get(key) for key in ("sha256", "bytes", "mirror")}
+    return " ".join(f"--{key} '{value}'" for key, value in given.items() if value)
+
+
+def archive(wildcards):
+    """The published file, here already or fetched. It is checked, so its date says nothing."""
+    return ancient(
+        spec(wildcards).get("path") or f"results/downloads/{wildcards.dataset}/archive"
+    )
+
+
+def records_options(wildcards):
+    d = spec(wildcards)
+    ranges = [
+        f"--{split} {d[split]}" for split in ("train", "val", "test") if split in d
+    ]
+    return " ".join([*ranges, f"--size {d['size']}"])

@@ -41,13 +41,15 @@ rule folder:
         "denf data folder {params.options} --split {wildcards.split} --out {output} > {log} 2>&1"
 
 
+# The file keeps its published name beside the link, which is all that Snakemake knows: an edit of
+# the configuration checks the file again, and fetches nothing that is there.
 rule fetch:
     output:
         ensure("results/downloads/{dataset}/archive", non_empty=True),
     log:
         "results/logs/data/{dataset}-fetch.log",
     wildcard_constraints:
-        dataset="|".join([datasets_from("clevr6"), datasets_from("real-traffic")]),
+        dataset=datasets_from(*PUBLISHED),
     retries: 3
     conda:
         "../envs/denf.yaml"
@@ -56,16 +58,17 @@ rule fetch:
         runtime=600,
     params:
         url=lambda w: spec(w)["url"],
-        options=lambda w: " ".join(
-            f"--{key} '{spec(w)[key]}'" for key in ("sha256", "mirror") if spec(w)[key]
-        ),
+        file=published_name,
+        options=fetch_options,
     shell:
-        "denf data fetch '{params.url}' {params.options} --out {output} > {log} 2>&1"
+        "(denf data fetch '{params.url}' {params.options}"
+        " --out results/downloads/{wildcards.dataset}/'{params.file}'"
+        " && ln -sfn '{params.file}' {output}) > {log} 2>&1"
 
 
 rule clevr6:
     input:
-        rules.fetch.output,
+        archive,
     output:
         [directory(f"results/data/{{dataset}}/{s}") for s in ("train", "val", "test")],
     log:
@@ -79,15 +82,14 @@ rule clevr6:
         runtime=1440,
     params:
         out=subpath(output[0], parent=True),
-        size=lambda w: spec(w)["size"],
+        options=records_options,
     shell:
-        "denf data clevr6 --tfrecord {input} --size {params.size}"
-        " --out {params.out} > {log} 2>&1"
+        "denf data clevr6 --tfrecord {input} {params.options} --out {params.out} > {log} 2>&1"
 
 
 rule real_traffic:
     input:
-        lambda w: spec(w).get("path") or rules.fetch.output[0],
+        archive,
     output:
         [directory(f"results/data/{{dataset}}/{s}") for s in ("train", "test")],
     log:
@@ -102,7 +104,14 @@ rule real_traffic:
     params:
         out=subpath(output[0], parent=True),
         size=lambda w: spec(w)["size"],
-        gap=lambda w: spec(w)["gap"],
+        gap=lambda w: spec(w).get("gap", 0),
     shell:
         "denf data real-traffic --source {input} --size {params.size} --gap {params.gap}"
         " --out {params.out} > {log} 2>&1"
+
+
+rule data:
+    input:
+        expand(
+            "results/data/{dataset}/{split}", dataset=DATASETS, split=["train", "test"]
+        ),

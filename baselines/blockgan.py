@@ -1,0 +1,213 @@
+"""BlockGAN: volumes of object and background features, posed in space, composed, seen by a camera.
+
+Nguyen-Phuoc, Richardt, Mai, Yang and Mitra, BlockGAN: learning 3d object-aware scene
+representations from unlabelled images, NeurIPS 2020. Networks and settings are those of
+thunguyenphuoc/BlockGAN, `config_real` (128 × 128 pixels, one object). What differs here: each
+object of a batch has a scale of its own; there is no crop and jitter of the images; the unused
+estimate of the latents (weight 0) is left out; the style heads are RELATE's. No configuration for
+traffic scenes was published: that of `config/experiments/blockgan.yaml` has as many objects as
+RELATE's and a background that stands still, as the street's camera does. Smaller images leave out
+the last doublings of the renderer, as the source does at 64 × 64.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Annotated, ClassVar
+
+import torch
+from annotated_types import Ge, Gt
+from pydantic import ConfigDict
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from baselines.blocks.adain import AdaIn, initialise
+from baselines.blocks.adversarial import (
+    Adversarial,
+    AdversarialSettings,
+    Game,
+    Terms,
+    Updates,
+    discriminator_loss,
+    generator_loss,
+)
+from baselines.blocks.style_discriminator import StyleDiscriminator, style_loss
+from baselines.blocks.volume import Camera, perspective_matrix, pose_matrix, resample
+
+SIDE = 16  # voxels of a volume along each axis
+TEMPLATE = 4  # of the learnt constant
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Uniform ranges of poses; the defaults are those of objects.
+
+    Args:
+        azimuth_low, azimuth_high: about the vertical axis, in degrees.
+        elevation_low, elevation_high: about the horizontal axis, in degrees.
+        scale_low, scale_high: factors.
+        x_low, x_high: horizontal shift, in voxels of 16 across the volume.
+        z_low, z_high: shift away from the camera, in voxels.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    azimuth_low: float = 0.0
+    azimuth_high: float = 359.0
+    elevation_low: float = -35.0
+    elevation_high: float = 0.0
+    scale_low: Annotated[float, Gt(0)] = 0.5
+    scale_high: Annotated[float, Gt(0)] = 0.8
+    x_low: float = -3.0
+    x_high: float = 4.0
+    z_low: float = -5.0
+    z_high: float = 6.0
+
+    def draw(self, count: int, random: torch.Generator, device: torch.device) -> Tensor:
+        """Matrices of so many poses, (count, 4, 4)."""
+
+        def uniform(low: float, high: float) -> Tensor:
+            return low + (high - low) * torch.rand(count, generator=random, device=device)
+
+        azimuth = uniform(self.azimuth_low, self.azimuth_high) * (math.pi / 180)
+        elevation = uniform(self.elevation_low, self.elevation_high) * (math.pi / 180)
+        scale = uniform(self.scale_low, self.scale_high)
+        x, z = uniform(self.x_low, self.x_high), uniform(self.z_low, self.z_high)
+        return pose_matrix(azimuth, elevation, scale, torch.stack([x, torch.zeros_like(x), z], 1))
+
+
+@dataclass(frozen=True)
+class BlockganSettings(AdversarialSettings):
+    """Settings; see `AdversarialSettings` for those without a line here.
+
+    Args:
+        objects: in every scene.
+        object_latent: numbers in an object's z ~ U(-1, 1).
+        background_latent: numbers in the background's z ~ U(-1, 1).
+        width: channels of the volumes, and of the first layer of the discriminator.
+        style: weight of the style heads in the discriminator's loss.
+        object_poses, background_poses: see `Poses`.
+    """
+
+    learning_rate: Annotated[float, Gt(0)] = 5e-5
+    updates: Updates = field(default_factory=lambda: Updates(generator=2))
+    objects: Annotated[int, Ge(1)] = 1
+    object_latent: Annotated[int, Ge(1)] = 200
+    background_latent: Annotated[int, Ge(1)] = 100
+    width: Annotated[int, Ge(2)] = 64
+    style: Annotated[float, Ge(0)] = 1.0
+    object_poses: Poses = field(default_factory=Poses)
+    background_poses: Poses = field(
+        default_factory=lambda: Poses(scale_low=1.0, scale_high=1.0, z_low=0.0, z_high=0.0)
+    )
+
+
+class Blockgan(Adversarial):
+    """The hinge game; the discriminator's style heads play the cross-entropy game."""
+
+    Settings: ClassVar[type] = BlockganSettings
+    settings: BlockganSettings
+
+    def __init__(self, settings: BlockganSettings, precision: torch.dtype = torch.float32) -> None:
+        super().__init__(settings, precision)
+        s = settings
+        self.discriminator = StyleDiscriminator(s.size, s.width, guesses=0, spectral=False)
+        self.generator = BlockganGenerator(s)
+
+    def discriminator_terms(self, real: Tensor, random: torch.Generator) -> Terms:
+        with torch.no_grad():
+            fake = self.draw(len(real), random)
+        judged, forged = self.discriminator(real), self.discriminator(fake)
+        game = discriminator_loss(Game.HINGE, judged.real, forged.real)
+        styles = style_loss(judged, forged)
+        objective = game + self.settings.style * styles
+        return {"objective": objective, "discriminator": game, "discriminator_style": styles}
+
+    def generator_terms(self, count: int, random: torch.Generator) -> Terms:
+        game = generator_loss(Game.HINGE, self.discriminator(self.draw(count, random)).real)
+        return {"objective": game, "generator": game}
+
+    def draw(self, count: int, random: torch.Generator) -> Tensor:
+        s, device = self.settings, self.device
+
+        def uniform(*shape: int) -> Tensor:
+            return 2 * torch.rand(shape, generator=random, device=device) - 1
+
+        images: Tensor = self.generator(
+            uniform(count, s.objects, s.object_latent),
+            s.object_poses.draw(count * s.objects, random, device).unflatten(0, (count, s.objects)),
+            uniform(count, s.background_latent),
+            s.background_poses.draw(count, random, device),
+        )
+        return images
+
+
+class BlockganGenerator(nn.Module):
+    """Volumes of objects and background, their poses, the element-wise maximum, the renderer."""
+
+    view: Tensor
+
+    def __init__(self, s: BlockganSettings) -> None:
+        super().__init__()
+        w, doublings = s.width, (s.size // SIDE).bit_length() - 1
+        self.object = VolumeBranch(s.object_latent, (8 * w, 2 * w, w))
+        self.background = VolumeBranch(s.background_latent, (4 * w, 2 * w, w))
+        self.register_buffer("view", perspective_matrix(Camera()), persistent=False)
+        channels = [4 * w, 2 * w, w, w // 2][: doublings + 1]
+        channels += [w // 2] * (doublings + 1 - len(channels))
+        layers: list[nn.Module] = [nn.Conv2d(SIDE * w, channels[0], 1), nn.LeakyReLU(0.2)]
+        for a, b in pairwise(channels):
+            layers += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        layers += [nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(channels[-1], 3, 4), nn.Tanh()]
+        self.renderer = nn.Sequential(*layers)
+        self.apply(initialise)
+
+    def forward(
+        self, objects: Tensor, object_poses: Tensor, background: Tensor, background_poses: Tensor
+    ) -> Tensor:
+        """Images (B, 3, H, W) in (-1, 1).
+
+        Args:
+            objects: latents (B, K, object_latent).
+            object_poses: (B, K, 4, 4).
+            background: latents (B, background_latent).
+            background_poses: (B, 4, 4).
+        """
+        composed = self.compose(objects, object_poses, background, background_poses)
+        images: Tensor = self.renderer(composed.flatten(1, 2))  # depth into channels
+        return images
+
+    def compose(
+        self, objects: Tensor, object_poses: Tensor, background: Tensor, background_poses: Tensor
+    ) -> Tensor:
+        """The volume that the camera sees, (B, width, 16, 16, 16); arguments as of `forward`."""
+        volumes = self.object(objects.flatten(0, 1))
+        posed = resample(volumes, object_poses.flatten(0, 1), self.view)
+        behind = resample(self.background(background), background_poses, self.view)
+        return torch.maximum(posed.unflatten(0, objects.shape[:2]).amax(1), behind)
+
+
+class VolumeBranch(nn.Module):
+    """A learnt 4³ template, AdaIN by z, two transposed convolutions to 16³.
+
+    Args:
+        latent: numbers in z.
+        channels: of the template, and after each convolution.
+    """
+
+    def __init__(self, latent: int, channels: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.template = nn.Parameter(0.02 * torch.randn(1, channels[0], *[TEMPLATE] * 3))
+        self.norms = nn.ModuleList(AdaIn(latent, c) for c in channels)
+        self.convolutions = nn.ModuleList(
+            nn.ConvTranspose3d(a, b, 3, stride=2, padding=1, output_padding=1)
+            for a, b in pairwise(channels)
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(B, latent) to (B, channels[-1], 16, 16, 16)."""
+        x = self.template.expand(len(z), -1, -1, -1, -1)
+        for norm, convolution in zip(self.norms, self.convolutions, strict=False):
+            x = convolution(F.leaky_relu(norm(x, z), 0.2))
+        return F.leaky_relu(self.norms[-1](x, z), 0.2)

@@ -1,0 +1,42 @@
+"""Adaptive instance normalisation: a latent sets the scale and the shift of normalised features.
+
+Huang and Belongie, Arbitrary style transfer in real-time with adaptive instance normalization, ICCV
+2017; in the form of BlockGAN and RELATE, where scale and shift are ReLU(Linear(z)).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+
+class AdaIn(nn.Module):
+    """s(z) · (x - mean(x)) / std(x) + b(z), mean and std over each channel's plane or volume.
+
+    Args:
+        latent: numbers in z.
+        channels: of x.
+    """
+
+    def __init__(self, latent: int, channels: int) -> None:
+        super().__init__()
+        self.style = nn.Linear(latent, 2 * channels)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        """x (B, channels, ...), z (B, latent)."""
+        style = F.relu(self.style(z)).unflatten(1, (2, -1))
+        scale, shift = style.view(*style.shape, *[1] * (x.ndim - 2)).unbind(1)
+        return torch.addcmul(shift, scale, F.instance_norm(x))
+
+
+def initialise(module: nn.Module) -> None:
+    """Convolutions N(0, 0.02²) cut at two deviations, linear maps N(0, 0.02²), biases 0."""
+    if isinstance(module, nn.modules.conv._ConvNd):
+        nn.init.trunc_normal_(module.weight, 0.0, 0.02, -0.04, 0.04)
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    else:
+        return
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,280 @@
+"""Adversarial training: two players, their losses, alternating updates, the gradient penalty.
+
+Goodfellow et al., Generative adversarial nets, NeurIPS 2014 (the game, its cross-entropy losses);
+Lim and Ye, Geometric GAN, arXiv:1705.02894 (hinge); Kodali et al., On convergence and stability of
+GANs, arXiv:1705.07215 (penalty around real images).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from pydantic import ConfigDict
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.optim import Adam, Optimizer
+
+from denf.errors import DenfError
+from denf.harness.method import Capability, Method, Step, descend
+
+Terms = Mapping[str, Tensor]  # scalars; `objective` is descended, all are logged
+
+WON = 0.02  # a discriminator loss below this leaves the generator next to no gradient
+LONG = 0.1  # of the training; shorter spells end by themselves
+FEWEST_ROWS = 3  # of the history; less says nothing about a spell
+
+
+class Game(StrEnum):
+    """Losses of the two players."""
+
+    CROSS_ENTROPY = "cross-entropy"
+    HINGE = "hinge"
+
+
+@dataclass(frozen=True)
+class Updates:
+    """Descents of each player in one training step; all see the same real images.
+
+    Args:
+        discriminator: first.
+        generator: then, against the updated discriminator, with new noise each time.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    discriminator: Annotated[int, Ge(1)] = 1
+    generator: Annotated[int, Ge(1)] = 1
+
+
+@dataclass(frozen=True)
+class AdversarialSettings:
+    """Settings of every adversarial method.
+
+    Args:
+        size: side of the images in pixels; the networks are made for it.
+        learning_rate: Adam's, of both players.
+        beta1: Adam's decay of the mean gradient.
+        beta2: Adam's decay of the squared gradient.
+        updates: see `Updates`.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    size: Annotated[int, Ge(16)] = 128
+    learning_rate: Annotated[float, Gt(0)] = 2e-4
+    beta1: Annotated[float, Ge(0), Lt(1)] = 0.5
+    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
+    updates: Updates = field(default_factory=Updates)
+
+
+class Adversarial(Method):
+    """A generator and a discriminator with one Adam each; it can sample, and nothing else.
+
+    A subclass sets `generator` and `discriminator`, and says what each player descends and how an
+    image is drawn. The training loop knows nothing of the two: a step is `updates.discriminator`
+    descents of one and `updates.generator` of the other, and both networks and both optimisers are
+    in the saved state, as with any method.
+    """
+
+    Settings: ClassVar[type] = AdversarialSettings
+    capabilities = frozenset({Capability.SAMPLE})
+    intensity: ClassVar[float] = 1.0  # images are in [-intensity, intensity] inside the networks
+    settings: AdversarialSettings
+    generator: nn.Module
+    discriminator: nn.Module
+
+    def make_optimizers(self) -> dict[str, Optimizer]:
+        s = self.settings
+        players = {"generator": self.generator, "discriminator": self.discriminator}
+        fused = self.device.type == "cuda"
+        return {
+            name: Adam(player.parameters(), s.learning_rate, (s.beta1, s.beta2), fused=fused)
+            for name, player in players.items()
+        }
+
+    def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
+        real = self._signed(batch)
+        return alternate(
+            (self.discriminator, self.optimizers["discriminator"]),
+            (self.generator, self.optimizers["generator"]),
+            lambda: self.discriminator_terms(real, step.generator),
+            lambda: self.generator_terms(len(real), step.generator),
+            self.settings.updates,
+        )
+
+    @abstractmethod
+    def discriminator_terms(self, real: Tensor, random: torch.Generator) -> Terms:
+        """What the discriminator descends.
+
+        Args:
+            real: (B, 3, H, W) in [-intensity, intensity].
+            random: source of all noise.
+
+        Returns:
+            `objective`, and `discriminator`, the part of it that is the game.
+        """
+
+    @abstractmethod
+    def generator_terms(self, count: int, random: torch.Generator) -> Terms:
+        """What the generator descends, on so many new images: `objective` and `generator`."""
+
+    @abstractmethod
+    def draw(self, count: int, random: torch.Generator) -> Tensor:
+        """New images (count, 3, H, W) in [-intensity, intensity], or beyond where clipped later."""
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        grey = (self.draw(count, generator) / self.intensity + 1) * 127.5
+        return grey.round().clamp(0, 255).to(torch.uint8)
+
+    def notes(self, history: Sequence[Mapping[str, float]]) -> list[str]:
+        return discriminator_won(history)
+
+    def _signed(self, images: Tensor) -> Tensor:
+        """uint8 grey levels to [-intensity, intensity]."""
+        side = self.settings.size
+        if images.shape[2:] != (side, side):
+            raise DenfError(
+                f"images for {type(self).__name__}",
+                expected=f"{side}×{side} pixels, the setting `size`",
+                got=f"{images.shape[3]}×{images.shape[2]}",
+                fix="Change `settings.size`, or prepare the data with another --size.",
+            )
+        return (images.float() / 127.5 - 1) * self.intensity
+
+
+def alternate(
+    discriminator: tuple[nn.Module, Optimizer],
+    generator: tuple[nn.Module, Optimizer],
+    discriminator_terms: Callable[[], Terms],
+    generator_terms: Callable[[], Terms],
+    updates: Updates,
+) -> dict[str, Tensor]:
+    """One training step of the game (Goodfellow et al. 2014, Algorithm 1).
+
+    Args:
+        discriminator, generator: each player and its optimiser.
+        discriminator_terms: the discriminator's terms, computed anew at each descent, with images
+            that carry no gradient to the generator.
+        generator_terms: the generator's, likewise.
+        updates: descents of each.
+
+    Returns:
+        detached terms, averaged over the descents of their player; `loss` is the sum of the two
+        objectives, so that it is finite only if both are.
+    """
+    judged = _descents(*discriminator, discriminator_terms, updates.discriminator)
+    with frozen(discriminator[0]):
+        forged = _descents(*generator, generator_terms, updates.generator)
+    loss = judged.pop("objective") + forged.pop("objective")
+    return {"loss": loss, **judged, **forged}
+
+
+def _descents(
+    player: nn.Module, optimizer: Optimizer, terms: Callable[[], Terms], count: int
+) -> dict[str, Tensor]:
+    made = []
+    for _ in range(count):
+        found = terms()
+        descend(found["objective"], optimizer, player, clip=None)
+        made.append({name: value.detach() for name, value in found.items()})
+    return {name: torch.stack([m[name] for m in made]).mean() for name in made[0]}
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """No gradients for the module's parameters; those for its input pass through."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    try:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+def discriminator_loss(game: Game, real: Tensor, fake: Tensor) -> Tensor:
+    """-E log σ(D(x)) - E log(1 - σ(D(G(z)))), or E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))).
+
+    Args:
+        game: which of the two.
+        real, fake: the discriminator's raw outputs, any shape.
+    """
+    if game is Game.HINGE:
+        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def generator_loss(game: Game, fake: Tensor) -> Tensor:
+    """-E log σ(D(G(z))), the form that does not saturate, or -E D(G(z)) against the hinge."""
+    return -fake.mean() if game is Game.HINGE else F.softplus(-fake).mean()
+
+
+def gradient_norms(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """‖∇ₓ D(x)‖₂ of each image, differentiable.
+
+    Args:
+        critic: maps (B, ...) to (B, ...), image by image; one that mixes the batch, as with batch
+            normalisation, has no gradient of a single image.
+        x: (B, ...).
+
+    Returns:
+        (B,).
+    """
+    x = x.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return gradient.flatten(1).norm(dim=1)
+
+
+def dragan_penalty(
+    critic: Callable[[Tensor], Tensor],
+    real: Tensor,
+    random: torch.Generator,
+    noise: float = 0.5,
+    target: float = 1.0,
+) -> Tensor:
+    """E (‖∇D(x̂)‖ - k)², x̂ = x + α·c·std(x)·u, with α ~ U(0, 1) an image and u ~ U(0, 1) a value.
+
+    The published code's form of Kodali et al. 2017, Eq. 6: the perturbed images lie between a real
+    image and a noisy copy of it.
+
+    Args:
+        critic: see `gradient_norms`; the raw output, since a sigmoid's gradient vanishes.
+        real: (B, 3, H, W).
+        random: of α and u.
+        noise: c, in standard deviations of all values of the batch.
+        target: k.
+    """
+    u = torch.rand(real.shape, generator=random, device=real.device)
+    alpha = torch.rand((len(real), 1, 1, 1), generator=random, device=real.device)
+    perturbed = real + alpha * noise * real.std() * u
+    return (gradient_norms(critic, perturbed) - target).square().mean()
+
+
+def discriminator_won(history: Sequence[Mapping[str, float]]) -> list[str]:
+    """A sentence when the discriminator told all images apart for long, else nothing.
+
+    Args:
+        history: rows with `step` and `discriminator`, the loss of the game without penalties.
+    """
+    best: tuple[int, int] | None = None  # rows of the longest spell
+    start = 0
+    for k, row in enumerate(history):
+        if row["discriminator"] >= WON:
+            start = k + 1
+        elif best is None or k - start > best[1] - best[0]:
+            best = (start, k)
+    if best is None or best[1] - best[0] + 1 < FEWEST_ROWS:
+        return []
+    first, last, total = (history[k]["step"] for k in (*best, -1))
+    if last - first < LONG * total:
+        return []
+    return [
+        f"the discriminator won: its loss stayed below {WON} from step {first:.0f} to "
+        f"{last:.0f} of {total:.0f}, where the generator hardly learns"
+    ]

@@ -1,0 +1,167 @@
+"""ObSuRF in two dimensions: slots from slot attention, decoded point by point as colour fields.
+
+Stelzner, Kersting and Kosiorek, "Decomposing 3d scenes into objects via unsupervised volume
+segmentation", arXiv:2104.01148, 2021. Table 1's value is that of the two-dimensional variant.
+Settings: stelzner/obsurf, runs/2dclevr/obsurf (published for CLEVR6 at 64 × 64). Different here:
+larger images are encoded whole and decoded at as many random points as 64 × 64 pixels have, and
+evaluation draws the initial slots from a fixed seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from annotated_types import Ge, Gt, MinLen
+from pydantic import ConfigDict
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+from torch.optim import Adam, Optimizer
+
+from baselines.blocks.broadcast import coordinates
+from baselines.blocks.images import to_unit
+from baselines.blocks.likelihood import gaussian_log_prob
+from baselines.blocks.mixture import MixtureMethod, SlotMixture, SlotNoise
+from baselines.blocks.schedules import decay_factor, set_learning_rate, warmup_factor
+from baselines.blocks.slot_attention import SlotAttention, SlotEncoder
+from denf.harness.method import Step, descend
+
+EPS = 1e-5  # of the layer normalisations
+FREQUENCIES = 8  # sines and cosines of 2^i π, i = 0 … 7, of each coordinate
+
+
+@dataclass(frozen=True)
+class ObsurfSettings:
+    """Settings.
+
+    Args:
+        slots: K, six objects and the background.
+        iterations: rounds of attention.
+        channels: of the encoder's convolutions and of a slot.
+        encoder_strides: one a layer of the encoder.
+        hidden: width of the decoder.
+        decoder_layers: of the decoder, the last one linear.
+        points: pixels a step and image at which the decoder is trained, at most.
+        jitter: standard deviation of the noise on their positions, pixels.
+        learning_rate: Adam's, at the end of the warm-up.
+        warmup_steps: steps of linear rise.
+        half_life: steps in which the rate halves after the warm-up.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    slots: Annotated[int, Ge(1)] = 7
+    iterations: Annotated[int, Ge(1)] = 3
+    channels: Annotated[int, Ge(1)] = 64
+    encoder_strides: Annotated[tuple[Literal[1, 2], ...], MinLen(1)] = (1, 1, 1, 1)
+    hidden: Annotated[int, Ge(1)] = 64
+    decoder_layers: Annotated[int, Ge(2)] = 5
+    points: Annotated[int, Ge(1)] = 64 * 64
+    jitter: Annotated[float, Ge(0)] = 0.25
+    learning_rate: Annotated[float, Gt(0)] = 4e-4
+    warmup_steps: Annotated[int, Ge(0)] = 10_000
+    half_life: Annotated[float, Gt(0)] = 100_000
+
+
+class PointDecoder(nn.Module):
+    """Colour and mask logit of every slot at points of the plane.
+
+    Before each layer but the last, h ← (h + shift) · scale with shift and scale linear in the slot.
+
+    Args:
+        slot_size: channels of a slot.
+        hidden: width.
+        layers: number of linear layers.
+    """
+
+    def __init__(self, slot_size: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        widths = [2 + 4 * FREQUENCIES, *[hidden] * (layers - 1)]
+        self.conditions = nn.ModuleList(nn.Linear(slot_size, 2 * width) for width in widths[:-1])
+        self.layers = nn.ModuleList(nn.Linear(width, hidden) for width in widths[:-1])
+        self.last = nn.Linear(hidden, 4)
+
+    def forward(self, points: Tensor, slots: Tensor) -> Tensor:
+        """(B, K, P, 4), red, green, blue and logit, from (B, P, 2) and (B, K, slot_size)."""
+        h = position_code(points)[:, None]  # (B, 1, P, 34), the same for all slots
+        for condition, layer in zip(self.conditions, self.layers, strict=True):
+            shift, scale = condition(slots)[:, :, None].chunk(2, -1)  # (B, K, 1, width)
+            h = torch.relu(layer((h + shift) * scale))
+        return self.last(h)
+
+
+def position_code(points: Tensor) -> Tensor:
+    """(…, 34): the coordinates, then sin and cos of 2^i π times each.
+
+    Args:
+        points: (…, 2) in [−½, ½].
+    """
+    powers = math.pi * 2 ** torch.arange(FREQUENCIES, device=points.device, dtype=points.dtype)
+    angles = (points[..., None] * powers).flatten(-2)
+    return torch.cat((points, angles.sin(), angles.cos()), -1)
+
+
+class Obsurf(MixtureMethod):
+    """Gaussian likelihood of unit variance around the mixture's mean; all in float32.
+
+    A label is the slot of the largest mask; no slot is set aside for the background.
+    """
+
+    Settings = ObsurfSettings
+
+    def __init__(self, settings: ObsurfSettings, precision: torch.dtype = torch.float32) -> None:
+        super().__init__(settings, precision)
+        s = settings
+        self.encoder = SlotEncoder(s.channels, s.encoder_strides, EPS)
+        self.slot_mean = nn.Parameter(torch.randn(s.channels))
+        self.slot_raw_std = nn.Parameter(torch.randn(s.channels))
+        self.attend = SlotAttention(
+            s.channels, s.channels, s.channels, iterations=s.iterations, bias=True, eps=EPS
+        )
+        self.decoder = PointDecoder(s.channels, s.hidden, s.decoder_layers)
+
+    def make_optimizers(self) -> dict[str, Optimizer]:
+        rate, fused = self.settings.learning_rate, self.device.type == "cuda"
+        return {"adam": Adam(self.parameters(), rate, fused=fused)}
+
+    def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
+        s, optimizer, x = self.settings, self.optimizers["adam"], to_unit(batch)
+        factor = warmup_factor(step.index, s.warmup_steps)
+        factor *= decay_factor(step.index, s.half_life, start=s.warmup_steps)
+        set_learning_rate(optimizer, s.learning_rate * factor)
+
+        slots = self._slots(batch, SlotNoise(step.generator))
+        pixels = torch.randperm(x[0, 0].numel(), generator=step.generator, device=x.device)
+        chosen = pixels[: s.points]
+        points = _grid(x)[chosen].expand(len(x), -1, -1)
+        noise = torch.randn(points.shape, generator=step.generator, device=x.device)
+        points = points + s.jitter / x.shape[3] * noise
+        target = x.flatten(2)[:, :, chosen, None]
+        mean = self._decode(slots, points, (len(chosen), 1)).mean
+        loss = -gaussian_log_prob(target, mean, 1.0).sum(1).mean()
+        norm = descend(loss, optimizer, self, clip=None)
+        mse = (target - mean.detach()).square().mean()
+        return {"loss": loss.detach(), "mse": mse, "gradient_norm": norm}
+
+    def decompose(self, images: Tensor) -> SlotMixture:
+        slots = self._slots(images, SlotNoise.fixed(self.device))
+        points = _grid(to_unit(images)).expand(len(images), -1, -1)
+        return self._decode(slots, points, (images.shape[2], images.shape[3]))
+
+    def _slots(self, images: Tensor, noise: SlotNoise) -> Tensor:
+        s = self.settings
+        drawn = noise.draw(len(images), s.slots, s.channels)
+        first = self.slot_mean + softplus(self.slot_raw_std) * drawn
+        return self.attend(self.encoder(to_unit(images)), first)[0]
+
+    def _decode(self, slots: Tensor, points: Tensor, shape: tuple[int, int]) -> SlotMixture:
+        decoded = self.decoder(points, slots).mT.unflatten(3, shape)  # (B, K, 4, H, W)
+        return SlotMixture.of(decoded.flatten(0, 1), len(slots))
+
+
+def _grid(x: Tensor) -> Tensor:
+    """Points of the pixels of (B, 3, H, W), row by row: (H·W, 2) in [−½, ½]."""
+    height, width = x.shape[2:]
+    return coordinates(height, width, like=x, low=-0.5, high=0.5).flatten(1).mT

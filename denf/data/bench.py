@@ -1,0 +1,83 @@
+"""Speed and memory of preparing CLEVR6, against merely inflating the file."""
+
+from __future__ import annotations
+
+import gzip
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from denf.data.multi_objects_files import CLEVR6
+from denf.data.prepared import open_prepared
+from denf.data.tfrecord import read_records
+from denf.data.write_records import scene_record
+
+_DISTINCT = 8  # synthetic scenes, repeated
+
+
+def bench_clevr6(
+    tfrecord: Path | None = None, records: int = 1000, repetitions: int = 2
+) -> dict[str, Any]:
+    """Time `denf data clevr6` as a whole command, and `zcat FILE | wc -c`, in turns.
+
+    Args:
+        tfrecord: a file of CLEVR with masks; None: one of its layout is written.
+        records: of the written file.
+        repetitions: the best one counts.
+
+    Returns:
+        Seconds of both, their ratio, records a second and the peak memory of a process; JSON-able.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = tfrecord or write_clevr(Path(folder) / "clevr.tfrecords", records)
+        count = records if tfrecord is None else sum(1 for _ in read_records(tfrecord))
+        ours, zcat = [], []
+        for k in range(repetitions):
+            out = Path(folder) / str(k)
+            words = ["data", "clevr6", "--tfrecord", str(path), "--out", str(out)]
+            words += ["--train", f"0:{count}", "--val", "none", "--test", "none"]
+            command = [sys.executable, "-c", "from denf.cli import main; main()", *words]
+            ours.append(_seconds(command))
+            zcat.append(_seconds(["sh", "-c", 'zcat < "$1" | wc -c', "sh", str(path)]))
+        kept = len(open_prepared(out / "train"))
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        return {
+            "case": "clevr6",
+            "file": "synthetic" if tfrecord is None else str(tfrecord),
+            "records": count,
+            "kept": kept,
+            "file_bytes": path.stat().st_size,
+            "seconds": min(ours),
+            "records_per_second": count / min(ours),
+            "zcat_seconds": min(zcat),
+            "speed_up": min(zcat) / min(ours),
+            "process_peak_kilobytes": peak,
+        }
+
+
+def write_clevr(path: Path, records: int, seed: int = 0) -> Path:
+    """Write a file of CLEVR's layout: scenes of 3 to 10 objects, eight distinct ones in turns.
+
+    The records lie in as many gzip members as scenes repeat, so that each is compressed once.
+    """
+    rng = np.random.default_rng(seed)
+    scenes = [scene_record(CLEVR6, 3 + k, rng) for k in range(_DISTINCT)]
+    whole = gzip.compress(b"".join(scenes), 6)
+    with path.open("wb") as file:
+        for _ in range(records // _DISTINCT):
+            file.write(whole)
+        file.write(gzip.compress(b"".join(scenes[: records % _DISTINCT]), 6))
+    return path
+
+
+def _seconds(command: Sequence[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began

@@ -1,0 +1,147 @@
+"""What generated images are judged by: FID, and beside it what tells why it is as it is.
+
+All numbers come from one set of features. FID: Heusel et al. 2017. Kernel distance: Bińkowski et
+al., Demystifying MMD GANs, ICLR 2018; unbiased where FID depends on the number of samples.
+Precision and recall: Kynkäänniemi et al., Improved precision and recall metric, NeurIPS 2019;
+fidelity and diversity apart. All by torch-fidelity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from denf.metrics.fid import (
+    Extractor,
+    FeatureSpace,
+    FidResult,
+    common_size,
+    distance_of,
+    result_of,
+)
+
+NEIGHBOURS = 3  # that make the radius of an image's ball (Kynkäänniemi et al. 2019)
+SUBSET = 1000  # images in one estimate of the kernel distance (Bińkowski et al. 2018)
+SUBSETS = 100
+FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1)  # of the samples, for FID as a function of their number
+_ROWS = 1000  # of distances at a time: all of 10,000 × 10,000 would take 800 MB
+
+
+@dataclass(frozen=True)
+class SizedFid:
+    """An FID with the number of images that it was measured on."""
+
+    samples: int
+    fid: float
+
+
+@dataclass(frozen=True)
+class Generation(FidResult):
+    """A comparison of generated with real images; JSON-able by `dataclasses.asdict`.
+
+    Args:
+        kid: squared maximum mean discrepancy with the kernel (x·y / F + 1)³, F features; unbiased,
+            so that it may be a little below 0. Mean over subsets.
+        kid_std: standard deviation over the subsets.
+        kid_subset: images of each set in a subset.
+        precision: fraction of the samples that lie within the reference, in [0, 1].
+        recall: fraction of the reference that lies within the samples, in [0, 1].
+        neighbours: an image's ball reaches to the neighbour of this rank in its own set.
+        fid_by_samples: FID of the first so many samples in one random order against the whole
+            reference, ascending; what is left of the slope at the end is bias.
+        floor: FID of training images against the reference, in the same number as the samples
+            where there are as many; what perfect samples would reach. None without training images.
+    """
+
+    kid: float
+    kid_std: float
+    kid_subset: int
+    precision: float
+    recall: float
+    neighbours: int
+    fid_by_samples: tuple[SizedFid, ...]
+    floor: SizedFid | None
+
+
+def compare(
+    samples: ArrayLike,
+    reference: ArrayLike,
+    *,
+    extractor: Extractor,
+    training: ArrayLike | None = None,
+    weights: Path | None = None,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+) -> Generation:
+    """Judge generated images by held-out real ones; see `denf.metrics.fid.frechet_distance`.
+
+    Args:
+        samples: uint8 (N, H, W, 3), N at least 2.
+        reference: uint8 (M, H, W, 3), real images that no training saw.
+        extractor, weights, batch_size, device: see `denf.metrics.fid.FeatureSpace`.
+        training: uint8 (K, H, W, 3), real images of the training split, for the floor.
+    """
+    space = FeatureSpace(extractor, weights=weights, batch_size=batch_size, device=device)
+    first, second = space.checked("samples", samples), space.checked("reference", reference)
+    size = common_size(first, second)
+    made, real = space.features(first), space.features(second)
+    floor = None
+    if training is not None:
+        third = space.checked("training", training)[: len(first)]
+        common_size(third, second)
+        floor = SizedFid(len(third), distance_of(space.features(third), real))
+    curve = fid_by_samples(made, real)
+    kid, kid_std, kid_subset = kernel_distance(made, real)
+    precision, recall, neighbours = precision_and_recall(made, real)
+    result = result_of(space, curve[-1].fid, len(first), len(second), size)
+    return Generation(
+        **{**asdict(result), "extractor": extractor},
+        kid=kid,
+        kid_std=kid_std,
+        kid_subset=kid_subset,
+        precision=precision,
+        recall=recall,
+        neighbours=neighbours,
+        fid_by_samples=curve,
+        floor=floor,
+    )
+
+
+def fid_by_samples(samples: Tensor, reference: Tensor) -> tuple[SizedFid, ...]:
+    """FID of growing parts of the samples, the last of all; features (N, F) and (M, F)."""
+    order = torch.from_numpy(np.random.default_rng(0).permutation(len(samples)))
+    counts = sorted({max(2, round(fraction * len(samples))) for fraction in FRACTIONS})
+    parts = [samples if n == len(samples) else samples[order[:n]] for n in counts]
+    return tuple(SizedFid(len(part), distance_of(part, reference)) for part in parts)
+
+
+def kernel_distance(samples: Tensor, reference: Tensor) -> tuple[float, float, int]:
+    """Mean and standard deviation over subsets, and the images in one (Bińkowski et al., Eq. 4)."""
+    from torch_fidelity import metric_kid as room
+
+    size = min(SUBSET, len(samples), len(reference))
+    found = room.kid_features_to_metric(
+        samples, reference, kid_subset_size=size, kid_subsets=SUBSETS, verbose=False
+    )
+    return found[room.KEY_METRIC_KID_MEAN], found[room.KEY_METRIC_KID_STD], size
+
+
+def precision_and_recall(samples: Tensor, reference: Tensor) -> tuple[float, float, int]:
+    """Both fractions and the neighbours that were counted (Kynkäänniemi et al. 2019, Eqs. 1, 2)."""
+    from torch_fidelity import metric_prc as room
+
+    neighbours = min(NEIGHBOURS, len(samples) - 1, len(reference) - 1)
+    found = room.prc_features_to_metric(
+        samples,
+        reference,
+        prc_neighborhood=neighbours,
+        prc_batch_size=_ROWS,
+        save_cpu_ram=True,
+        verbose=False,
+    )
+    return found[room.KEY_METRIC_PRECISION], found[room.KEY_METRIC_RECALL], neighbours

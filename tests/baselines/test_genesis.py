@@ -1,0 +1,126 @@
+"""GENESIS: its posterior over slots, its bound, and ancestral samples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from baselines.genesis import Genesis, GenesisSettings
+from denf.errors import DenfError
+from denf.harness.method import Step
+
+SMALL = GenesisSettings(
+    size=16, slots=3, width=0.125, hidden=8, mask_latent=4, component_channels=4, component_latent=3
+)
+
+
+@pytest.fixture
+def method() -> Genesis:
+    torch.manual_seed(0)
+    return Genesis(SMALL).eval()
+
+
+@pytest.fixture
+def images() -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (2, 3, 16, 16), generator=generator, dtype=torch.uint8)
+
+
+def test_published_settings_have_the_published_size():
+    method = Genesis(GenesisSettings())
+    assert round(sum(p.numel() for p in method.parameters()) / 1e6, 2) == 13.41
+    assert round(sum(p.numel() for p in method.masks.parameters()) / 1e6, 1) == 11.8
+
+
+def test_masks_sum_to_one_for_any_latents(method):
+    z = 10 * torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    log_masks = method.masks.decode(z)
+    assert log_masks.shape == (2, 3, 1, 16, 16)
+    torch.testing.assert_close(log_masks.exp().sum(1), torch.ones(2, 1, 16, 16))
+
+
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_mask_networks_fit_every_size(size):
+    method = Genesis(replace(SMALL, size=size)).eval()
+    _, z = method.masks.encode(torch.rand(1, 3, size, size), lambda q: q.mean)
+    assert method.masks.decode(z).shape == (1, 3, 1, size, size)
+
+
+def test_posterior_of_a_slot_follows_the_latents_drawn_before_it(method):
+    x = torch.rand(1, 3, 16, 16)
+    means, _ = method.masks.encode(x, lambda q: q.mean)
+    shifted, _ = method.masks.encode(x, lambda q: q.mean + 1)
+    assert torch.equal(means.mean[:, 0], shifted.mean[:, 0])
+    assert not torch.allclose(means.mean[:, 1:], shifted.mean[:, 1:])
+
+
+def test_a_step_descends_the_bound_computed_slot_by_slot(method, images):
+    """The logged terms against loops over slots with torch.distributions, on the same draws."""
+    generator = torch.Generator().manual_seed(1)
+    x = images.float() / 255
+    q_m, z_m = method.masks.encode(x, lambda q: q.sample(generator))
+    log_masks = method.masks.decode(z_m)
+    q_c = method.components.encode(x, log_masks)
+    z_c = q_c.sample(generator)
+    rgb = method.components.decode(z_c).sigmoid()
+    density = sum(
+        log_masks[:, k].exp() * Normal(rgb[:, k], SMALL.pixel_std).log_prob(x).exp()
+        for k in range(SMALL.slots)
+    )
+    kl_masks = kl_components = torch.zeros(2)
+    for k in range(SMALL.slots):
+        p_m = Normal(0.0, 1.0)
+        if k:
+            output, _ = method.mask_prior.lstm(z_m[:, :k])
+            mean, raw = method.mask_prior.linear(output[:, -1]).chunk(2, 1)
+            p_m = Normal(mean.tanh(), torch.sigmoid(raw + 4) + 1e-4)
+        mean, raw = method.component_prior(z_m[:, k]).chunk(2, 1)
+        p_c = Normal(mean.tanh(), torch.sigmoid(raw + 4) + 1e-4)
+        for p, q, z, total in ((p_m, q_m, z_m, "masks"), (p_c, q_c, z_c, "components")):
+            ratio = Normal(q.mean[:, k], q.std[:, k]).log_prob(z[:, k]) - p.log_prob(z[:, k])
+            if total == "masks":
+                kl_masks = kl_masks + ratio.sum(1)
+            else:
+                kl_components = kl_components + ratio.sum(1)
+
+    method.optimizers = method.make_optimizers()
+    logged = method.training_step(images, Step(0, 1, torch.Generator().manual_seed(1)))
+    error = -torch.log(density).sum((1, 2, 3)).mean()
+    torch.testing.assert_close(logged["error"], error.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(logged["kl_masks"], kl_masks.mean().detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        logged["kl_components"], kl_components.mean().detach(), rtol=1e-4, atol=1e-4
+    )
+    torch.testing.assert_close(
+        logged["loss"], logged["error"] + logged["kl_masks"] + logged["kl_components"]
+    )  # β is one at first
+    assert method.geco.beta != 1
+
+
+@torch.no_grad()
+def test_samples_are_ancestral(method):
+    """Appearances come from the prior given the sampled mask latents, not from N(0, I)."""
+    seed = torch.Generator().manual_seed(3)
+    first = method.sample(2, seed)
+    assert not torch.equal(first, method.sample(2, seed))
+    assert torch.equal(first, method.sample(2, torch.Generator().manual_seed(3)))
+
+    # A prior that is nearly a point: every sample then shows the appearance at its mean.
+    last = method.component_prior[-1]
+    last.weight.zero_()
+    last.bias.copy_(torch.tensor([0.5, -0.5, 0.2, -20, -20, -20]))
+    z_m = method.mask_prior.sample(2, SMALL.slots, torch.Generator().manual_seed(3))
+    z_c = torch.tensor([0.5, -0.5, 0.2]).tanh().expand(2, SMALL.slots, 3)
+    masks, rgb = method.masks.decode(z_m).exp(), method.components.decode(z_c).sigmoid()
+    expected = 255 * (masks * rgb).sum(1)
+    found = method.sample(2, torch.Generator().manual_seed(3)).float()
+    assert (found - expected).abs().max() <= 1
+
+
+def test_other_sizes_are_refused():
+    with pytest.raises(DenfError, match="one of 16, 32, 64, 128, 256"):
+        Genesis(replace(SMALL, size=48))
