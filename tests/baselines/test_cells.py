@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.blocks.annealing import Ramp
@@ -13,6 +13,7 @@ from denf.errors import DenfError
 from denf.harness.experiment import validate
 
 
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_labels_are_the_largest_share_pixel_by_pixel(seed):
     shares = torch.rand(2, 4, 3, 5, generator=torch.Generator().manual_seed(seed)).softmax(1)
@@ -31,6 +32,7 @@ def test_cells_are_counted_row_by_row():
     assert found.tolist() == [[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5]]
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     start=st.floats(-5, 5), end=st.floats(-5, 5), first=st.integers(0, 50), steps=st.integers(0, 50)
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Bernoulli, kl_divergence
 from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
@@ -12,6 +12,7 @@ from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
 from baselines.blocks.concrete import kl_bernoulli, relaxed_bernoulli
 
 
+@settings(max_examples=60, deadline=None)
 @given(logit=st.floats(-12, 12), prior=st.floats(1e-6, 1 - 1e-6))
 def test_divergence_equals_torch_distributions(logit, prior):
     logits = torch.tensor([logit], dtype=torch.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -39,6 +39,7 @@ def inverse(boxes):
 
 
 @pytest.mark.parametrize("extend", [False, True])
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_crop_equals_the_sampler(extend, seed):
     images, where = random(B, C, *SHAPE, seed=seed), boxes(seed)
@@ -49,6 +50,7 @@ def test_crop_equals_the_sampler(extend, seed):
     torch.testing.assert_close(crop(images, where, SIDE, extend=extend), expected)
 
 
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_place_equals_the_sampler_in_values_and_gradients(seed):
     glimpses = random(B, K, C, SIDE, SIDE, seed=seed).requires_grad_()

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 PROTOCOL = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 FILES = sorted((ROOT / "config/experiments").glob("*.yaml"))
 SHRUNK = {
+    "air": ["settings.overview=4", "settings.glimpse=6", "settings.hidden=8", "settings.head=8"],
     "blockgan": ["settings={size: 16, width: 2, objects: 2}"],
     "dcgan": ["settings={size: 16, width: 4, latent: 5}"],
     "denf": ["settings.architecture.features=2", "settings.architecture.couplings=1"],
@@ -34,6 +35,7 @@ SHRUNK = {
         "settings={component_channels: 4, component_latent: 3}",
     ],
     "genesis-v2": ["settings={size: 16, slots: 3, features: 8, colours: 4}"],
+    "gmair": ["settings.size=16", "settings.largest=9", "settings.what=8"],
     "iodine": [
         "settings={slots: 2, latent: 4, iterations: 2, hidden: [8], state: 8}",
         "settings={decoder_channels: [4, 4], encoder_channels: [4, 4]}",
@@ -43,6 +45,7 @@ SHRUNK = {
     "relate": ["settings={size: 16, width: 2, objects: 3}"],
     "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
     "space": ["settings.size=16", "settings.grid=2", "settings.components=2"],
+    "spair": ["settings.cell=8", "settings.anchor=12", "settings.glimpse=6", "settings.hidden=8"],
 }
 BATCH, SIZE, STEPS = 3, 16, 2
 

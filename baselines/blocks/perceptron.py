@@ -1,0 +1,15 @@
+"""Multilayer perceptrons: linear layers with ReLU between them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+
+def perceptron(*sizes: int) -> nn.Sequential:
+    """From sizes[0] inputs over hidden layers to sizes[-1] outputs, which are linear."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(sizes):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])

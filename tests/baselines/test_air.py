@@ -1,0 +1,136 @@
+"""AIR: the stop rule, REINFORCE against the exact gradient, boxes, and layers over each other."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import logsigmoid
+
+from baselines.air import AirMethod, AirSettings, Trace, over, surrogate, to_boxes
+from baselines.blocks.glimpse import crop, place
+
+T = 4
+
+
+def small(**changes) -> AirMethod:
+    torch.manual_seed(0)
+    shrunk = {"overview": 4, "glimpse": 6, "hidden": 8, "head": 8}
+    return AirMethod(AirSettings(**{**shrunk, **changes}))
+
+
+def images(count: int) -> torch.Tensor:
+    g = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, 3, 16, 16), generator=g, dtype=torch.uint8)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_nothing_follows_the_first_absence(seed):
+    method, x = small(), images(16) / 255
+    trace = method.inference(x, torch.Generator().manual_seed(seed))
+    presence = trace.presence
+    assert ((presence == 0) | (presence == 1)).all()
+    assert (presence[:, 1:] <= presence[:, :-1]).all()
+    undecided = trace.deciding == 0
+    for value in (trace.log_q, trace.kl, trace.baseline):
+        assert (value[undecided] == 0).all()
+    assert (trace.log_q[~undecided] < 0).all()
+    # One absence is decided and paid for; what it would have been is not.
+    assert (trace.deciding.sum(1) == (presence.sum(1) + 1).clamp(max=method.settings.steps)).all()
+
+
+def test_presence_stops_with_the_probability_of_a_chain_of_coins():
+    """Scenes of n objects have probability p^n (1 - p) when every step has the same p."""
+    method = small(steps=3)
+    torch.nn.init.zeros_(method.inference.head[2].weight)
+    torch.nn.init.zeros_(method.inference.head[2].bias)
+    count = 4000
+    x = torch.zeros(count, 3, 16, 16)
+    found = method.inference(x, torch.Generator().manual_seed(0)).presence.sum(1)
+    p = float(torch.sigmoid(torch.tensor(0.75)))
+    for n, expected in enumerate((1 - p, p * (1 - p), p**2 * (1 - p), p**3)):
+        assert float((found == n).float().mean()) == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("baseline", [0.0, -3.0])
+def test_reinforce_equals_the_gradient_of_the_exact_expectation(baseline):
+    """All outcomes 0..T objects are enumerated; any baseline leaves the expectation unchanged."""
+    g = torch.Generator().manual_seed(1)
+    logits = torch.randn(T, generator=g, dtype=torch.float64, requires_grad=True)
+    cost = torch.randn(T + 1, generator=g, dtype=torch.float64)
+    absent_kl, present_kl = torch.rand(2, T, generator=g, dtype=torch.float64)
+    exact, estimate = torch.zeros(()), torch.zeros(())
+    for n in range(T + 1):
+        presence = (torch.arange(T) < n).double()
+        before = torch.cat((torch.ones(1, dtype=torch.float64), presence[:-1]))
+        log_q = before * logsigmoid(torch.where(presence > 0, logits, -logits))
+        kl = before * absent_kl + presence * present_kl
+        probability = log_q.sum().exp()
+        empty = torch.zeros(1, T, 1)
+        trace = Trace(presence[None], empty, empty, log_q[None], kl[None],
+                      (baseline * before)[None])  # fmt: skip
+        exact = exact + probability * (kl.sum() + cost[n])
+        estimate = estimate + probability.detach() * surrogate(trace, cost[n : n + 1])[0]
+    torch.testing.assert_close(
+        torch.autograd.grad(estimate, logits, retain_graph=True)[0],
+        torch.autograd.grad(exact, logits)[0],
+    )
+
+
+def test_the_baseline_is_fitted_to_the_cost_from_each_step_on():
+    kl = torch.tensor([[1.0, 2.0, 4.0]])
+    presence = torch.tensor([[1.0, 0.0, 0.0]])
+    baseline = torch.tensor([[0.0, 1.0, 0.0]])
+    empty = torch.zeros(1, 3, 1)
+    trace = Trace(
+        presence, empty, empty, torch.zeros(1, 3), kl * torch.tensor([[1, 1, 0]]), baseline
+    )
+    _, loss = surrogate(trace, torch.tensor([10.0]))
+    assert float(loss) == (1 + 2 + 10) ** 2 + (2 + 10 - 1) ** 2  # the third step decides nothing
+
+
+def test_only_the_baseline_learns_from_the_baselines_loss():
+    method = small()
+    trace = method.inference(images(4) / 255, torch.Generator().manual_seed(0))
+    surrogate(trace, torch.ones(4))[1].backward()
+    mine = {id(p) for p in method.inference.baseline_parameters()}
+    with_gradient = {id(p) for p in method.parameters() if p.grad is not None}
+    assert with_gradient == mine
+
+
+def test_a_glimpse_survives_being_placed_and_cropped():
+    """scale 2 and shift (1, -0.5): half the side, centre (0.5, -0.25)."""
+    boxes = to_boxes(torch.tensor([[2.0, 1.0, -0.5]]))
+    assert boxes.tolist() == [[0.5, 0.5, 0.5, -0.25]]
+    y, x = torch.meshgrid(*[torch.linspace(-1, 1, 8)] * 2, indexing="ij")
+    glimpse = (1 + 0.3 * x - 0.5 * y).expand(1, 1, 1, 8, 8)
+    back = crop(place(glimpse, boxes[:, None], (32, 32))[:, 0], boxes[:, None], 8)
+    torch.testing.assert_close(back[..., 1:-1, 1:-1], glimpse[..., 1:-1, 1:-1])
+    assert to_boxes(torch.tensor([[-5.0, 0.0, 0.0]]))[0, 0] == 1  # never larger than the image
+
+
+def test_layers_equal_painting_one_after_another():
+    g = torch.Generator().manual_seed(0)
+    rgb, alpha, background = (
+        torch.rand(shape, generator=g) for shape in ((2, T, 3, 4, 5), (2, T, 1, 4, 5), (2, 3, 4, 5))
+    )
+    canvas, shares = over(rgb * alpha, alpha, background)
+    painted = background
+    for t in range(T):
+        painted = (1 - alpha[:, t]) * painted + alpha[:, t] * rgb[:, t]
+    torch.testing.assert_close(canvas, painted)
+    rest = 1 - shares.sum(1)
+    torch.testing.assert_close((shares * rgb).sum(1) + rest * background, canvas)
+
+
+def test_published_parameter_count():
+    """3072 + 3 + 50 + 1 inputs to two LSTMs of 256; perceptrons of 200; 28² glimpses."""
+    method = AirMethod(AirSettings())
+    lstm = 4 * 256 * (3126 + 256) + 2 * 4 * 256
+    heads = (256 * 200 + 200 + 200 * 7 + 7) + (256 * 200 + 200 + 200 + 1)
+    glimpses = (3 * 784 * 200 + 200 + 200 * 100 + 100) + (50 * 200 + 200 + 200 * 3136 + 3136)
+    background = sum(p.numel() for p in method.background.parameters())
+    count = sum(p.numel() for p in method.parameters())
+    assert count == 2 * lstm + heads + glimpses + background

@@ -1,0 +1,134 @@
+"""SPAIR: order of the cells, prior of the count, boxes, and blending against a plain loop."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import comb
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baselines.spair import CountPrior, Objects, SpairMethod, SpairSettings, blend
+from denf.errors import DenfError
+
+
+def small(**changes) -> SpairMethod:
+    torch.manual_seed(0)
+    shrunk = {"cell": 8, "anchor": 12, "glimpse": 6, "hidden": 8, "what": 5}
+    return SpairMethod(SpairSettings(**{**shrunk, **changes})).eval()
+
+
+def test_cells_are_visited_in_raster_order_with_the_neighbours_before_them():
+    """A second pass over a padded array of states, three by three cells."""
+    inference = small().inference
+    torch.nn.init.normal_(inference.outside)
+    x = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    found = inference(x, 0.5, None)
+    features = inference.backbone(x)
+    padded = [[inference.outside.expand(2, -1) for _ in range(5)] for _ in range(4)]
+    prior = CountPrior(9, 0.5, x)
+    expected = []
+    for row in range(1, 4):
+        for column in range(1, 4):
+            above, here = padded[row - 1], padded[row]
+            around = [above[column - 1], above[column], above[column + 1], here[column - 1]]
+            place = (row - 1, column - 1)
+            state, latents = inference._cell(x, features[:, :, *place], around, place, prior, None)
+            padded[row][column] = state
+            expected.append(latents)
+    for ours, theirs in zip(found, zip(*expected, strict=True), strict=True):
+        torch.testing.assert_close(ours, torch.stack(theirs, 1))
+    # Neighbours matter: a first cell that says something else changes the second.
+    changed = [padded[0][0], padded[0][1], padded[0][2], padded[1][1] + 1]
+    _, latents = inference._cell(
+        x, features[:, :, 0, 1], changed, (0, 1), CountPrior(9, 0.5, x), None
+    )
+    assert not torch.equal(latents[1], expected[1][1])
+
+
+@settings(max_examples=30, deadline=None)
+@given(success=st.floats(0.01, 0.99))
+def test_the_count_prior_is_bayes_rule_over_all_subsets(success):
+    """p(z) = p(|z|) / (N choose |z|), enumerated; conditionals from sums over what comes after."""
+    n = 4
+    total = sum(success**c for c in range(n + 1))
+    joint = {z: success ** sum(z) / total / comb(n, sum(z)) for z in product((0, 1), repeat=n)}
+    for z in joint:
+        prior = CountPrior(n, success, torch.zeros(1, dtype=torch.float64))
+        for i in range(n):
+            before = sum(p for y, p in joint.items() if y[:i] == z[:i])
+            present = sum(p for y, p in joint.items() if y[: i + 1] == (*z[:i], 1))
+            expected = min(max(present / before, 1e-6), 1 - 1e-6)
+            assert float(prior.probability(i)) == pytest.approx(expected, rel=1e-6)
+            prior.observe(torch.tensor([[float(z[i])]], dtype=torch.float64), i)
+
+
+def test_the_count_prior_keeps_scenes_apart():
+    prior = CountPrior(3, 0.5, torch.zeros(2))
+    prior.observe(torch.tensor([[0.9], [0.2]]), 0)  # rounded
+    assert prior.found.tolist() == [[1.0], [0.0]]
+    one, none = prior.probability(1)[:, 0]
+    assert one > none
+
+
+def test_blending_equals_a_loop_over_cells():
+    g = torch.Generator().manual_seed(0)
+    rgb, masks, depth, background = (
+        torch.rand(shape, generator=g)
+        for shape in ((2, 3, 3, 4, 5), (2, 3, 1, 4, 5), (2, 3, 1), (2, 3, 4, 5))
+    )
+    masks[:, 1] = 0  # an absent object still has the least weight, and shows the background
+    found = blend(rgb, masks, depth, background)
+    for b, y, x in product(range(2), range(4), range(5)):
+        above, below = torch.zeros(3), 0.0
+        for n in range(3):
+            m = float(masks[b, n, 0, y, x])
+            w = max(m / float(depth[b, n, 0]), 0.01)
+            above += w * (m * rgb[b, n, :, y, x] + (1 - m) * background[b, :, y, x])
+            below += w
+        torch.testing.assert_close(found[b, :, y, x], above / below)
+
+
+def test_the_nearer_object_has_the_smaller_depth():
+    rgb = torch.stack((torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)), 1)
+    seen = blend(
+        rgb, torch.ones(1, 2, 1, 1, 1), torch.tensor([[[0.1], [0.9]]]), torch.zeros(1, 3, 1, 1)
+    )
+    torch.testing.assert_close(seen, torch.full((1, 3, 1, 1), 0.1))
+
+
+def test_boxes_lie_around_their_cell():
+    """Zero logits: half an anchor, in the middle of cell (1, 2) of a 64-pixel image."""
+    inference = small(cell=16, anchor=24).inference
+    local, box = inference.boxes(torch.zeros(1, 4), (1, 2), 64)
+    assert local.tolist() == [[0.5, 0.5, 0.5, 0.5]]
+    centre = [2 * (2.5 * 16 / 64) - 1, 2 * (1.5 * 16 / 64) - 1]
+    assert box[0].tolist() == pytest.approx([12 / 64, 12 / 64, *centre])
+    far, _ = inference.boxes(torch.tensor([[0.0, 0.0, -50.0, 50.0]]), (1, 2), 64)
+    assert far[0, 2:].tolist() == pytest.approx([-0.5, 1.5])
+
+
+def test_labels_come_from_placed_masks(monkeypatch):
+    method = small()
+    one = torch.zeros(1, 2)
+    objects = Objects(
+        presence=torch.tensor([[[1.0], [1.0]]]),
+        boxes=torch.tensor([[[0.4, 0.4, -0.5, -0.5], [0.4, 0.4, 0.5, 0.5]]]),
+        depth=torch.full((1, 2, 1), 0.5),
+        what=torch.zeros(1, 2, 5),
+        kl_presence=one, kl_where=one, kl_depth=one, kl_what=one,
+    )  # fmt: skip
+    monkeypatch.setattr(method.inference, "forward", lambda *_: objects)
+    torch.nn.init.zeros_(method.decoder.layers[-1].weight)
+    torch.nn.init.constant_(method.decoder.layers[-1].bias, 5)  # alpha 0.993
+    found = method.segment(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
+    assert found.labels[0, 4, 4] == 1
+    assert found.labels[0, 12, 12] == 2
+    assert found.labels[0, 4, 12] == found.labels[0, 12, 4] == 0
+
+
+def test_images_that_the_cells_do_not_fill_are_refused():
+    with pytest.raises(DenfError, match="that 8 divides"):
+        small().segment(torch.zeros(1, 3, 20, 20, dtype=torch.uint8))
