@@ -78,7 +78,7 @@ class Adversarial(Method):
     A subclass sets `generator` and `discriminator`, and says what each player descends and how an
     image is drawn. The training loop knows nothing of the two: a step is `updates.discriminator`
     descents of one and `updates.generator` of the other, and both networks and both optimisers are
-    in the saved state, as with any method.
+    in the saved state, as with any method. All arithmetic is float32, whatever `precision` says.
     """
 
     Settings: ClassVar[type] = AdversarialSettings
