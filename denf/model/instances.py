@@ -13,6 +13,8 @@ from denf.model.denf import to_pixels
 from denf.model.latents import Latents
 from denf.model.settings import Instances
 
+_ROUNDS = 3  # of averaging and suppression; boxes stand still after two in nearly all scenes
+
 
 @dataclass(frozen=True)
 class Decomposition:
@@ -33,10 +35,10 @@ class Decomposition:
 def decompose(latents: Latents, shape: tuple[int, int], settings: Instances) -> Decomposition:
     """Group the present cells of each image into objects.
 
-    1. Cells with a positive logit are present. 2. Each proposes a box. 3. Non-maximum suppression,
-    scored by how much the other proposals agree, keeps one box an object. 4. A present cell
-    belongs to the kept box that its own overlaps most. 5. Every other cell takes, in
-    `object_labels`, the label of the nearest present cell.
+    1. Cells with a positive logit are present. 2. Each proposes a box. 3. Non-maximum suppression
+    leaves one box an object (`group_proposals`). 4. A present cell belongs to the box that its own
+    overlaps most. 5. Every other cell takes, in `object_labels`, the label of the nearest present
+    cell.
 
     Args:
         latents: of the images.
@@ -51,7 +53,7 @@ def decompose(latents: Latents, shape: tuple[int, int], settings: Instances) -> 
     least_votes = max(1, round(settings.support * h * w))
     labels, nearest, boxes = [], [], []
     for mask, candidates in zip(present.flatten(1), proposals, strict=True):
-        kept, members = _group(candidates[mask], settings.overlap, least_votes)
+        kept, members = group_proposals(candidates[mask], settings, least_votes)
         flat = members.new_zeros(h * w)
         flat[mask] = members
         labels.append(flat)
@@ -64,17 +66,42 @@ def decompose(latents: Latents, shape: tuple[int, int], settings: Instances) -> 
     )
 
 
-def _group(proposals: Tensor, overlap: float, least_votes: int) -> tuple[Tensor, Tensor]:
-    """Kept boxes (K, 4) and each proposal's label in 1…K, (M,)."""
+def group_proposals(
+    proposals: Tensor, settings: Instances, least_votes: int
+) -> tuple[Tensor, Tensor]:
+    """One box an object from the boxes that its cells propose, and the object of each proposal.
+
+    Suppression at `overlap`, scored by agreement, leaves one proposal or a few an object. Each
+    becomes the mean of the proposals that overlap it most, which is far steadier than any of them,
+    and suppression at `merge`, scored by votes, unites those of one object; `_ROUNDS` times.
+
+    Args:
+        proposals: (M, 4), x0, y0, x1, y1.
+        settings: thresholds.
+        least_votes: proposals that a box needs; one that has the most votes always stays.
+
+    Returns:
+        boxes (K, 4) and for each proposal a label in 1…K, (M,).
+    """
     if len(proposals) == 0:
         return proposals, torch.zeros(0, dtype=torch.long, device=proposals.device)
     agreement = box_iou(proposals, proposals)
-    kept = nms(proposals, agreement.sum(1), overlap)
-    members = agreement[:, kept].argmax(1)
-    votes = torch.bincount(members, minlength=len(kept))
-    enough = votes >= min(least_votes, int(votes.max()))
-    kept = kept[enough]
-    return proposals[kept], agreement[:, kept].argmax(1) + 1
+    boxes = proposals[nms(proposals, agreement.sum(1), settings.overlap)]
+    for _ in range(_ROUNDS):
+        means, votes = _means(proposals, boxes)
+        boxes = means[nms(means, votes, settings.merge)]
+    means, votes = _means(proposals, boxes)
+    boxes = means[votes >= votes.max().clamp(max=least_votes)]
+    return boxes, box_iou(proposals, boxes).argmax(1) + 1
+
+
+def _means(proposals: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of the proposals that overlap each box most and how many there are; none is empty."""
+    members = box_iou(proposals, boxes).argmax(1)
+    one_hot = torch.nn.functional.one_hot(members, len(boxes)).to(proposals.dtype)
+    votes = one_hot.sum(0)
+    voted = votes > 0
+    return (one_hot.T @ proposals / votes[:, None])[voted], votes[voted]
 
 
 def _spread(cells: Tensor, mask: Tensor, members: Tensor) -> Tensor:

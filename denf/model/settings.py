@@ -160,13 +160,15 @@ class Instances:
     """From present cells to instances (section 3.1.5).
 
     Args:
-        overlap: IoU above which non-maximum suppression merges two boxes. Low, since the boxes that
-            the cells of one object propose agree on its centre more than on its outline.
-        support: kept boxes need at least this fraction of the image's cells to vote for them.
+        overlap: IoU above which non-maximum suppression drops a proposal for a better one.
+        merge: IoU above which two boxes, each the mean of its cells' proposals, are one object's.
+            Low, since the proposals of one object agree on its centre more than on its outline.
+        support: a box needs the votes of at least this fraction of the image's cells.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-    overlap: Fraction = 0.05
+    overlap: Fraction = 0.2
+    merge: Fraction = 0.1
     support: Fraction = 0.001
 
 

@@ -1,0 +1,105 @@
+"""From present cells to instances: objects apart, touching, small, cut, and none at all."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchvision.ops import box_iou
+
+from denf.model.boxes import cell_centres
+from denf.model.instances import decompose, group_proposals
+from denf.model.latents import Latents
+from denf.model.settings import Instances
+
+CELLS = 32
+
+
+def scene(*objects: tuple[float, float, float], noise: float = 0.0, seed: int = 0) -> Latents:
+    """Latents of square objects (row, column, side in fractions): exact but for noise.
+
+    Later objects cover earlier ones. `noise` is the standard deviation of centres and sizes.
+    """
+    g = torch.Generator().manual_seed(seed)
+    z = torch.zeros(1, 2, CELLS, CELLS)
+    rows, columns = cell_centres(CELLS, CELLS, z)
+    grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+    presence, scale, loc = z.clone(), z.clone(), z.clone()
+    presence[:, 1] = 8.0
+    for row, column, side in objects:
+        inside = (grid - torch.tensor([row, column])[:, None, None]).abs().amax(0) < side / 2
+        presence[0, 0][inside], presence[0, 1][inside] = 8.0, 0.0
+        towards = torch.tensor([row, column])[:, None, None] - grid
+        towards = towards + noise * torch.randn(grid.shape, generator=g)
+        extent = side + noise * torch.randn(grid.shape, generator=g)
+        loc[0][:, inside] = towards[:, inside] / 2**0.5
+        scale[0][:, inside] = extent[:, inside]
+    return Latents(z[:, :1], presence, scale, loc, z)
+
+
+def truth(*objects: tuple[float, float, float]) -> torch.Tensor:
+    rows, columns = cell_centres(CELLS, CELLS, torch.zeros(1))
+    labels = torch.zeros(CELLS, CELLS, dtype=torch.long)
+    for k, (row, column, side) in enumerate(objects):
+        inside = ((rows - row).abs() < side / 2)[:, None] & ((columns - column).abs() < side / 2)
+        labels[inside] = k + 1
+    return labels
+
+
+def same_partition(a: torch.Tensor, b: torch.Tensor) -> bool:
+    pairs = torch.stack((a.flatten(), b.flatten()), 1).unique(dim=0)
+    return len(pairs) == len(a.unique()) == len(b.unique())
+
+
+TOUCHING = [(0.4, 0.3, 0.2), (0.4, 0.5, 0.2), (0.8, 0.8, 0.3)]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.03])
+def test_touching_objects_get_a_label_each(noise):
+    found = decompose(scene(*TOUCHING, noise=noise), (64, 64), Instances())
+    labels = found.labels[0, ::2, ::2]
+    assert len(found.boxes[0]) == 3
+    assert same_partition(labels, truth(*TOUCHING))
+
+
+def test_boxes_are_those_of_the_objects():
+    found = decompose(scene(*TOUCHING, noise=0.03), (64, 64), Instances())
+    exact = torch.tensor([[c - s / 2, r - s / 2, c + s / 2, r + s / 2] for r, c, s in TOUCHING])
+    assert (box_iou(found.boxes[0], exact).amax(0) > 0.8).all()
+
+
+def test_object_labels_cover_the_image_by_the_nearest_present_cell():
+    found = decompose(scene(*TOUCHING), (64, 64), Instances())
+    present = found.labels > 0
+    assert torch.equal(found.object_labels[present], found.labels[present])
+    assert found.object_labels.min() >= 1
+    assert found.object_labels[0, 63, 63] == found.labels[0, 51, 51]  # below the third object
+
+
+def test_an_empty_scene_has_no_boxes_and_one_object_label():
+    found = decompose(scene(), (64, 64), Instances())
+    assert found.boxes[0].shape == (0, 4)
+    assert found.labels.max() == 0
+    assert (found.object_labels == 1).all()
+
+
+def test_a_box_without_support_gives_its_cells_to_another():
+    crumb = (0.1, 0.1, 0.04)  # one cell
+    few = decompose(scene(*TOUCHING, crumb), (64, 64), Instances(support=0.01))
+    all_kept = decompose(scene(*TOUCHING, crumb), (64, 64), Instances(support=0.0))
+    assert (len(few.boxes[0]), len(all_kept.boxes[0])) == (3, 4)
+    assert few.labels[0, 6, 6] > 0
+    lonely = decompose(scene(crumb), (64, 64), Instances(support=0.5))
+    assert len(lonely.boxes[0]) == 1  # the largest always stays
+
+
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 40))
+def test_every_proposal_gets_the_label_of_the_box_it_overlaps_most(seed, count):
+    g = torch.Generator().manual_seed(seed)
+    low = torch.rand(count, 2, generator=g)
+    proposals = torch.cat((low, low + 0.05 + 0.3 * torch.rand(count, 2, generator=g)), 1)
+    boxes, labels = group_proposals(proposals, Instances(), least_votes=1)
+    assert 1 <= len(boxes) <= count
+    assert labels.shape == (count,)
+    assert torch.equal(labels, box_iou(proposals, boxes).argmax(1) + 1)
