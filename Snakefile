@@ -29,3 +29,4 @@ rule all:
     input:
         rules.tables.output,
         rules.figures.output,
+        data_cards(),

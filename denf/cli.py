@@ -344,6 +344,20 @@ def fetch(
     download(url, out, sha256=sha256, size=size, mirror=mirror)
 
 
+@data_app.command()
+def card(
+    folders: Annotated[list[Path], typer.Argument(help="Prepared splits of one data set.")],
+    out: Annotated[Path, typer.Option(help="PNG file to write.")],
+) -> None:
+    """Draw the card of a data set: facts, counts, mean images, examples.
+
+    Examples are of the first folder; prints the file's name.
+    """
+    from denf.report.card import write_card
+
+    typer.echo(write_card(folders, out))
+
+
 @app.command()
 def experiments(
     folder: Annotated[Path, typer.Argument(help="Folder of experiment files.")],
@@ -366,7 +380,7 @@ def experiments(
         purpose.name.lower(): {m: code_hash(purpose, m) for m in methods}
         for purpose in (Purpose.TRAIN, Purpose.EVALUATE, Purpose.FID)
     }
-    for purpose in (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES):
+    for purpose in (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES, Purpose.CARD):
         code[purpose.name.lower()] = code_hash(purpose)
     listing = {
         "experiments": [e.as_dict() for e in resolved],

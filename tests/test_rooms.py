@@ -21,7 +21,8 @@ ARROWS = {
     "denf.metrics": {"denf.data.download"},
     # DeNF's settings are plain values, checked without importing torch or the model.
     "denf.harness": {"denf.data", "denf.metrics", "denf.model.settings"},
-    "denf.report": set[str](),
+    # The card of a data set reads the prepared format with its own reader.
+    "denf.report": {"denf.data.prepared"},
     "denf.method": {"denf.harness", "denf.model"},
     "denf.pictures": {"denf.harness", "denf.data"},
     "baselines": {"denf.harness", "denf.data"},

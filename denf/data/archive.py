@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,6 +20,17 @@ from pathlib import Path, PurePosixPath
 from denf.errors import DenfError
 
 _GIB = 1 << 30
+_DAMAGED = (  # what zipfile raises on archives that are none, or damaged; a method it lacks too
+    OSError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,7 @@ def open_source(source: Path | str, limits: Limits | None = None) -> Iterator[li
         return
     try:
         archive = zipfile.ZipFile(source)
-    except (OSError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise DenfError(
             str(source),
             expected="a folder or a whole zip archive",
@@ -173,7 +185,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         with archive.open(member) as file:
             data = file.read(member.file_size)
             file.read(1)  # reaching the end makes zipfile compare the checksum
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise DenfError(
             f"archive {archive.filename}, entry {member.filename!r}",
             expected="an entry that matches its checksum",

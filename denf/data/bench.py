@@ -68,12 +68,12 @@ def write_clevr(path: Path, records: int, seed: int = 0) -> Path:
     The records lie in as many gzip members as scenes repeat, so that each is compressed once.
     """
     rng = np.random.default_rng(seed)
-    scenes = [scene_record(CLEVR6, 3 + k, rng) for k in range(_DISTINCT)]
+    scenes = [scene_record(CLEVR6, 3 + k, rng) for k in range(min(records, _DISTINCT))]
     whole = gzip.compress(b"".join(scenes), 6)
     with path.open("wb") as file:
-        for _ in range(records // _DISTINCT):
+        for _ in range(records // len(scenes)):
             file.write(whole)
-        file.write(gzip.compress(b"".join(scenes[: records % _DISTINCT]), 6))
+        file.write(gzip.compress(b"".join(scenes[: records % len(scenes)]), 6))
     return path
 
 

@@ -1,7 +1,8 @@
 """The prepared format: one folder a split, read by memory map.
 
 A folder holds `images.npy` uint8 (N, H, W, 3), `masks.npy` uint8 (N, H, W) with 0 for background
-and 1…K for objects (absent when there is no truth), `factors.csv` where known, and `dataset.json`.
+and 1…K for objects (absent when there is no truth), `factors.csv` where known, and `dataset.json`:
+where it comes from, how it was made, the count of scenes and how many have how many objects.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import io
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +131,7 @@ class PreparedWriter:
         self._files: dict[str, BinaryIO] = {}
         self._open = contextlib.ExitStack()
         self._fields: list[str] = []
+        self._objects: Counter[int] = Counter()
 
     def __enter__(self) -> PreparedWriter:
         if self.out.exists():
@@ -147,8 +150,9 @@ class PreparedWriter:
         if progress is None or progress["info"] != json.loads(json.dumps(self.info)):
             shutil.rmtree(self.partial, ignore_errors=True)
             self.partial.mkdir(parents=True)
-            progress = {"count": 0, "factor_bytes": 0, "fields": []}
+            progress = {"count": 0, "factor_bytes": 0, "fields": [], "objects": {}}
         self.count, self._fields = progress["count"], progress["fields"]
+        self._objects = Counter({int(n): scenes for n, scenes in progress["objects"].items()})
         lengths = {"images.npy": self.size**2 * 3}
         if self.has_masks:
             lengths["masks.npy"] = self.size**2
@@ -192,6 +196,7 @@ class PreparedWriter:
             if masks.dtype != np.uint8 or masks.shape != shape:
                 raise ValueError(f"masks: expected uint8 {shape}, got {masks.dtype} {masks.shape}")
             self._files["masks.npy"].write(np.ascontiguousarray(masks).tobytes())
+            self._objects.update(_count_labels(mask) for mask in masks)
         self._append_factors(factors)
         self.count += len(images)
         for file in self._files.values():
@@ -201,6 +206,7 @@ class PreparedWriter:
             "count": self.count,
             "factor_bytes": position,
             "fields": self._fields,
+            "objects": self._objects,
             "info": self.info,
         }
         write_atomically(self.partial / "progress.json", json.dumps(progress))
@@ -244,9 +250,17 @@ class PreparedWriter:
         if not self._fields:
             (self.partial / "factors.csv").unlink()
         (self.partial / "progress.json").unlink(missing_ok=True)
-        description = {**self.info, "count": self.count, "sha256": hashes}
+        description = {**self.info, "count": self.count}
+        if self.has_masks:
+            description["objects_per_scene"] = dict(sorted(self._objects.items()))
+        description["sha256"] = hashes
         write_atomically(self.partial / "dataset.json", json.dumps(description, indent=2) + "\n")
         os.replace(self.partial, self.out)
+
+
+def _count_labels(mask: Array) -> int:
+    """Number of objects that have a pixel in a mask."""
+    return int(np.count_nonzero(np.bincount(mask.ravel(), minlength=256)[1:]))
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from denf.data.archive import SourceFile, open_source
 from denf.data.crop import CROP_RULES, Kernel, resize_image
-from denf.data.decode import decode_image
+from denf.data.decode import decode_image, image_shape
 from denf.data.ingest import Scene, SceneWriter, listing_sha256, pending_splits, write_scenes
 from denf.errors import DenfError
 
@@ -92,7 +92,8 @@ def prepare_real_traffic(
 
     Raises:
         DenfError: when there are no or too few videos, a video without frames, videos of more
-            than one camera (folder), or a frame that is not an RGB picture; nothing is written.
+            than one camera (folder), or a frame that is not an RGB picture or not of its video's
+            size; nothing is written.
     """
     source, out = Path(source), Path(out)
     with ExitStack() as stack:
@@ -123,8 +124,9 @@ def prepare_real_traffic(
             )
             for part in pending_splits(out, infos)
         }
+        firsts = {video.folder: video.frames[0] for video in videos}
         for part, writer in writers.items():
-            load = partial(_scene, source, size)
+            load = partial(_scene, source, size, firsts, {})
             write_scenes(writer, frames[part], load, label=f"{name} {part}", workers=workers)
 
 
@@ -185,7 +187,27 @@ def _divide(
     return train[: len(train) - gap], [f for v in videos[border:] for f in v.frames]
 
 
-def _scene(source: Path, size: int, number: int, frame: SourceFile) -> Scene:
+def _scene(
+    source: Path,
+    size: int,
+    firsts: Mapping[PurePosixPath, SourceFile],
+    shapes: dict[PurePosixPath, tuple[int, int]],
+    number: int,
+    frame: SourceFile,
+) -> Scene:
+    """A frame as a scene; `shapes` remembers the height and width of each video's first frame."""
+    video = frame.path.parent
+    if video not in shapes:
+        first = firsts[video]
+        shapes[video] = image_shape(first.read(), f"{source}/{first.path}")
     image = decode_image(frame.read(), f"{source}/{frame.path}")
-    row = {"scene": number, "video": frame.path.parent.name, "frame": frame.path.name}
+    height, width = shapes[video]
+    if image.shape[:2] != (height, width):
+        raise DenfError(
+            f"{source}/{frame.path}",
+            expected=f"{width}×{height} pixels, as the video's first frame",
+            got=f"{image.shape[1]}×{image.shape[0]}",
+            fix="Restore the frame or remove it.",
+        )
+    row = {"scene": number, "video": video.name, "frame": frame.path.name}
     return Scene(resize_image(image, size, KERNEL), None, [row])

@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     RENDER = "denf.data.scenes.render"
     TABLES = "denf.report.tables"
     FIGURES = "denf.report.figures"
+    CARD = "denf.report.card"
 
 
 def method_names() -> list[str]:

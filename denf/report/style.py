@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,11 @@ def instance_colours(count: int) -> NDArray[np.float64]:
     return np.array([*named, *further][:count]).reshape(count, 3)
 
 
-def save(figure: Figure, out: Path, name: str) -> list[Path]:
-    """Save as PNG and PDF under temporary names, then rename; equal figures give equal files."""
+def save(figure: Figure, out: Path, name: str, kinds: Sequence[str] = ("png", "pdf")) -> list[Path]:
+    """Save under temporary names, then rename; equal figures give equal files."""
     paths = []
-    for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+    without = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
+    for suffix, metadata in ((kind, without[kind]) for kind in kinds):
         path = out / f"{name}.{suffix}"
         temporary = path.with_name(path.name + ".tmp")
         figure.savefig(temporary, format=suffix, dpi=DPI, metadata=metadata)

@@ -39,7 +39,8 @@ def test_a_full_disk_closes_every_file_and_can_be_continued(tmp_path, full_disk)
 def test_files_that_were_opened_are_closed_when_one_cannot_be(tmp_path):
     (tmp_path / "d.partial").mkdir()
     writer = PreparedWriter(tmp_path / "d", size=8, masks=True, info=INFO)
-    progress = {"count": 0, "factor_bytes": 0, "fields": [], "info": writer.info}
+    progress = {"count": 0, "factor_bytes": 0, "fields": [], "objects": {}}
+    progress["info"] = writer.info
     (tmp_path / "d.partial/progress.json").write_text(json.dumps(progress))
     (tmp_path / "d.partial/masks.npy").mkdir()
     with pytest.raises(IsADirectoryError):

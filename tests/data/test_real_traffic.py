@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from denf.data import ingest
 from denf.data.archive import Limits, open_source
 from denf.data.prepared import open_prepared
 from denf.data.real_traffic import VideoSplit, default_split, prepare_real_traffic
@@ -129,6 +132,12 @@ def test_wrong_footage_is_refused_and_nothing_remains(tmp_path):
     (source / "f_003/00002.jpeg").write_bytes(jpeg(0)[:300])
     with pytest.raises(DenfError, match=r"f_003/00002\.jpeg: expected a whole PNG or JPEG"):
         prepare_real_traffic(source, tmp_path / "out", size=8)
+    (source / "f_003/00002.jpeg").write_bytes(b"")
+    with pytest.raises(DenfError, match=r"f_003/00002\.jpeg: expected a whole PNG or JPEG"):
+        prepare_real_traffic(source, tmp_path / "out", size=8)
+    (source / "f_003/00002.jpeg").write_bytes(jpeg(0, 24, 18))
+    with pytest.raises(DenfError, match=r"f_003/00002\.jpeg: expected 24×16 .*, got 24×18"):
+        prepare_real_traffic(source, tmp_path / "out", size=8)
     shutil.rmtree(source / "f_002")
     (source / "f_002").mkdir()
     (source / "f_002/frame.txt").write_text("no frame")
@@ -204,12 +213,69 @@ def test_damaged_archives_are_named(tmp_path):
         prepare_real_traffic(path, tmp_path / "out")
 
 
+def archive_bytes() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for k in range(3):
+            archive.writestr(f"f_{k:03d}/0.jpeg", jpeg(k))
+    return buffer.getvalue()
+
+
+ARCHIVE = archive_bytes()
+
+
+@given(at=st.integers(0, len(ARCHIVE) - 1), bit=st.integers(0, 7), cut=st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_a_damaged_archive_gives_its_frames_or_a_named_error(tmp_path_factory, at, bit, cut):
+    folder = tmp_path_factory.mktemp("fuzz")
+    path = folder / "cam.zip"
+    flipped = ARCHIVE[:at] + bytes([ARCHIVE[at] ^ 1 << bit]) + ARCHIVE[at + 1 :]
+    path.write_bytes(ARCHIVE[:at] if cut else flipped)
+    message = None
+    try:
+        prepare_real_traffic(path, folder / "out", size=8, split=VideoSplit(2, 1))
+    except DenfError as error:
+        message = str(error)
+    if message is not None:
+        assert str(path) in message
+        assert list(folder.iterdir()) == [path]
+        return
+    found = np.concatenate([open_prepared(folder / "out" / s).images for s in ("train", "test")])
+    for k, image in enumerate(found):
+        frame = Image.open(io.BytesIO(jpeg(k))).resize((8, 8), Image.Resampling.LANCZOS)
+        np.testing.assert_array_equal(image, np.asarray(frame))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_interrupted_footage_continues_and_equals_the_uninterrupted(tmp_path, workers, monkeypatch):
+    source, split = footage(tmp_path / "cam"), VideoSplit(8, 2)
+    prepare_real_traffic(source, tmp_path / "whole", size=8, split=split)
+    monkeypatch.setattr(ingest, "_BATCH", 5)
+    add = ingest.SceneWriter.add
+
+    def interrupted(writer, scene):
+        if writer.count == 13:
+            raise KeyboardInterrupt
+        add(writer, scene)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest.SceneWriter, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_real_traffic(source, tmp_path / "c", size=8, split=split, workers=workers)
+    assert not (tmp_path / "c/train").exists()
+    prepare_real_traffic(source, tmp_path / "c", size=8, split=split, workers=workers)
+    for part in ("train", "test"):
+        for name in ("images.npy", "factors.csv"):
+            whole, resumed = (tmp_path / folder / part / name for folder in ("whole", "c"))
+            assert whole.read_bytes() == resumed.read_bytes()
+
+
 @pytest.mark.skipif(not TRAFFIC.exists(), reason="the street footage is not here")
 def test_street_footage(tmp_path):
     scene = TRAFFIC / "kraten_street"
     videos = sorted(scene.iterdir())
     split = VideoSplit(2, 1)
-    prepare_real_traffic(scene, tmp_path / "out", split=split, gap=25, name="kraten")
+    prepare_real_traffic(scene, tmp_path / "out", split=split, gap=25, name="kraten", workers=2)
     train, test = open_prepared(tmp_path / "out/train"), open_prepared(tmp_path / "out/test")
     frames = [p for v in videos[-3:-1] for p in sorted(v.glob("*.jpeg"))][:-25]
     held_out = sorted(videos[-1].glob("*.jpeg"))

@@ -122,9 +122,9 @@ PICTURES = {
 
 def has_truth(name):
     dataset = config["datasets"][EXPERIMENTS[name]["dataset"]]
-    return dataset["source"] in ("render", "clevr6") or "masks" in dataset.get(
-        "test", {}
-    )
+    if dataset["source"] == "folder":
+        return "masks" in dataset["test"]
+    return dataset["source"] != "real-traffic"
 
 
 def figure_names():
@@ -147,7 +147,13 @@ def figure_files(name):
     return [f"results/figures/{name}.{kind}" for kind in FIGURE_KINDS]
 
 
-PUBLISHED = ("clevr6", "real-traffic")  # sources that are fetched
+RECORDS = ("clevr6", "clevr10", "multi-dsprites", "tetrominoes", "objects-room")
+PUBLISHED = (*RECORDS, "real-traffic")  # sources that are fetched
+
+
+def data_cards():
+    used = sorted({e["data"] for e in EXPERIMENTS.values()})
+    return [f"results/figures/data-{dataset}.png" for dataset in used]
 
 
 def datasets_from(*sources):

@@ -66,7 +66,7 @@ rule fetch:
         " && ln -sfn '{params.file}' {output}) > {log} 2>&1"
 
 
-rule clevr6:
+rule multi_objects:
     input:
         archive,
     output:
@@ -74,17 +74,44 @@ rule clevr6:
     log:
         "results/logs/data/{dataset}.log",
     wildcard_constraints:
-        dataset=datasets_from("clevr6"),
+        dataset=datasets_from(*RECORDS),
     conda:
         "../envs/denf.yaml"
+    threads: 2  # one inflates, one cuts and resizes
     resources:
-        mem_mb=4000,
+        mem_mb=2000,
         runtime=1440,
     params:
         out=subpath(output[0], parent=True),
+        source=lambda w: spec(w)["source"],
         options=records_options,
     shell:
-        "denf data clevr6 --tfrecord {input} {params.options} --out {params.out} > {log} 2>&1"
+        "denf data {params.source} --tfrecord {input} {params.options}"
+        " --out {params.out} > {log} 2>&1"
+
+
+rule clevrtex:
+    input:
+        lambda w: spec(w)["path"],
+    output:
+        [directory(f"results/data/{{dataset}}/{s}") for s in ("train", "val", "test")],
+    log:
+        "results/logs/data/{dataset}.log",
+    wildcard_constraints:
+        dataset=datasets_from("clevrtex"),
+    conda:
+        "../envs/denf.yaml"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=600,
+    params:
+        out=subpath(output[0], parent=True),
+        size=lambda w: spec(w)["size"],
+        variant=lambda w: spec(w).get("variant", "full"),
+    shell:
+        "denf data clevrtex --source {input} --variant {params.variant} --size {params.size}"
+        " --workers {threads} --out {params.out} > {log} 2>&1"
 
 
 rule real_traffic:
@@ -98,6 +125,7 @@ rule real_traffic:
         dataset=datasets_from("real-traffic"),
     conda:
         "../envs/denf.yaml"
+    threads: 4
     resources:
         mem_mb=4000,
         runtime=600,
@@ -107,7 +135,7 @@ rule real_traffic:
         gap=lambda w: spec(w).get("gap", 0),
     shell:
         "denf data real-traffic --source {input} --size {params.size} --gap {params.gap}"
-        " --out {params.out} > {log} 2>&1"
+        " --workers {threads} --out {params.out} > {log} 2>&1"
 
 
 rule data:

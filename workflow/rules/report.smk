@@ -70,3 +70,28 @@ rule figures:
     shell:
         "denf figures --runs {params.runs} --listing {params.listing} {params.names}"
         " --out {params.out} > {log} 2>&1"
+
+
+rule card:
+    input:
+        train="results/data/{dataset}/train",
+        test="results/data/{dataset}/test",
+    output:
+        report(
+            "results/figures/data-{dataset}.png",
+            caption="../report/data.rst",
+            category="Data",
+            labels={"data set": "{dataset}"},
+        ),
+    log:
+        "results/logs/data/{dataset}-card.log",
+    localrule: True
+    conda:
+        "../envs/denf.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=CODE["card"],
+    shell:
+        "denf data card {input.train} {input.test} --out {output} > {log} 2>&1"
