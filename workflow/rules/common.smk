@@ -196,7 +196,5 @@ def archive(wildcards):
 
 def records_options(wildcards):
     d = spec(wildcards)
-    ranges = [
-        f"--{split} {d[split]}" for split in ("train", "val", "test") if split in d
-    ]
-    return " ".join([*ranges, f"--size {d['size']}"])
+    keys = ("variant", "train", "val", "test", "size")
+    return " ".join(f"--{key} {d[key]}" for key in keys if key in d)

@@ -1,0 +1,97 @@
+"""The data rules for real: a protocol's published sets are fetched and prepared by one target."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from denf.data.multi_objects_files import CLEVR6, MULTI_DSPRITES, Sprites
+from denf.data.prepared import open_prepared
+from denf.data.write_records import scene_record
+
+REPOSITORY = Path(__file__).parents[2]
+RANGES = {"train": "0:3", "test": "3:5:1", "val": "5:"}
+
+
+def snakemake(folder: Path, protocol: dict, *arguments: str) -> str:
+    (folder / "own.yaml").write_text(yaml.safe_dump(protocol))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", "own.yaml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def suite(tmp_path) -> Path:
+    folder = tmp_path / "suite"
+    folder.mkdir()
+    for name in ("Snakefile", "workflow", "config", "baselines"):
+        source = REPOSITORY / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    return folder
+
+
+def test_published_sets_are_fetched_prepared_and_drawn(suite, tmp_path):
+    rng = np.random.default_rng(0)
+    sprites = MULTI_DSPRITES[Sprites.BINARIZED]
+    (tmp_path / "mirror").mkdir()
+    for file, name in ((CLEVR6, "clevr_with_masks_train.tfrecords"), (sprites, "any")):
+        records = b"".join(scene_record(file, 2, rng) for _ in range(7))
+        (tmp_path / "mirror" / name).write_bytes(gzip.compress(records, 1))
+    for k in range(5):
+        (tmp_path / f"camera/f_{k:03d}").mkdir(parents=True)
+        Image.new("RGB", (20, 12), (k, 0, 0)).save(tmp_path / f"camera/f_{k:03d}/0.jpeg")
+    published = {"source": "clevr6", "size": 16, **RANGES}
+    datasets = {
+        "clevr6": {
+            "id": "c6",
+            "url": "http://127.0.0.1:9/clevr_with_masks_train.tfrecords",  # nobody answers
+            "mirror": str(tmp_path / "mirror"),
+            **published,
+        },
+        "traffic": {
+            "id": "rt", "source": "real-traffic", "size": 16, "path": str(tmp_path / "camera"),
+        },
+        "sprites": {
+            "id": "sprites", "path": str(tmp_path / "mirror/any"), **published,
+            "source": "multi-dsprites", "variant": "binarized",
+        },
+    }  # fmt: skip
+    fid = {"samples": 2, "extractor": "random-conv-v1"}
+    protocol = {"protocol": "own", "seeds": [0], "datasets": datasets, "fid": fid}
+    snakemake(suite, protocol, "data", "results/figures/data-c6.png")
+
+    data = suite / "results/data"
+    counts = {str(f.relative_to(data)): len(open_prepared(f)) for f in sorted(data.glob("*/*"))}
+    expected = {"rt/test": 1, "rt/train": 4}
+    for name in ("c6", "sprites"):
+        expected |= {f"{name}/train": 3, f"{name}/test": 1, f"{name}/val": 2}
+    assert counts == expected
+    assert open_prepared(data / "c6/train").info["file"]["name"] == (
+        "clevr_with_masks_train.tfrecords"
+    )
+    assert (suite / "results/figures/data-c6.png").stat().st_size > 5000
+
+    downloads = suite / "results/downloads/c6"
+    pin = json.loads((downloads / "clevr_with_masks_train.tfrecords.pinned.json").read_text())
+    datasets["clevr6"]["sha256"] = pin["sha256"]
+    before = (data / "c6/train/images.npy").stat().st_mtime_ns
+    assert "rule fetch" in snakemake(suite, protocol, "data")  # checks the file again, and
+    assert (data / "c6/train/images.npy").stat().st_mtime_ns == before  # prepares nothing again
+    assert "Nothing to be done" in snakemake(suite, protocol, "data")
