@@ -173,6 +173,9 @@ def test_from_pictures_to_samples(denf, pictures, experiment, tmp_path):
     assert (distance["extractor"], distance["mode"]) == ("random-conv-v1", "objects-subset")
     assert (distance["samples"], distance["reference"]) == (8, 8)
     assert distance["fid"] >= -1e-3
+    assert {"kid", "precision", "recall"} <= distance.keys()
+    assert [point["samples"] for point in distance["fid_by_samples"]] == [2, 4, 8]
+    assert distance["floor"].keys() == {"samples", "fid"}
     assert distance["recomposed_from"]["name"] == "squares"
 
     sampled = denf("sample", run, "--count", 3, "--out", chain / "samples", "--seed", 1).json

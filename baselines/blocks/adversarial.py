@@ -240,8 +240,8 @@ def dragan_penalty(
 ) -> Tensor:
     """E (‖∇D(x̂)‖ - k)², x̂ = x + α·c·std(x)·u, with α ~ U(0, 1) an image and u ~ U(0, 1) a value.
 
-    The published code's form of Kodali et al. 2017, Eq. 6: the perturbed images lie between a real
-    image and a noisy copy of it.
+    Kodali et al. 2017 in the form of their code: the perturbed images lie between a real image and
+    a noisy copy of it.
 
     Args:
         critic: see `gradient_norms`; the raw output, since a sigmoid's gradient vanishes.

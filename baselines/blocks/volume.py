@@ -86,7 +86,7 @@ def resample(volume: Tensor, pose: Tensor, view: Tensor) -> Tensor:
     axis = torch.linspace(-1, 1, side, device=volume.device)
     w, v, u = torch.meshgrid(axis, axis, axis, indexing="ij")
     cube = torch.stack([u, v, w, torch.ones_like(u)], 3).view(1, -1, 4)
-    back = torch.linalg.inv(pose) @ view  # the cube to the volume's own coordinates
+    back = torch.linalg.inv_ex(pose).inverse @ view  # the cube to the volume's own coordinates
     points = cube @ back.transpose(1, 2)
     grid = points[..., :3] / (points[..., 3:] * half)
     return F.grid_sample(volume, grid.view(B, side, side, side, 3), align_corners=True)

@@ -121,7 +121,7 @@ def fid_by_samples(samples: Tensor, reference: Tensor) -> tuple[SizedFid, ...]:
 
 
 def kernel_distance(samples: Tensor, reference: Tensor) -> tuple[float, float, int]:
-    """Mean and standard deviation over subsets, and the images in one (Bińkowski et al., Eq. 4)."""
+    """Mean and standard deviation over subsets, and the images in one (Bińkowski et al. 2018)."""
     from torch_fidelity import metric_kid as room
 
     size = min(SUBSET, len(samples), len(reference))
@@ -132,7 +132,7 @@ def kernel_distance(samples: Tensor, reference: Tensor) -> tuple[float, float, i
 
 
 def precision_and_recall(samples: Tensor, reference: Tensor) -> tuple[float, float, int]:
-    """Both fractions and the neighbours that were counted (Kynkäänniemi et al. 2019, Eqs. 1, 2)."""
+    """Both fractions and the neighbours that were counted (Kynkäänniemi et al. 2019)."""
     from torch_fidelity import metric_prc as room
 
     neighbours = min(NEIGHBOURS, len(samples) - 1, len(reference) - 1)
