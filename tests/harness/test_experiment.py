@@ -137,7 +137,7 @@ REFUSED = {
     "no method": ({"dataset": "x"}, r"own.yaml: expected the key method, got nothing"),
     "unknown method": (
         {"method": "dnf", "dataset": "x"},
-        r"own.yaml: method: expected one of denf, k-means, .*, got 'dnf'.*baselines/dnf.py",
+        r"own.yaml: method: expected one of denf, air, .*, got 'dnf'.*baselines/dnf.py",
     ),
     "missing parent": (
         {"extends": "parent"},
