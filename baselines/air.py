@@ -254,14 +254,15 @@ class AirMethod(Method):
         }
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return label_maps(self._explain(to_unit(images))[1][:, :, 0])
+        trace, _, shares = self._explain(to_unit(images))
+        return label_maps(shares[:, :, 0], trace.presence)
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        return self._explain(to_unit(images))[0].clamp(0, 1)
+        return self._explain(to_unit(images))[1].clamp(0, 1)
 
-    def _explain(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        background, _ = self.background(x, None)
-        return self._render(self.inference(x, None), background)
+    def _explain(self, x: Tensor) -> tuple[Trace, Tensor, Tensor]:
+        trace = self.inference(x, None)
+        return trace, *self._render(trace, self.background(x, None)[0])
 
     def _render(self, trace: Trace, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas and shares; see `over`."""

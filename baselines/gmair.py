@@ -271,14 +271,16 @@ class GmairMethod(Method):
         }
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return label_maps(self._explain(self._unit(images)).shares[:, :, 0])
+        objects, rendering = self._explain(self._unit(images))
+        return label_maps(rendering.shares[:, :, 0], objects.presence[:, :, 0])
 
     def reconstruct(self, images: Tensor) -> Tensor:
         x = self._unit(images)
-        return _blend(self._explain(x), self.background(x, None)[0]).clamp(0, 1)
+        return _blend(self._explain(x)[1], self.background(x, None)[0]).clamp(0, 1)
 
-    def _explain(self, x: Tensor) -> Rendering:
-        return self._render(self.inference(x, self.settings.presence_floor, None))
+    def _explain(self, x: Tensor) -> tuple[Objects, Rendering]:
+        objects = self.inference(x, self.settings.presence_floor, None)
+        return objects, self._render(objects)
 
     def _render(self, objects: Objects) -> Rendering:
         logits = self.decoder(objects.what.flatten(0, 1)).unflatten(0, objects.what.shape[:2])

@@ -291,12 +291,13 @@ class SpaceMethod(Method):
         }
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return label_maps(self._foreground(self._unit(images)).masks[:, :, 0])
+        objects, rendering = self._foreground(self._unit(images))
+        return label_maps(rendering.masks[:, :, 0], objects.presence[:, :, 0])
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """α · foreground + (1 - α) · background, as the authors' code shows it."""
         x = self._unit(images)
-        return self._blend(self._foreground(x), self.background(x, None).mean)
+        return self._blend(self._foreground(x)[1], self.background(x, None).mean)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Scenes from the priors at the ends of their schedules."""
@@ -316,9 +317,9 @@ class SpaceMethod(Method):
         background = self.background.sample(count, generator)
         return to_bytes(self._blend(self._render(objects), background))
 
-    def _foreground(self, x: Tensor) -> Rendering:
+    def _foreground(self, x: Tensor) -> tuple[Objects, Rendering]:
         objects, _, _ = self.foreground.infer(x, self.settings.temperature.end, None)
-        return self._render(objects)
+        return objects, self._render(objects)
 
     def _render(self, objects: Objects) -> Rendering:
         rgb, alpha = self.foreground.decode(objects.what)

@@ -295,14 +295,15 @@ class SpairMethod(Method):
         }
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return label_maps(self._explain(self._unit(images))[1][:, :, 0])
+        objects, _, masks = self._explain(self._unit(images))
+        return label_maps(masks[:, :, 0], objects.presence[:, :, 0])
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        return self._explain(self._unit(images))[0].clamp(0, 1)
+        return self._explain(self._unit(images))[1].clamp(0, 1)
 
-    def _explain(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _explain(self, x: Tensor) -> tuple[Objects, Tensor, Tensor]:
         objects = self.inference(x, self.settings.success.end, None)
-        return self._render(objects, self.background(x, None)[0])
+        return objects, *self._render(objects, self.background(x, None)[0])
 
     def _render(self, objects: Objects, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas (B, 3, H, W) and masks (B, N, 1, H, W)."""

@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 
 @dataclass(frozen=True)
 class Ramp:
-    """A straight line between two steps, constant before and after.
+    """A straight line between two steps, constant before and after; a file gives all four values.
 
     Args:
         start: value up to step `first`.

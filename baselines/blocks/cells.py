@@ -15,16 +15,23 @@ def cell_centres(grid: int, like: Tensor) -> Tensor:
     return torch.stack((x, y), -1).flatten(0, 1)
 
 
-def label_maps(masks: Tensor) -> Segmentation:
-    """Label 0 for the background, k for object k - 1.
+def label_maps(masks: Tensor, presence: Tensor) -> Segmentation:
+    """Label 0 for the background, k for object k - 1, of the objects that are there.
+
+    An empty cell is no object: the faint masks of the cells of a grid would divide a scene by place
+    alone, and so score high before anything is learned.
 
     Args:
         masks: (B, K, H, W) shares of the objects in each pixel, which sum to at most one; the
             background has the rest.
+        presence: (B, K) probabilities; an object is there above one half.
 
     Returns:
         `labels`: the largest share, the background's included; `object_labels`: the largest share
-        of an object.
+        of an object, 1 everywhere in a scene without any.
     """
+    there = (presence > 0.5)[:, :, None, None]
+    masks = masks * there
     background = 1 - masks.sum(1, keepdim=True)
-    return Segmentation(torch.cat((background, masks), 1).argmax(1), masks.argmax(1) + 1)
+    objects = masks.masked_fill(~there, -1)
+    return Segmentation(torch.cat((background, masks), 1).argmax(1), objects.argmax(1) + 1)

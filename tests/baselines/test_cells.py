@@ -18,13 +18,24 @@ from denf.harness.experiment import validate
 def test_labels_are_the_largest_share_pixel_by_pixel(seed):
     shares = torch.rand(2, 4, 3, 5, generator=torch.Generator().manual_seed(seed)).softmax(1)
     masks = shares[:, 1:]  # the first share is the background's
-    found = label_maps(masks)
+    found = label_maps(masks, torch.ones(2, 3))
     for b in range(2):
         for y in range(3):
             for x in range(5):
                 each = shares[b, :, y, x].tolist()
                 assert found.labels[b, y, x] == each.index(max(each))
                 assert found.object_labels[b, y, x] == 1 + each[1:].index(max(each[1:]))
+
+
+def test_cells_without_an_object_have_no_label():
+    """The second cell's share is the largest everywhere, but nothing is there."""
+    masks = torch.tensor([0.2, 0.6, 0.1])[None, :, None, None].expand(2, -1, 3, 3)
+    found = label_maps(masks, torch.tensor([[0.9, 0.4, 0.6], [0.1, 0.5, 0.2]]))
+    assert found.labels.eq(0).all()  # 0.7 and 1 are left for the background
+    assert found.object_labels[0].eq(1).all()
+    assert found.object_labels[1].eq(1).all()
+    third = label_maps(masks, torch.tensor([[0.1, 0.4, 0.6]] * 2))
+    assert third.object_labels.eq(3).all()
 
 
 def test_cells_are_counted_row_by_row():

@@ -146,7 +146,9 @@ def test_labels_name_the_cell_whose_object_covers_the_pixel(monkeypatch):
     where = torch.tensor([[[0.4, 0.4, -0.5, -0.5], [0.4, 0.4, 0.5, 0.5]]])
     objects = Objects(torch.ones(1, 2, 1), torch.zeros(1, 2, 1), where, where)
     rgb, alpha = torch.ones(1, 2, 3, 32, 32), torch.ones(1, 2, 1, 32, 32)
-    monkeypatch.setattr(method, "_foreground", lambda x: composite(rgb, alpha, objects, (16, 16)))
+    monkeypatch.setattr(
+        method, "_foreground", lambda x: (objects, composite(rgb, alpha, objects, (16, 16)))
+    )
     found = method.segment(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
     assert found.labels[0, 4, 4] == found.object_labels[0, 4, 4] == 1
     assert found.labels[0, 12, 12] == found.object_labels[0, 12, 12] == 2
