@@ -5,12 +5,13 @@ No more is inflated than is asked for, so that damage shows in the read that mee
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
 
 _CHUNK = 1 << 20  # compressed bytes read at a time
-DAMAGE = (EOFError, IsalError)  # what reading a cut or damaged stream raises
+# What reading a cut or damaged stream raises; isal's stubs call its class an instance.
+DAMAGE = (EOFError, cast(type[Exception], IsalError))
 
 
 class Inflater:

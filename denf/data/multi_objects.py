@@ -221,7 +221,7 @@ def _factors(
 
     Codes are those of the file, 1 and up. Without factors, the objects are those with any pixel.
     """
-    present = features["visibility"] if file.reals else _layers(file, features).any((1, 2))
+    present = features["visibility"] if file.reals else _layers(file, features).max((1, 2))
     rows = []
     for layer in map(int, np.flatnonzero(present[file.background :]) + file.background):
         row: dict[str, Any] = {"scene": scene, "record": record.index}

@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from denf.data.prepared import Prepared, open_prepared
@@ -149,7 +150,7 @@ def _draw_objects(axes: Axes, splits: Sequence[Prepared]) -> None:
         share = [100 * counts[n] / len(split) for n in sorted(counts)]
         name = str(split.info.get("split", split.folder.name))
         axes.bar(at, share, width, color=SEEDS[k % len(SEEDS)], label=name)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="objects in the mask", ylabel="scenes, %")
     axes.legend(frameon=False)
 
