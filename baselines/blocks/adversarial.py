@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.optim import Adam, Optimizer
 
+from baselines.blocks.images import to_unit
 from denf.errors import DenfError
 from denf.harness.method import Capability, Method, Step, descend
 
@@ -144,7 +145,7 @@ class Adversarial(Method):
                 got=f"{images.shape[3]}×{images.shape[2]}",
                 fix="Change `settings.size`, or prepare the data with another --size.",
             )
-        return (images.float() / 127.5 - 1) * self.intensity
+        return (2 * to_unit(images) - 1) * self.intensity
 
 
 def alternate(
