@@ -466,7 +466,7 @@ def fid(
     data: Annotated[Path, typer.Option(help="Prepared test images, the reference.")],
     out: OutFile,
     source: Annotated[
-        Path | None, typer.Option(help="Prepared images to recompose; not the test images.")
+        Path | None, typer.Option(help="Prepared training images: to recompose, and for the floor.")
     ] = None,
     samples: Annotated[int, typer.Option(help="Number of images on each side.", min=2)] = 10000,
     extractor: Annotated[
@@ -477,9 +477,9 @@ def fid(
 ) -> None:
     """Measure the Fréchet distance of samples to test images.
 
-    With --source, samples are its images with a random subset of their objects kept, by methods
-    that can; otherwise they come from the prior. Beside the distance stand those of parts of the
-    samples and of the source itself, the kernel distance, precision and recall. Numbers of
+    Samples come from the prior or, where a method's paper generates so (DeNF), are the images of
+    --source with a random subset of their objects kept. Beside the distance stand those of parts
+    of the samples and of the source itself, the kernel distance, precision and recall. Numbers of
     different extractors do not compare.
     """
     from denf.data.prepared import open_prepared
@@ -492,7 +492,8 @@ def fid(
     start = None if source is None else open_prepared(source)
     device = _device()
     method, _ = load_run(run, device)
-    images, mode = room.generate(method, samples, source=start, seed=seed)
+    begin = start if method.starts_from_images else None
+    images, mode = room.generate(method, samples, source=begin, seed=seed)
     result = compare(
         images,
         reference.images[:samples],
@@ -507,7 +508,7 @@ def fid(
         "seed": seed,
         "run": str(run),
         "data": room.describe_data(reference),
-        "recomposed_from": None if start is None else room.describe_data(start),
+        "recomposed_from": None if begin is None else room.describe_data(begin),
     }
     _publish(described, out)
 

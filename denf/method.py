@@ -41,6 +41,8 @@ class DenfMethod(Method):
         }
     )
 
+    generates_by = Capability.RECOMPOSE  # section 4.1
+
     def __init__(self, settings: DenfSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
         # On a CPU, and with reduced precision on a GPU, convolutions are faster channels-last.

@@ -82,6 +82,8 @@ class Method(nn.Module, ABC):
 
     Settings: ClassVar[type] = NoSettings
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    # Which of SAMPLE and RECOMPOSE makes the images of a Fréchet distance, where a method has both.
+    generates_by: ClassVar[Capability] = Capability.SAMPLE
 
     def __init__(self, settings: Any, precision: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -101,6 +103,12 @@ class Method(nn.Module, ABC):
     def trained_size(self) -> int:
         """Side of the training images in pixels; methods with INSPECT know it."""
         raise NotImplementedError
+
+    @property
+    def starts_from_images(self) -> bool:
+        """Whether the images of a Fréchet distance are real ones recomposed, and not samples."""
+        only = Capability.SAMPLE not in self.capabilities
+        return only or self.generates_by is Capability.RECOMPOSE
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         """Optimisers by name, made once the parameters are on their device. None by default."""
