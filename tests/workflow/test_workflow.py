@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from snakemake.utils import available_cpu_count
 
 REPOSITORY = Path(__file__).parents[2]
 ROWS = ["denf", "denf-traffic", "control-true-labels", "control-real-images"]
@@ -37,9 +39,9 @@ def tiny_protocol() -> dict:
     }
 
 
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def snakemake(folder: Path, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
     # Targets come first: several of the options that follow would swallow them.
-    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2"]
+    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", str(cores)]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         [*command, "--resources", "gpu=1", "--configfile", "tiny.yaml"],
@@ -120,6 +122,12 @@ def test_a_second_invocation_runs_nothing(finished):
     done = snakemake(finished)
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_more_cores_than_there_are_start_no_more_jobs(finished):
+    done = snakemake(finished, "--dry-run", "--forceall", cores=999)
+    threads = [int(n) for n in re.findall(r"threads: (\d+)", done.stdout + done.stderr)]
+    assert max(threads) <= available_cpu_count()
 
 
 def test_a_dropped_file_adds_one_row_and_reruns_nothing_else(finished):

@@ -7,9 +7,13 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
+from snakemake.utils import available_cpu_count, validate
 
 validate(config, "../schemas/config.schema.yaml")
+
+# --cores may promise more than this machine has; more jobs at once than cores only slow each other.
+if workflow.local_exec and workflow._cores:
+    workflow.register_resource("_cores", min(workflow.cores, available_cpu_count()))
 
 RUN = "results/runs/{dataset}/{experiment}/seed-{seed}"
 PROTOCOL = (
