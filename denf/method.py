@@ -98,7 +98,7 @@ class DenfMethod(Method):
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Keep the background and each object with probability one half (section 4.1)."""
         latents, _, x_bg, x_fg = self._components(images)
-        found = decompose(latents, (images.shape[2], images.shape[3]), self.settings.instances)
+        found = decompose(latents, images, self.settings.instances)
         most = max((len(b) for b in found.boxes), default=0)
         coins = torch.rand(len(images), most + 1, generator=generator, device=images.device)
         keep = coins < 0.5
@@ -119,7 +119,7 @@ class DenfMethod(Method):
         """
         latents, presence, x_bg, x_fg = self._components(images)
         shape = (images.shape[2], images.shape[3])
-        found = decompose(latents, shape, self.settings.instances)
+        found = decompose(latents, images, self.settings.instances)
         boxes = images.new_full((len(images), MAX_SINGLES, 4), torch.nan, dtype=torch.float32)
         singles = x_bg[:, None].repeat(1, MAX_SINGLES, 1, 1, 1)
         for b, kept in enumerate(found.boxes):
@@ -158,8 +158,7 @@ class DenfMethod(Method):
 
     def _decompose(self, images: Tensor) -> tuple[Latents, Decomposition]:
         latents, _, _ = self.model.encode(self._unit(images))
-        shape = (images.shape[2], images.shape[3])
-        return latents, decompose(latents, shape, self.settings.instances)
+        return latents, decompose(latents, images, self.settings.instances)
 
     def _components(self, images: Tensor) -> tuple[Latents, Tensor, Tensor, Tensor]:
         latents, _, _ = self.model.encode(self._unit(images))

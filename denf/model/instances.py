@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou, nms
 
+from denf.model.appearance import chroma, group_by_appearance
 from denf.model.boxes import cell_boxes, cell_centres, corners
 from denf.model.denf import to_pixels
 from denf.model.latents import Latents
@@ -32,28 +33,37 @@ class Decomposition:
     boxes: list[Tensor]
 
 
-def decompose(latents: Latents, shape: tuple[int, int], settings: Instances) -> Decomposition:
+def decompose(latents: Latents, images: Tensor, settings: Instances) -> Decomposition:
     """Group the present cells of each image into objects.
 
     1. Cells with a positive logit are present. 2. Each proposes a box. 3. Non-maximum suppression
     leaves one box an object (`group_proposals`). 4. A present cell belongs to the box that its own
     overlaps most. 5. Every other cell takes, in `object_labels`, the label of the nearest present
-    cell.
+    cell. With `appearance`, clusters of boxes and colours stand in place of 3 and 4.
 
     Args:
         latents: of the images.
-        shape: (H, W) of the images.
+        images: uint8 (B, 3, H, W); their colours are looked at with `appearance` alone.
         settings: thresholds.
     """
+    shape = (images.shape[2], images.shape[3])
     present = latents.presence_logit > 0
     h, w = present.shape[1:]
     proposals = corners(*cell_boxes(latents))
     rows, columns = cell_centres(h, w, proposals)
     cells = torch.cartesian_prod(rows, columns)
     least_votes = max(1, round(settings.support * h * w))
+    appearance = settings.appearance
+    colours = None if appearance is None else chroma(images, present).flatten(1, 2)
     labels, nearest, boxes = [], [], []
-    for mask, candidates in zip(present.flatten(1), proposals, strict=True):
-        kept, members = group_proposals(candidates[mask], settings, least_votes)
+    for b, mask in enumerate(present.flatten(1)):
+        candidates = proposals[b][mask]
+        if appearance is None or colours is None:
+            kept, members = group_proposals(candidates, settings, least_votes)
+        else:
+            kept, members = group_by_appearance(
+                candidates, colours[b][mask], appearance, least_votes
+            )
         flat = members.new_zeros(h * w)
         flat[mask] = members
         labels.append(flat)

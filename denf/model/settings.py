@@ -156,6 +156,20 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Appearance:
+    """Grouping of cells by boxes and colour together; goes beyond the paper.
+
+    Args:
+        weight: of a difference of colours against 1 − IoU of the boxes.
+        distance: mean distance from which two clusters are two objects.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    weight: NonNegative = 0.7
+    distance: Positive = 0.97
+
+
+@dataclass(frozen=True)
 class Instances:
     """From present cells to instances (section 3.1.5).
 
@@ -164,12 +178,14 @@ class Instances:
         merge: IoU above which two boxes, each the mean of its cells' proposals, are one object's.
             Low, since the proposals of one object agree on its centre more than on its outline.
         support: a box needs the votes of at least this fraction of the image's cells.
+        appearance: clusters of boxes and colours in place of non-maximum suppression.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     overlap: Fraction = 0.2
     merge: Fraction = 0.1
     support: Fraction = 0.001
+    appearance: Appearance | None = None
 
 
 @dataclass(frozen=True)

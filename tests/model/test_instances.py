@@ -14,6 +14,7 @@ from denf.model.latents import Latents
 from denf.model.settings import Instances
 
 CELLS = 32
+BLANK = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
 
 
 def scene(*objects: tuple[float, float, float], noise: float = 0.0, seed: int = 0) -> Latents:
@@ -57,20 +58,20 @@ TOUCHING = [(0.4, 0.3, 0.2), (0.4, 0.5, 0.2), (0.8, 0.8, 0.3)]
 
 @pytest.mark.parametrize("noise", [0.0, 0.03])
 def test_touching_objects_get_a_label_each(noise):
-    found = decompose(scene(*TOUCHING, noise=noise), (64, 64), Instances())
+    found = decompose(scene(*TOUCHING, noise=noise), BLANK, Instances())
     labels = found.labels[0, ::2, ::2]
     assert len(found.boxes[0]) == 3
     assert same_partition(labels, truth(*TOUCHING))
 
 
 def test_boxes_are_those_of_the_objects():
-    found = decompose(scene(*TOUCHING, noise=0.03), (64, 64), Instances())
+    found = decompose(scene(*TOUCHING, noise=0.03), BLANK, Instances())
     exact = torch.tensor([[c - s / 2, r - s / 2, c + s / 2, r + s / 2] for r, c, s in TOUCHING])
     assert (box_iou(found.boxes[0], exact).amax(0) > 0.8).all()
 
 
 def test_object_labels_cover_the_image_by_the_nearest_present_cell():
-    found = decompose(scene(*TOUCHING), (64, 64), Instances())
+    found = decompose(scene(*TOUCHING), BLANK, Instances())
     present = found.labels > 0
     assert torch.equal(found.object_labels[present], found.labels[present])
     assert found.object_labels.min() >= 1
@@ -78,7 +79,7 @@ def test_object_labels_cover_the_image_by_the_nearest_present_cell():
 
 
 def test_an_empty_scene_has_no_boxes_and_one_object_label():
-    found = decompose(scene(), (64, 64), Instances())
+    found = decompose(scene(), BLANK, Instances())
     assert found.boxes[0].shape == (0, 4)
     assert found.labels.max() == 0
     assert (found.object_labels == 1).all()
@@ -86,11 +87,11 @@ def test_an_empty_scene_has_no_boxes_and_one_object_label():
 
 def test_a_box_without_support_gives_its_cells_to_another():
     crumb = (0.1, 0.1, 0.04)  # one cell
-    few = decompose(scene(*TOUCHING, crumb), (64, 64), Instances(support=0.01))
-    all_kept = decompose(scene(*TOUCHING, crumb), (64, 64), Instances(support=0.0))
+    few = decompose(scene(*TOUCHING, crumb), BLANK, Instances(support=0.01))
+    all_kept = decompose(scene(*TOUCHING, crumb), BLANK, Instances(support=0.0))
     assert (len(few.boxes[0]), len(all_kept.boxes[0])) == (3, 4)
     assert few.labels[0, 6, 6] > 0
-    lonely = decompose(scene(crumb), (64, 64), Instances(support=0.5))
+    lonely = decompose(scene(crumb), BLANK, Instances(support=0.5))
     assert len(lonely.boxes[0]) == 1  # the largest always stays
 
 
