@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -9,19 +11,22 @@ from denf.model.denf import DeNF
 from denf.model.settings import Architecture, DenfSettings
 
 
-def small_denf(**changes) -> DeNF:
-    torch.manual_seed(0)
-    settings = DenfSettings(**{"architecture": Architecture(features=4), **changes})
-    model = DeNF(settings).double()
-    for name, parameter in model.named_parameters():
-        if "last" in name:
-            torch.nn.init.normal_(parameter, std=0.1)
-    return model
+@pytest.fixture
+def small_denf() -> Callable[[Architecture], DeNF]:
+    def make(architecture: Architecture) -> DeNF:
+        torch.manual_seed(0)
+        model = DeNF(DenfSettings(architecture=architecture)).double()
+        for name, parameter in model.named_parameters():
+            if "last" in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+        return model
+
+    return make
 
 
 @pytest.fixture
-def denf() -> DeNF:
-    return small_denf()
+def denf(small_denf) -> DeNF:
+    return small_denf(Architecture(features=4))
 
 
 @pytest.fixture

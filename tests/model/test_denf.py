@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import small_denf
 
 from denf.model.denf import DeNF
 from denf.model.objective import Noise, Phase, objective
@@ -31,15 +30,15 @@ def test_shapes_and_layers_of_table_4(squeezes, cells, what):
 
 
 @pytest.mark.parametrize("squeezes", [1, 2])
-def test_decode_undoes_encode(images, squeezes):
-    model = small_denf(architecture=Architecture(features=4, squeezes=squeezes))
+def test_decode_undoes_encode(small_denf, images, squeezes):
+    model = small_denf(Architecture(features=4, squeezes=squeezes))
     latents, _, _ = model.encode(images)
     torch.testing.assert_close(model.decode(latents), images)
 
 
 @pytest.mark.parametrize("squeezes", [1, 2])
-def test_log_determinant_of_the_whole_flow_is_the_jacobian_s(squeezes):
-    model = small_denf(architecture=Architecture(features=3, couplings=2, squeezes=squeezes))
+def test_log_determinant_of_the_whole_flow_is_the_jacobian_s(small_denf, squeezes):
+    model = small_denf(Architecture(features=3, couplings=2, squeezes=squeezes))
     x = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
     def flat(v):
