@@ -64,8 +64,8 @@ class AdversarialSettings:
         beta1: Adam's decay of the mean gradient.
         beta2: Adam's decay of the squared gradient.
         updates: see `Updates`.
-        average: decay of the average of the generator's weights that samples are drawn with; 0
-            draws with the last weights, as all four sources do.
+        average: decay of the average of the generator's weights that samples are drawn with; see
+            `WeightAverage`. At 0 they are drawn with the last weights.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
