@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, ClassVar
 
@@ -23,7 +24,7 @@ from pydantic import ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from baselines.blocks.adain import AdaIn, initialise
+from baselines.blocks.adain import STD, AdaIn, initialise
 from baselines.blocks.adversarial import (
     Adversarial,
     AdversarialSettings,
@@ -33,7 +34,11 @@ from baselines.blocks.adversarial import (
     discriminator_loss,
     generator_loss,
 )
-from baselines.blocks.style_discriminator import StyleDiscriminator, style_loss
+from baselines.blocks.style_discriminator import (
+    StyleDiscriminator,
+    style_generator_loss,
+    style_loss,
+)
 from baselines.blocks.volume import Camera, perspective_matrix, pose_matrix, resample
 
 SIDE = 16  # voxels of a volume along each axis
@@ -86,7 +91,11 @@ class BlockganSettings(AdversarialSettings):
         object_latent: numbers in an object's z ~ U(-1, 1).
         background_latent: numbers in the background's z ~ U(-1, 1).
         width: channels of the volumes, and of the first layer of the discriminator.
+        weight_std: of the initial weights of the generator; the signal of narrow networks dies at
+            the published one, for its gain in a layer goes with std · √width.
         style: weight of the style heads in the discriminator's loss.
+        generator_style: weight of the style heads in the generator's loss; they see the means and
+            variances that normalisation hides from the rest. The source's weight is 0.
         object_poses, background_poses: see `Poses`.
     """
 
@@ -96,7 +105,9 @@ class BlockganSettings(AdversarialSettings):
     object_latent: Annotated[int, Ge(1)] = 200
     background_latent: Annotated[int, Ge(1)] = 100
     width: Annotated[int, Ge(2)] = 64
+    weight_std: Annotated[float, Gt(0)] = STD
     style: Annotated[float, Ge(0)] = 1.0
+    generator_style: Annotated[float, Ge(0)] = 0.0
     object_poses: Poses = field(default_factory=Poses)
     background_poses: Poses = field(
         default_factory=lambda: Poses(scale_low=1.0, scale_high=1.0, z_low=0.0, z_high=0.0)
@@ -109,11 +120,9 @@ class Blockgan(Adversarial):
     Settings: ClassVar[type] = BlockganSettings
     settings: BlockganSettings
 
-    def __init__(self, settings: BlockganSettings, precision: torch.dtype = torch.float32) -> None:
-        super().__init__(settings, precision)
-        s = settings
-        self.discriminator = StyleDiscriminator(s.size, s.width, guesses=0, spectral=False)
-        self.generator = BlockganGenerator(s)
+    def make_players(self) -> tuple[StyleDiscriminator, BlockganGenerator]:
+        s = self.settings
+        return StyleDiscriminator(s.size, s.width, guesses=0, spectral=False), BlockganGenerator(s)
 
     def discriminator_terms(self, real: Tensor, random: torch.Generator) -> Terms:
         with torch.no_grad():
@@ -125,8 +134,11 @@ class Blockgan(Adversarial):
         return {"objective": objective, "discriminator": game, "discriminator_style": styles}
 
     def generator_terms(self, count: int, random: torch.Generator) -> Terms:
-        game = generator_loss(Game.HINGE, self.discriminator(self.draw(count, random)).real)
-        return {"objective": game, "generator": game}
+        forged = self.discriminator(self.draw(count, random))
+        game = generator_loss(Game.HINGE, forged.real)
+        styles = style_generator_loss(forged)
+        objective = game + self.settings.generator_style * styles
+        return {"objective": objective, "generator": game, "generator_style": styles}
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
         s, device = self.settings, self.device
@@ -161,7 +173,7 @@ class BlockganGenerator(nn.Module):
             layers += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         layers += [nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(channels[-1], 3, 4), nn.Tanh()]
         self.renderer = nn.Sequential(*layers)
-        self.apply(initialise)
+        self.apply(partial(initialise, std=s.weight_std))
 
     def forward(
         self, objects: Tensor, object_poses: Tensor, background: Tensor, background_poses: Tensor

@@ -53,11 +53,11 @@ class Dcgan(Adversarial):
     norm: ClassVar[type[nn.Module]] = nn.BatchNorm2d  # of the discriminator
     settings: DcganSettings
 
-    def __init__(self, settings: DcganSettings, precision: torch.dtype = torch.float32) -> None:
-        super().__init__(settings, precision)
-        channels = stages(settings.size, settings.width)
-        self.generator = generator(settings.latent, channels)
-        self.discriminator = discriminator(channels, self.norm)
+    def make_players(self) -> tuple[nn.Sequential, nn.Sequential]:
+        s = self.settings
+        channels = stages(s.size, s.width)
+        made = generator(s.latent, channels)  # first: the order of the random draws
+        return discriminator(channels, self.norm), made
 
     def discriminator_terms(self, real: Tensor, random: torch.Generator) -> Terms:
         with torch.no_grad():

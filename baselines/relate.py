@@ -14,6 +14,7 @@ repository's evaluation does; they are rounded to 8 bits, not stretched in contr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, ClassVar
 
@@ -22,7 +23,7 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from baselines.blocks.adain import AdaIn, initialise
+from baselines.blocks.adain import STD, AdaIn, initialise
 from baselines.blocks.adversarial import (
     Adversarial,
     AdversarialSettings,
@@ -33,7 +34,11 @@ from baselines.blocks.adversarial import (
     dragan_penalty,
     generator_loss,
 )
-from baselines.blocks.style_discriminator import StyleDiscriminator, style_loss
+from baselines.blocks.style_discriminator import (
+    StyleDiscriminator,
+    style_generator_loss,
+    style_loss,
+)
 
 PARKED = -2.0  # position of an absent object, far outside the image
 RANGE = 0.625  # of positions, in half image sides: 5 of the code's units of 1/8
@@ -50,8 +55,12 @@ class RelateSettings(AdversarialSettings):
         object_latent: numbers in an object's z ~ U(-1, 1).
         background_latent: numbers in the background's z₀ ~ U(-1, 1).
         width: channels of the narrowest layers of both networks.
+        weight_std: of the initial weights of the generator; the signal of narrow networks dies at
+            the published one, for its gain in a layer goes with std · √width.
         correction: largest correction of a position, in half image sides.
         position: weight of the squared error of the estimated position, for both players.
+        generator_style: weight of the style heads in the generator's loss; they see the means and
+            variances that normalisation hides from the rest. The source's weight is 0.
         penalty: weight of DRAGAN's penalty.
     """
 
@@ -62,8 +71,10 @@ class RelateSettings(AdversarialSettings):
     object_latent: Annotated[int, Ge(1)] = 20
     background_latent: Annotated[int, Ge(1)] = 1
     width: Annotated[int, Ge(1)] = 64
+    weight_std: Annotated[float, Gt(0)] = STD
     correction: Annotated[float, Ge(0)] = 0.5
     position: Annotated[float, Ge(0)] = 1.0
+    generator_style: Annotated[float, Ge(0)] = 0.0
     penalty: Annotated[float, Ge(0)] = 0.0
 
 
@@ -75,11 +86,9 @@ class Relate(Adversarial):
     settings: RelateSettings
     generator: RelateGenerator
 
-    def __init__(self, settings: RelateSettings, precision: torch.dtype = torch.float32) -> None:
-        super().__init__(settings, precision)
-        s = settings
-        self.discriminator = StyleDiscriminator(s.size, s.width, guesses=2, spectral=True)
-        self.generator = RelateGenerator(s)
+    def make_players(self) -> tuple[StyleDiscriminator, RelateGenerator]:
+        s = self.settings
+        return StyleDiscriminator(s.size, s.width, guesses=2, spectral=True), RelateGenerator(s)
 
     def discriminator_terms(self, real: Tensor, random: torch.Generator) -> Terms:
         s = self.settings
@@ -99,12 +108,16 @@ class Relate(Adversarial):
         return {"objective": objective, **terms}
 
     def generator_terms(self, count: int, random: torch.Generator) -> Terms:
+        s = self.settings
         scene = self._scene(count, random)
         single, place = self._single(scene, random)
-        game = generator_loss(Game.CROSS_ENTROPY, self.discriminator(self.generator(scene)).real)
+        forged = self.discriminator(self.generator(scene))
+        game = generator_loss(Game.CROSS_ENTROPY, forged.real)
+        styles = style_generator_loss(forged)
         position = F.mse_loss(self.discriminator(single).guess, place.detach())
-        objective = game + self.settings.position * position
-        return {"objective": objective, "generator": game, "generator_position": position}
+        objective = game + s.generator_style * styles + s.position * position
+        terms = {"generator": game, "generator_style": styles, "generator_position": position}
+        return {"objective": objective, **terms}
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
         present = torch.ones(count, self.settings.objects, dtype=torch.bool, device=self.device)
@@ -186,7 +199,7 @@ class RelateGenerator(nn.Module):
             *(nn.ConvTranspose2d(w, w, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),
             *(nn.ConvTranspose2d(w, 3, 3, padding=1), nn.Tanh()),
         )
-        self.apply(initialise)
+        self.apply(partial(initialise, std=s.weight_std))
 
     def corrected(
         self, background: Tensor, objects: Tensor, places: Tensor, present: Tensor

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+STD = 0.02  # of the initial weights, in both sources
+
 
 class AdaIn(nn.Module):
     """s(z) · (x - mean(x)) / std(x) + b(z), mean and std over each channel's plane or volume.
@@ -30,12 +32,17 @@ class AdaIn(nn.Module):
         return torch.addcmul(shift, scale, F.instance_norm(x))
 
 
-def initialise(module: nn.Module) -> None:
-    """Convolutions N(0, 0.02²) cut at two deviations, linear maps N(0, 0.02²), biases 0."""
+def initialise(module: nn.Module, std: float = STD) -> None:
+    """Convolutions N(0, std²) cut at two deviations, linear maps N(0, std²), biases 0.
+
+    Args:
+        module: one layer, as by `nn.Module.apply`; those of other kinds are left alone.
+        std: of the weights.
+    """
     if isinstance(module, nn.modules.conv._ConvNd):
-        nn.init.trunc_normal_(module.weight, 0.0, 0.02, -0.04, 0.04)
+        nn.init.trunc_normal_(module.weight, 0.0, std, -2 * std, 2 * std)
     elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, 0.0, 0.02)
+        nn.init.normal_(module.weight, 0.0, std)
     else:
         return
     if module.bias is not None:

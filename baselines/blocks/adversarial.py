@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.optim import Adam, Optimizer
 
+from baselines.blocks.averaging import WeightAverage
 from baselines.blocks.images import to_unit
 from denf.errors import DenfError
 from denf.harness.method import Capability, Method, Step, descend
@@ -63,6 +64,8 @@ class AdversarialSettings:
         beta1: Adam's decay of the mean gradient.
         beta2: Adam's decay of the squared gradient.
         updates: see `Updates`.
+        average: decay of the average of the generator's weights that samples are drawn with; see
+            `WeightAverage`. At 0 they are drawn with the last weights.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -71,15 +74,16 @@ class AdversarialSettings:
     beta1: Annotated[float, Ge(0), Lt(1)] = 0.5
     beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
     updates: Updates = field(default_factory=Updates)
+    average: Annotated[float, Ge(0), Lt(1)] = 0.0
 
 
 class Adversarial(Method):
     """A generator and a discriminator with one Adam each; it can sample, and nothing else.
 
-    A subclass sets `generator` and `discriminator`, and says what each player descends and how an
-    image is drawn. The training loop knows nothing of the two: a step is `updates.discriminator`
-    descents of one and `updates.generator` of the other, and both networks and both optimisers are
-    in the saved state, as with any method. All arithmetic is float32, whatever `precision` says.
+    A subclass makes the two, and says what each player descends and how an image is drawn. The
+    training loop knows nothing of them: a step is `updates.discriminator` descents of one and
+    `updates.generator` of the other, and both networks and both optimisers are in the saved state,
+    as with any method. All arithmetic is float32, whatever `precision` says.
     """
 
     Settings: ClassVar[type] = AdversarialSettings
@@ -88,6 +92,18 @@ class Adversarial(Method):
     settings: AdversarialSettings
     generator: nn.Module
     discriminator: nn.Module
+
+    def __init__(
+        self, settings: AdversarialSettings, precision: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__(settings, precision)
+        self.discriminator, self.generator = self.make_players()
+        decay = settings.average
+        self.average = WeightAverage(self.generator, decay) if decay else None
+
+    @abstractmethod
+    def make_players(self) -> tuple[nn.Module, nn.Module]:
+        """The discriminator and the generator, from `settings`."""
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         s = self.settings
@@ -100,13 +116,16 @@ class Adversarial(Method):
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         real = self._signed(batch)
-        return alternate(
+        terms = alternate(
             (self.discriminator, self.optimizers["discriminator"]),
             (self.generator, self.optimizers["generator"]),
             lambda: self.discriminator_terms(real, step.generator),
             lambda: self.generator_terms(len(real), step.generator),
             self.settings.updates,
         )
+        if self.average is not None:
+            self.average.update(self.generator)
+        return terms
 
     @abstractmethod
     def discriminator_terms(self, real: Tensor, random: torch.Generator) -> Terms:
@@ -129,7 +148,9 @@ class Adversarial(Method):
         """New images (count, 3, H, W) in [-intensity, intensity], or beyond where clipped later."""
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        grey = (self.draw(count, generator) / self.intensity + 1) * 127.5
+        with self.average.worn_by(self.generator) if self.average else nullcontext():
+            images = self.draw(count, generator)
+        grey = (images / self.intensity + 1) * 127.5
         return grey.round().clamp(0, 255).to(torch.uint8)
 
     def notes(self, history: Sequence[Mapping[str, float]]) -> list[str]:

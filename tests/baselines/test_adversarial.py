@@ -156,6 +156,29 @@ def test_samples_do_not_depend_on_the_batch_they_are_drawn_in():
         torch.testing.assert_close(method.generator(z)[:1], method.generator(z[:1]))
 
 
+def test_samples_wear_the_average_and_training_does_not():
+    torch.manual_seed(0)
+    plain, averaged = (
+        Dcgan(DcganSettings(size=16, width=4, latent=5, average=average)) for average in (0, 0.9)
+    )
+    averaged.load_state_dict(plain.state_dict(), strict=False)
+    assert not any(name.startswith("average") for name in plain.state_dict())
+    mean = averaged.average
+    assert mean is not None
+    images = torch.randint(0, 256, (4, 3, 16, 16), generator=random(), dtype=torch.uint8)
+    for method in (plain, averaged):
+        method.optimizers = method.make_optimizers()
+        for k in range(3):
+            method.train().training_step(images, Step(k, 3, random(k)))
+            method.eval().sample(2, random())
+    own = {name: value.clone() for name, value in averaged.generator.state_dict().items()}
+    torch.testing.assert_close(own, dict(plain.generator.state_dict()))
+    with mean.worn_by(plain.generator):
+        expected = plain.sample(3, random(1))
+    assert torch.equal(averaged.sample(3, random(1)), expected)
+    assert not torch.equal(plain.sample(3, random(1)), expected)
+
+
 def test_images_of_another_size_are_refused():
     method = Dcgan(DcganSettings(size=32, width=4))
     images = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)

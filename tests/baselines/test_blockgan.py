@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import affine_transform
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from baselines.blockgan import Blockgan, BlockganSettings, Poses
 from baselines.blocks.volume import Camera, perspective_matrix, pose_matrix, resample
@@ -148,3 +149,21 @@ def test_images_of_every_size(size):
     with torch.no_grad():
         images = method.sample(2, torch.Generator().manual_seed(0))
     assert images.shape == (2, 3, size, size)
+
+
+def test_the_style_heads_pull_the_generator_by_their_weight():
+    torch.manual_seed(0)
+    method = Blockgan(BlockganSettings(size=16, width=2, generator_style=0.7)).eval()
+    terms = method.generator_terms(3, torch.Generator().manual_seed(0))
+    forged = method.discriminator(method.draw(3, torch.Generator().manual_seed(0)))
+    styles = sum(F.softplus(-head).mean() for head in forged.styles)
+    torch.testing.assert_close(terms["objective"], -forged.real.mean() + 0.7 * styles)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("std", "alive"), [(0.02, False), (0.16, True)])
+def test_narrow_networks_need_larger_initial_weights(std, alive):
+    torch.manual_seed(0)
+    method = Blockgan(BlockganSettings(size=64, width=4, weight_std=std)).eval()
+    images = method.sample(8, torch.Generator().manual_seed(0)).float()
+    assert (float(images.std()) > 3) == alive
