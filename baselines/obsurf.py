@@ -141,6 +141,7 @@ class Obsurf(MixtureMethod):
             self.attend.apply(initialise_as_keras)
             self.decoder.layers.apply(_keep_variance)
             for condition in self.decoder.conditions:
+                assert isinstance(condition, nn.Linear)
                 nn.init.ones_(condition.bias.chunk(2)[1])
 
     def make_optimizers(self) -> dict[str, Optimizer]:
