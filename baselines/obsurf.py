@@ -26,11 +26,10 @@ from baselines.blocks.images import to_unit
 from baselines.blocks.likelihood import gaussian_log_prob
 from baselines.blocks.mixture import MixtureMethod, SlotMixture, SlotNoise
 from baselines.blocks.schedules import decay_factor, set_learning_rate, warmup_factor
-from baselines.blocks.slot_attention import SlotAttention, SlotEncoder
+from baselines.blocks.slot_attention import SlotAttention, SlotEncoder, initialise_as_keras
 from denf.harness.method import Step, descend
 
 EPS = 1e-5  # of the layer normalisations
-FREQUENCIES = 8  # sines and cosines of 2^i π, i = 0 … 7, of each coordinate
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,16 @@ class ObsurfSettings:
         encoder_strides: one a layer of the encoder.
         hidden: width of the decoder.
         decoder_layers: of the decoder, the last one linear.
+        frequencies: F, sines and cosines of 2^i π, i = 0 … F − 1, of each coordinate; few of them
+            keep the masks smooth.
         points: pixels a step and image at which the decoder is trained, at most.
         jitter: standard deviation of the noise on their positions, pixels.
+        unit_gain: start encoder and decoder with He's weights, the decoder's scales around 1 and
+            the attention as Keras does. Otherwise with PyTorch's initial values, as published,
+            through which so little of image and place reaches the output that a training of a few
+            thousand steps learns the mean image alone.
+        centred: the encoder sees images in [−1, 1], so that their differences outweigh what they
+            have in common; otherwise in [0, 1], as published.
         learning_rate: Adam's, at the end of the warm-up.
         warmup_steps: steps of linear rise.
         half_life: steps in which the rate halves after the warm-up.
@@ -58,8 +65,11 @@ class ObsurfSettings:
     encoder_strides: Annotated[tuple[Literal[1, 2], ...], MinLen(1)] = (1, 1, 1, 1)
     hidden: Annotated[int, Ge(1)] = 64
     decoder_layers: Annotated[int, Ge(2)] = 5
+    frequencies: Annotated[int, Ge(0)] = 8
     points: Annotated[int, Ge(1)] = 64 * 64
     jitter: Annotated[float, Ge(0)] = 0.25
+    unit_gain: bool = False
+    centred: bool = False
     learning_rate: Annotated[float, Gt(0)] = 4e-4
     warmup_steps: Annotated[int, Ge(0)] = 10_000
     half_life: Annotated[float, Gt(0)] = 100_000
@@ -74,31 +84,36 @@ class PointDecoder(nn.Module):
         slot_size: channels of a slot.
         hidden: width.
         layers: number of linear layers.
+        frequencies: of the position code.
     """
 
-    def __init__(self, slot_size: int, hidden: int, layers: int) -> None:
+    def __init__(self, slot_size: int, hidden: int, layers: int, frequencies: int) -> None:
         super().__init__()
-        widths = [2 + 4 * FREQUENCIES, *[hidden] * (layers - 1)]
+        self.frequencies = frequencies
+        widths = [2 + 4 * frequencies, *[hidden] * (layers - 1)]
         self.conditions = nn.ModuleList(nn.Linear(slot_size, 2 * width) for width in widths[:-1])
         self.layers = nn.ModuleList(nn.Linear(width, hidden) for width in widths[:-1])
         self.last = nn.Linear(hidden, 4)
 
     def forward(self, points: Tensor, slots: Tensor) -> Tensor:
         """(B, K, P, 4), red, green, blue and logit, from (B, P, 2) and (B, K, slot_size)."""
-        h = position_code(points)[:, None]  # (B, 1, P, 34), the same for all slots
+        h = position_code(points, self.frequencies)[
+            :, None
+        ]  # (B, 1, P, code), the same for all slots
         for condition, layer in zip(self.conditions, self.layers, strict=True):
             shift, scale = condition(slots)[:, :, None].chunk(2, -1)  # (B, K, 1, width)
             h = torch.relu(layer((h + shift) * scale))
         return self.last(h)
 
 
-def position_code(points: Tensor) -> Tensor:
-    """(…, 34): the coordinates, then sin and cos of 2^i π times each.
+def position_code(points: Tensor, frequencies: int) -> Tensor:
+    """(…, 2 + 4 F): the coordinates, then sin and cos of 2^i π times each, i = 0 … F − 1.
 
     Args:
         points: (…, 2) in [−½, ½].
+        frequencies: F.
     """
-    powers = math.pi * 2 ** torch.arange(FREQUENCIES, device=points.device, dtype=points.dtype)
+    powers = math.pi * 2 ** torch.arange(frequencies, device=points.device, dtype=points.dtype)
     angles = (points[..., None] * powers).flatten(-2)
     return torch.cat((points, angles.sin(), angles.cos()), -1)
 
@@ -120,7 +135,14 @@ class Obsurf(MixtureMethod):
         self.attend = SlotAttention(
             s.channels, s.channels, s.channels, iterations=s.iterations, bias=True, eps=EPS
         )
-        self.decoder = PointDecoder(s.channels, s.hidden, s.decoder_layers)
+        self.decoder = PointDecoder(s.channels, s.hidden, s.decoder_layers, s.frequencies)
+        if s.unit_gain:
+            self.encoder.apply(_keep_variance)
+            self.attend.apply(initialise_as_keras)
+            self.decoder.layers.apply(_keep_variance)
+            for condition in self.decoder.conditions:
+                assert isinstance(condition, nn.Linear)
+                nn.init.ones_(condition.bias.chunk(2)[1])
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         rate, fused = self.settings.learning_rate, self.device.type == "cuda"
@@ -154,11 +176,19 @@ class Obsurf(MixtureMethod):
         s = self.settings
         drawn = noise.draw(len(images), s.slots, s.channels)
         first = self.slot_mean + softplus(self.slot_raw_std) * drawn
-        return self.attend(self.encoder(to_unit(images)), first)[0]
+        x = to_unit(images)
+        return self.attend(self.encoder(2 * x - 1 if s.centred else x), first)[0]
 
     def _decode(self, slots: Tensor, points: Tensor, shape: tuple[int, int]) -> SlotMixture:
         decoded = self.decoder(points, slots).mT.unflatten(3, shape)  # (B, K, 4, H, W)
         return SlotMixture.of(decoded.flatten(0, 1), len(slots))
+
+
+@torch.no_grad()
+def _keep_variance(module: nn.Module) -> None:
+    """Weights of standard deviation √(2 / inputs), for layers of ReLUs: He et al. (2015)."""
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
 
 def _grid(x: Tensor) -> Tensor:

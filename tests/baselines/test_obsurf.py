@@ -33,23 +33,39 @@ def test_published_size():
 
 def test_position_code_has_eight_octaves_of_each_coordinate():
     point = torch.tensor([0.3, -0.4], dtype=torch.float64)
-    code = position_code(point)
+    code = position_code(point, 8)
     angles = [2**i * math.pi * c for c in (0.3, -0.4) for i in range(8)]
     expected = [0.3, -0.4, *map(math.sin, angles), *map(math.cos, angles)]
     torch.testing.assert_close(code, torch.tensor(expected, dtype=torch.float64))
 
 
 def test_decoder_shifts_and_scales_before_every_layer_but_the_last():
-    decoder = PointDecoder(6, 5, layers=4).double()
+    decoder = PointDecoder(6, 5, layers=4, frequencies=2).double()
     points, slots = torch.rand(2, 7, 2).double() - 0.5, torch.randn(2, 3, 6).double()
     got = decoder(points, slots)
     assert got.shape == (2, 3, 7, 4)
     for b, k, p in ((0, 0, 0), (1, 2, 6), (1, 0, 3)):
-        h = position_code(points[b, p])
+        h = position_code(points[b, p], 2)
         for condition, layer in zip(decoder.conditions, decoder.layers, strict=True):
             both = condition(slots[b, k])
             h = torch.relu(layer((h + both[: len(h)]) * both[len(h) :]))
         torch.testing.assert_close(got[b, k, p], decoder.last(h))
+
+
+def test_unit_gain_lets_place_and_image_reach_the_masks(images):
+    """At the published initial values both all but vanish on their way."""
+
+    def spreads(**changes: object) -> tuple[float, float]:
+        torch.manual_seed(0)
+        method = Obsurf(dataclasses.replace(SMALL, channels=32, hidden=32, **changes)).eval()
+        with torch.no_grad():
+            logits = method.decompose(images).logits
+            slots = method._slots(images, SlotNoise.fixed(images.device))
+        return float(logits.flatten(3).std(3).mean()), float((slots[0] - slots[1]).abs().mean())
+
+    published, gained = spreads(), spreads(unit_gain=True, centred=True)
+    assert published[0] < 1e-3 < 0.05 < gained[0]
+    assert gained[1] > 5 * published[1]
 
 
 def test_a_pixel_is_decoded_at_its_place_and_alone(small, images):
