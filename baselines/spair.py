@@ -63,7 +63,8 @@ class SpairSettings:
         std: of the pixels around the canvas, image range 1.
         training_wheels: steps at first in which no gradient reaches presence, depth and where, while
             glimpses and background learn (1,000 in the original's code; the clevrtex code has none).
-        alpha_bias: added to the logits of alpha; 5 in the original's code: opaque at first.
+        alpha_scale: factor of the logits of alpha; 0.1 in the original's code, with
+        alpha_bias: added to them; 5 there: objects are opaque, and boxes say where they are.
         decoder: channels of the convolutions that decode glimpses and background.
         rate: Adam's learning rate.
         gradient_clip: largest gradient norm.
@@ -82,6 +83,7 @@ class SpairSettings:
     beta: Annotated[float, Ge(0)] = 2.7
     std: Annotated[float, Gt(0)] = 0.15
     training_wheels: Annotated[int, Ge(0)] = 0
+    alpha_scale: Annotated[float, Gt(0)] = 1.0
     alpha_bias: float = 0.0
     decoder: Annotated[int, Ge(1)] = 32
     rate: Annotated[float, Gt(0)] = 1e-4
@@ -338,7 +340,8 @@ class SpairMethod(Method):
         side = self.settings.glimpse
         logits = self.decoder(objects.what.flatten(0, 1), (side, side))
         rgb, alpha = logits.unflatten(0, objects.what.shape[:2]).split((3, 1), 2)
-        glimpses = torch.sigmoid(torch.cat((rgb, alpha + self.settings.alpha_bias), 2))
+        alpha = self.settings.alpha_scale * alpha + self.settings.alpha_bias
+        glimpses = torch.sigmoid(torch.cat((rgb, alpha), 2))
         shape = (background.shape[2], background.shape[3])
         rgb, alpha = place(glimpses, objects.boxes, shape).split((3, 1), 2)
         masks = alpha * objects.presence[..., None, None]
