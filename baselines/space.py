@@ -187,22 +187,20 @@ class SpaceForeground(nn.Module):
             convolution(256 // n, 128 // n, 16 // n, kernel=1),
         )
         out, groups = 128 // n, 16 // n
-        self.lateral = nn.Sequential(
-            convolution(out, out, groups), convolution(out, out, groups)
-        )
+        self.lateral = nn.Sequential(convolution(out, out, groups), convolution(out, out, groups))
         self.joint = convolution(2 * out, out, groups)
         self.heads = nn.ModuleDict(
             {"presence": nn.Conv2d(out, 1, 1), "depth": nn.Conv2d(out, 2, 1),
              "scale": nn.Conv2d(out, 4, 1), "shift": nn.Conv2d(out, 4, 1)}
         )  # fmt: skip
         self.side = settings.glimpse
-        last = {"kernel": 4, "stride": 2} if self.side == 32 else {"kernel": 3}
+        kernel, stride = (4, 2) if self.side == 32 else (3, 1)
         self.glimpse_encoder = nn.Sequential(
             convolution(3, 16 // n, 4 // n),
             convolution(16 // n, 32 // n, 8 // n, kernel=4, stride=2),
             convolution(32 // n, 32 // n, 4 // n),
             convolution(32 // n, 64 // n, 8 // n, kernel=4, stride=2),
-            convolution(64 // n, 128 // n, 8 // n, **last),
+            convolution(64 // n, 128 // n, 8 // n, kernel=kernel, stride=stride),
             convolution(128 // n, 256 // n, 16 // n, kernel=4, padding=0),
             nn.Flatten(),
             nn.Linear(256 // n, 2 * settings.what),
@@ -296,7 +294,9 @@ class SpaceMethod(Method):
         kl["presence"] = kl_bernoulli(logits, s.presence_prior.at(step.index))
         sums = {name: value.flatten(1).sum(1).mean() for name, value in kl.items()}
         weighted = {**sums, "what": s.what_weight.at(step.index) * sums["what"]}
-        loss = -likelihood.mean() + background.kl.mean() + torch.stack(list(weighted.values())).sum()
+        loss = (
+            -likelihood.mean() + background.kl.mean() + torch.stack(list(weighted.values())).sum()
+        )
         boundary = boundary_loss(rendering).mean()
         if step.index < s.boundary_until:
             loss = loss + boundary

@@ -59,12 +59,12 @@ class SpairSettings:
         passed: features that a head passes on to the next.
         success: of the geometric prior of the number of objects, by step.
         temperature: of the relaxed presence.
-        beta: weight of the objects' divergences.
+        beta: weight of the objects' divergences, by step (published: 2.7 throughout).
         std: of the pixels around the canvas, image range 1.
-        training_wheels: steps at first in which no gradient reaches presence, depth and where, while
-            glimpses and background learn (1,000 in the original's code; the clevrtex code has none).
-        alpha_scale: factor of the logits of alpha; 0.1 in the original's code, with
-        alpha_bias: added to them; 5 there: objects are opaque, and boxes say where they are.
+        training_wheels: steps at first in which no gradient reaches presence, depth and where,
+            while glimpses and background learn (1,000 in e2crawfo/auto_yolo).
+        alpha_scale: factor of the logits of alpha (0.1 in e2crawfo/auto_yolo).
+        alpha_bias: added to them (5 there: objects are opaque, and boxes say where they are).
         decoder: channels of the convolutions that decode glimpses and background.
         rate: Adam's learning rate.
         gradient_clip: largest gradient norm.
@@ -80,7 +80,7 @@ class SpairSettings:
     passed: Annotated[int, Ge(1)] = 100
     success: Ramp = field(default_factory=lambda: Ramp(1e-4, 0.99, first=0, last=10_000))
     temperature: Annotated[float, Gt(0)] = 1.0
-    beta: Annotated[float, Ge(0)] = 2.7
+    beta: Ramp = field(default_factory=lambda: Ramp(2.7, 2.7, first=0, last=0))
     std: Annotated[float, Gt(0)] = 0.15
     training_wheels: Annotated[int, Ge(0)] = 0
     alpha_scale: Annotated[float, Gt(0)] = 1.0
@@ -313,7 +313,7 @@ class SpairMethod(Method):
             for name in ("kl_presence", "kl_where", "kl_depth", "kl_what")
         }
         kl_objects = torch.stack(list(kl.values())).sum()
-        loss = -log_likelihood + s.beta * kl_objects + kl_background.mean()
+        loss = -log_likelihood + s.beta.at(step.index) * kl_objects + kl_background.mean()
         norm = descend(loss, self.optimizers["adam"], self, s.gradient_clip)
         return {
             "loss": loss.detach(),

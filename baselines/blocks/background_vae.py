@@ -32,9 +32,7 @@ class BackgroundVae(nn.Module):
             *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(),
             nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 2 * latent),
         )  # fmt: skip
-        self.decoder = BroadcastDecoder(
-            latent, (decoder,) * 4, 3, activation=nn.ReLU, padded=False
-        )
+        self.decoder = BroadcastDecoder(latent, (decoder,) * 4, 3, activation=nn.ReLU, padded=False)
 
     def forward(self, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Background in [0, 1] and divergence (B,) in nats of images (B, 3, H, W) in [0, 1].

@@ -139,9 +139,7 @@ def _mask_decoder(size: int, shrink: int) -> nn.Sequential:
             factors[stage] //= 2
     before = 256 // shrink
     layers: list[nn.Module] = [convolution(LATENT, before, 16 // shrink, kernel=1)]
-    for factor, channels, groups in zip(
-        factors, (256, 128, 64, 16), (16, 16, 8, 4), strict=True
-    ):
+    for factor, channels, groups in zip(factors, (256, 128, 64, 16), (16, 16, 8, 4), strict=True):
         out, groups = channels // shrink, groups // shrink
         layers += [enlargement(before, out, groups, factor=factor), convolution(out, out, groups)]
         before = out

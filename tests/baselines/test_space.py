@@ -144,20 +144,27 @@ def test_schedules_move_the_loss_with_the_step():
     assert late["kl_presence"] > after["kl_presence"]  # the prior has fallen from 0.5 to 0.05
 
 
-def test_a_fixed_alpha_gives_objects_a_gradient_that_alpha_itself_takes_away():
-    """A first background that explains all: without the fixed share, presence can only fall."""
+def test_a_fixed_alpha_leaves_all_objects_their_share_of_the_likelihood():
+    """Before its end the likelihood equals that of a rendering whose alpha is 0.3 everywhere."""
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
-    signs = {}
-    for until in (0, 1):
-        method = small(fixed_alpha_until=until, boundary_until=0)
+    x = images.float() / 255
+    found = []
+    for index in (1, 2):
+        method = small(fixed_alpha=0.3, fixed_alpha_until=2, boundary_until=0)
         method.optimizers = method.make_optimizers()
-        terms = method.training_step(images, Step(0, 10, torch.Generator().manual_seed(0)))
-        shape = method.foreground.glimpse_decoder[-1].weight.grad
-        assert torch.isfinite(terms["loss"])
-        assert shape is not None
-        signs[until] = (float(terms["log_likelihood"]), float(terms["alpha"]))
-    assert signs[0][1] == signs[1][1]  # alpha is drawn alike, and not reported as the fixed value
-    assert signs[0][0] != signs[1][0]
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            background = method.background(x, generator)
+            temperature = method.settings.temperature.at(index)
+            objects, _, _ = method.foreground.infer(x, temperature, generator)
+            rendering = method._render(objects)
+            fixed = torch.full_like(rendering.alpha, 0.3)
+            alpha = fixed if index < 2 else rendering.alpha
+            expected = method._log_likelihood(x, alpha, rendering.image, background).mean()
+        terms = method.training_step(images, Step(index, 9, torch.Generator().manual_seed(0)))
+        torch.testing.assert_close(terms["log_likelihood"], expected)
+        found.append(float(terms["log_likelihood"]))
+    assert found[0] != pytest.approx(found[1], rel=1e-3)
 
 
 def test_the_weight_of_what_moves_the_loss_alone():

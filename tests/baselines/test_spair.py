@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from baselines.blocks.annealing import Ramp
 from baselines.spair import CountPrior, Objects, SpairMethod, SpairSettings, blend
 from denf.errors import DenfError
 from denf.harness.method import Step
@@ -130,6 +131,18 @@ def test_training_wheels_hold_presence_boxes_and_depth_while_glimpses_learn():
         assert moved(method.background)
         for head in (inference.box_head, inference.depth_head, inference.presence_head):
             assert moved(head) is not wheels
+
+
+@pytest.mark.parametrize(("index", "beta"), [(0, 0.5), (5, 1.25), (9, 2.0)])
+def test_the_weight_of_the_divergences_moves_with_the_step(index, beta):
+    method = small(beta=Ramp(0.5, 2.0, first=0, last=10 if index == 5 else 9)).train()
+    method.optimizers = method.make_optimizers()
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    at = Step(index, 10, torch.Generator().manual_seed(0))
+    terms = {name: float(v) for name, v in method.training_step(images, at).items()}
+    objects = sum(terms[f"kl_{name}"] for name in ("presence", "where", "depth", "what"))
+    expected = -terms["log_likelihood"] + beta * objects + terms["kl_background"]
+    assert terms["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_large_bias_makes_objects_opaque():
