@@ -28,7 +28,6 @@ from pydantic import ConfigDict
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, softplus
 from torch.optim import Adam, Optimizer
-from torchvision.models import resnet18
 
 from baselines.blocks.background_vae import BackgroundVae
 from baselines.blocks.cells import cell_centres, label_maps
@@ -36,6 +35,7 @@ from baselines.blocks.concrete import kl_bernoulli
 from baselines.blocks.convolutions import convolution, enlargement
 from baselines.blocks.gaussian import DiagonalGaussian, draw, posterior, standard
 from baselines.blocks.glimpse import crop, place
+from baselines.blocks.heads import resnet18
 from baselines.blocks.images import check_size, to_unit
 from baselines.blocks.perceptron import perceptron
 from denf.harness.method import Capability, Method, Segmentation, Step, descend
@@ -44,7 +44,6 @@ GLIMPSE = 32  # side in pixels
 FEATURES = 64  # of the backbone in each cell
 WHERE_SPREAD = 0.5  # of the normalised means of where (the code's fixed γ)
 DEPTHS = 4.0  # depth is in (0, 4)
-ALPHA_BIAS = 5.0  # objects are opaque at first
 _LEAST_IMPORTANCE = 1e-4
 _EDGE = 1e-6  # of colours in the cross-entropy
 
@@ -65,6 +64,10 @@ class GmairSettings:
         reconstruction: weight of the cross-entropy.
         overlap: weight of the overlap term.
         overlap_until: step from which that term is off.
+        shrink: divides the widths of all networks.
+        alpha_bias: added to the logits of alpha: objects are opaque at first.
+        training_wheels: steps at first in which the image sends no gradient into presence, which
+            follows its prior while glimpses and background learn (published: 0).
         rate: Adam's learning rate of backbone, heads, mixture and background.
         glimpse_rate: that of the glimpses' encoders and decoder.
     """
@@ -81,6 +84,9 @@ class GmairSettings:
     reconstruction: Annotated[float, Gt(0)] = 8.0
     overlap: Annotated[float, Ge(0)] = 2.0
     overlap_until: Annotated[int, Ge(0)] = 5_000
+    shrink: Literal[1, 2, 4] = 1
+    alpha_bias: float = 5.0
+    training_wheels: Annotated[int, Ge(0)] = 0
     rate: Annotated[float, Gt(0)] = 1e-4
     glimpse_rate: Annotated[float, Gt(0)] = 5e-5
 
@@ -147,11 +153,11 @@ class GmairInference(nn.Module):
     def __init__(self, settings: GmairSettings) -> None:
         super().__init__()
         self.settings = s = settings
-        self.backbone = _backbone(s.enlargements)
-        self.heads = nn.ModuleDict({name: _head(n) for name, n in _HEADS.items()})
+        self.backbone = _backbone(s.enlargements, s.shrink)
+        self.heads = nn.ModuleDict({name: _head(n, s.shrink) for name, n in _HEADS.items()})
         self.where_norm = nn.BatchNorm1d(4 * s.grid**2, affine=False)
         self.where_bias = nn.Parameter(torch.zeros(4 * s.grid**2))
-        pixels, hidden = 3 * GLIMPSE**2, (512, 512, 512)
+        pixels, hidden = 3 * GLIMPSE**2, (512 // s.shrink,) * 3
         self.cluster = perceptron(pixels, *hidden, s.clusters)
         self.encoder = perceptron(pixels + s.clusters, *hidden, 2 * s.what)
         self.prior = MixturePrior(s.clusters, s.what)
@@ -232,7 +238,7 @@ class GmairMethod(Method):
     def __init__(self, settings: GmairSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
         self.inference = GmairInference(settings)
-        self.decoder = _decoder(settings.what)
+        self.decoder = _decoder(settings.what, settings.shrink)
         self.background = BackgroundVae()
 
     def make_optimizers(self) -> dict[str, Optimizer]:
@@ -251,6 +257,8 @@ class GmairMethod(Method):
         s, x = self.settings, self._unit(batch)
         objects = self.inference(x, self.presence_prior(step.index), step.generator)
         background, kl_background = self.background(x, step.generator)
+        if step.index < s.training_wheels:
+            objects = objects._replace(presence=objects.presence.detach())
         rendering = self._render(objects)
         canvas = _blend(rendering, background).clamp(_EDGE, 1 - _EDGE)
         error = binary_cross_entropy(canvas, x, reduction="none").flatten(1).sum(1).mean()
@@ -285,7 +293,7 @@ class GmairMethod(Method):
     def _render(self, objects: Objects) -> Rendering:
         logits = self.decoder(objects.what.flatten(0, 1)).unflatten(0, objects.what.shape[:2])
         rgb, alpha = logits.split((3, 1), 2)
-        decoded = torch.sigmoid(torch.cat((rgb, alpha + ALPHA_BIAS), 2))
+        decoded = torch.sigmoid(torch.cat((rgb, alpha + self.settings.alpha_bias), 2))
         return composite(decoded, objects, (self.settings.size, self.settings.size))
 
     def _unit(self, images: Tensor) -> Tensor:
@@ -296,17 +304,19 @@ class GmairMethod(Method):
 _HEADS = {"presence": 1, "where": 8, "depth": 2}  # means before raw deviations
 
 
-def _head(outputs: int) -> nn.Sequential:
+def _head(outputs: int, shrink: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for channels in (FEATURES, 128, 128):
-        layers += [nn.Conv2d(channels, 128, 3, padding=1), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Conv2d(128, outputs, 1))
+    before, hidden = FEATURES // shrink, 128 // shrink
+    for channels in (before, hidden, hidden):
+        layers += [nn.Conv2d(channels, hidden, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv2d(hidden, outputs, 1))
 
 
-def _backbone(enlargements: int) -> nn.Sequential:
-    layers = list(resnet18(weights=None).children())[:-2]  # without pooling and classifier
-    before = 512
-    for out in (256, 128, FEATURES)[-enlargements:]:
+def _backbone(enlargements: int, shrink: int) -> nn.Sequential:
+    layers = list(resnet18(64 // shrink))[:-2]  # without pooling
+    before = 512 // shrink
+    for channels in (256, 128, FEATURES)[-enlargements:]:
+        out = channels // shrink
         layers += [
             nn.Conv2d(before, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(),
             nn.ConvTranspose2d(out, out, 4, 2, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(),
@@ -315,20 +325,22 @@ def _backbone(enlargements: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _decoder(what: int) -> nn.Sequential:
+def _decoder(what: int, shrink: int) -> nn.Sequential:
     """(N, what) to logits of colours and alpha (N, 4, GLIMPSE, GLIMPSE)."""
     relu = nn.ReLU
+    n256, n128, n64, n32, n16 = (n // shrink for n in (256, 128, 64, 32, 16))
+    many, few = 8 // shrink, 4 // shrink  # groups of the normalisations
     return nn.Sequential(
-        nn.Linear(what, 256),
+        nn.Linear(what, n256),
         nn.ReLU(),
-        nn.Unflatten(1, (256, 1, 1)),
-        enlargement(256, 128, 8, activation=relu),
-        enlargement(128, 128, 8, activation=relu),
-        enlargement(128, 64, 8, activation=relu),
-        enlargement(64, 32, 8, activation=relu),
-        convolution(32, 32, 8, activation=relu),
-        enlargement(32, 16, 4, activation=relu),
-        nn.Conv2d(16, 4, 3, padding=1),
+        nn.Unflatten(1, (n256, 1, 1)),
+        enlargement(n256, n128, many, activation=relu),
+        enlargement(n128, n128, many, activation=relu),
+        enlargement(n128, n64, many, activation=relu),
+        enlargement(n64, n32, many, activation=relu),
+        convolution(n32, n32, many, activation=relu),
+        enlargement(n32, n16, few, activation=relu),
+        nn.Conv2d(n16, 4, 3, padding=1),
     )
 
 

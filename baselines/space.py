@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 from pydantic import ConfigDict
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer, RMSprop
@@ -33,12 +33,11 @@ from baselines.blocks.gaussian import DiagonalGaussian, draw, posterior, standar
 from baselines.blocks.glimpse import crop, place
 from baselines.blocks.images import check_size, to_bytes, to_unit
 from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
-from baselines.blocks.space_background import SpaceBackground
+from baselines.blocks.space_background import Background, SpaceBackground
 from denf.errors import DenfError
 from denf.harness.method import Capability, Method, Segmentation, Step, descend
 
-GLIMPSE = 32  # side in pixels
-RIM = 6  # width in pixels of the frame that the boundary loss keeps free
+RIM = 3 / 16  # width in glimpses of the frame that the boundary loss keeps free
 LOGIT_BOUND = 8.8  # of presence
 _EMPTY = 1e-5  # floor of alpha in the likelihood
 
@@ -52,12 +51,21 @@ class SpaceSettings:
         grid: cells a side, G; one eighth to one 32nd of `size`.
         what: dimensions of z_what.
         components: K of the background.
-        std: of the pixels around foreground and background, image range 1.
+        glimpse: side of the glimpses in pixels.
+        shrink: divides the channels of all convolutions and the groups of their normalisation.
+        foreground_std: of the pixels around the foreground, image range 1.
+        background_std: of the pixels around the background, image range 1.
         presence_prior: probability of a cell to hold an object, by step.
         scale_prior: mean of z_scale, whose sigmoid is the size in image sides, by step.
         scale_prior_std: its standard deviation.
+        what_weight: of the divergence of z_what, by step (published: 1 throughout). Below 1 at
+            first, the glimpses' latents are in use before they cost.
         temperature: of the relaxed presence, by step.
         boundary_until: step from which the boundary loss is off.
+        fixed_alpha: share of the foreground in the likelihood of every pixel, before
+            `fixed_alpha_until`. Objects get a gradient from the first step, which otherwise are
+            left to a background that learns faster (the authors' Atari: 0.1 for 4,000 steps).
+        fixed_alpha_until: step from which the likelihood takes alpha as it is.
         foreground_rate: RMSprop's learning rate.
         background_rate: Adam's.
         gradient_clip: largest gradient norm.
@@ -68,12 +76,18 @@ class SpaceSettings:
     grid: Annotated[int, Ge(1)] = 8
     what: Annotated[int, Ge(1)] = 32
     components: Annotated[int, Ge(2)] = 5
-    std: Annotated[float, Gt(0)] = 0.15
+    glimpse: Literal[16, 32] = 32
+    shrink: Literal[1, 2, 4] = 1
+    foreground_std: Annotated[float, Gt(0)] = 0.15
+    background_std: Annotated[float, Gt(0)] = 0.15
     presence_prior: Ramp = field(default_factory=lambda: Ramp(0.5, 0.05, first=4_000, last=10_000))
     scale_prior: Ramp = field(default_factory=lambda: Ramp(0.0, -1.0, first=10_000, last=20_000))
     scale_prior_std: Annotated[float, Gt(0)] = 0.1
+    what_weight: Ramp = field(default_factory=lambda: Ramp(1.0, 1.0, first=0, last=0))
     temperature: Ramp = field(default_factory=lambda: Ramp(2.5, 0.5, first=0, last=50_000))
     boundary_until: Annotated[int, Ge(0)] = 20_000
+    fixed_alpha: Annotated[float, Gt(0), Lt(1)] = 0.1
+    fixed_alpha_until: Annotated[int, Ge(0)] = 0
     foreground_rate: Annotated[float, Gt(0)] = 3e-5
     background_rate: Annotated[float, Gt(0)] = 1e-3
     gradient_clip: Annotated[float, Gt(0)] = 1.0
@@ -141,10 +155,11 @@ def boundary_loss(rendering: Rendering) -> Tensor:
 
 
 def _rim(like: Tensor) -> Tensor:
-    """(side, side) frame of RIM pixels with the value 1/side², 0 inside."""
+    """(side, side) frame, a share RIM of the side wide, with the value 1/32²; 0 inside."""
     side = like.shape[-1]
-    rim = like.new_full((side, side), 1 / side**2)
-    rim[RIM:-RIM, RIM:-RIM] = 0
+    width = round(RIM * side)
+    rim = like.new_full((side, side), 1 / 32**2)
+    rim[width:-width, width:-width] = 0
     return rim.expand(*like.shape[:2], 1, -1, -1)
 
 
@@ -162,39 +177,42 @@ class SpaceForeground(nn.Module):
                 got=settings.grid,
                 fix="Correct grid or size.",
             )
+        n = settings.shrink
         self.features = nn.Sequential(
-            convolution(3, 16, 4, kernel=4, stride=2),
-            convolution(16, 32, 8, kernel=4, stride=2),
-            convolution(32, 64, 8, kernel=4, stride=2),
-            convolution(64, 128, 16, stride=2 if cell == 32 else 1),
-            convolution(128, 256, 32, stride=1 if cell == 8 else 2),
-            convolution(256, 128, 16, kernel=1),
+            convolution(3, 16 // n, 4 // n, kernel=4, stride=2),
+            convolution(16 // n, 32 // n, 8 // n, kernel=4, stride=2),
+            convolution(32 // n, 64 // n, 8 // n, kernel=4, stride=2),
+            convolution(64 // n, 128 // n, 16 // n, stride=2 if cell == 32 else 1),
+            convolution(128 // n, 256 // n, 32 // n, stride=1 if cell == 8 else 2),
+            convolution(256 // n, 128 // n, 16 // n, kernel=1),
         )
-        self.lateral = nn.Sequential(convolution(128, 128, 16), convolution(128, 128, 16))
-        self.joint = convolution(256, 128, 16)
+        out, groups = 128 // n, 16 // n
+        self.lateral = nn.Sequential(convolution(out, out, groups), convolution(out, out, groups))
+        self.joint = convolution(2 * out, out, groups)
         self.heads = nn.ModuleDict(
-            {"presence": nn.Conv2d(128, 1, 1), "depth": nn.Conv2d(128, 2, 1),
-             "scale": nn.Conv2d(128, 4, 1), "shift": nn.Conv2d(128, 4, 1)}
+            {"presence": nn.Conv2d(out, 1, 1), "depth": nn.Conv2d(out, 2, 1),
+             "scale": nn.Conv2d(out, 4, 1), "shift": nn.Conv2d(out, 4, 1)}
         )  # fmt: skip
+        self.side = settings.glimpse
+        kernel, stride = (4, 2) if self.side == 32 else (3, 1)
         self.glimpse_encoder = nn.Sequential(
-            convolution(3, 16, 4),
-            convolution(16, 32, 8, kernel=4, stride=2),
-            convolution(32, 32, 4),
-            convolution(32, 64, 8, kernel=4, stride=2),
-            convolution(64, 128, 8, kernel=4, stride=2),
-            convolution(128, 256, 16, kernel=4, padding=0),
+            convolution(3, 16 // n, 4 // n),
+            convolution(16 // n, 32 // n, 8 // n, kernel=4, stride=2),
+            convolution(32 // n, 32 // n, 4 // n),
+            convolution(32 // n, 64 // n, 8 // n, kernel=4, stride=2),
+            convolution(64 // n, 128 // n, 8 // n, kernel=kernel, stride=stride),
+            convolution(128 // n, 256 // n, 16 // n, kernel=4, padding=0),
             nn.Flatten(),
-            nn.Linear(256, 2 * settings.what),
+            nn.Linear(256 // n, 2 * settings.what),
         )
-        stages = ((256, 128, 16), (128, 128, 16), (128, 64, 8), (64, 32, 8), (32, 16, 4))
-        self.glimpse_decoder = nn.Sequential(
-            convolution(settings.what, 256, 16, kernel=1),
-            *(
-                nn.Sequential(enlargement(before, out, groups), convolution(out, out, groups))
-                for before, out, groups in stages
-            ),
-            nn.Conv2d(16, 4, 3, padding=1),
-        )
+        layers: list[nn.Module] = [convolution(settings.what, 256 // n, 16 // n, kernel=1)]
+        before, side = 256 // n, 1
+        for channels, divisions in ((128, 16), (128, 16), (64, 8), (32, 8), (16, 4)):
+            out, groups, factor = channels // n, divisions // n, 2 if side < self.side else 1
+            layers.append(enlargement(before, out, groups, factor=factor))
+            layers.append(convolution(out, out, groups))
+            before, side = out, factor * side
+        self.glimpse_decoder = nn.Sequential(*layers, nn.Conv2d(before, 4, 3, padding=1))
 
     def infer(
         self, x: Tensor, temperature: float, generator: torch.Generator | None
@@ -217,7 +235,7 @@ class SpaceForeground(nn.Module):
         posteriors = {name: posterior(value, 0) for name, value in raw.items()}
         scale, shift = (draw(posteriors[name], generator) for name in ("scale", "shift"))
         boxes = self.boxes(scale, shift)
-        glimpses = crop(x, boxes, GLIMPSE)
+        glimpses = crop(x, boxes, self.side)
         encoded = self.glimpse_encoder(glimpses.flatten(0, 1)).unflatten(0, glimpses.shape[:2])
         posteriors["what"] = posterior(encoded, 0)
         depth, what = (draw(posteriors[name], generator) for name in ("depth", "what"))
@@ -244,7 +262,7 @@ class SpaceMethod(Method):
     def __init__(self, settings: SpaceSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
         self.foreground = SpaceForeground(settings)
-        self.background = SpaceBackground(settings.size, settings.components)
+        self.background = SpaceBackground(settings.size, settings.components, settings.shrink)
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         s = self.settings
@@ -261,7 +279,10 @@ class SpaceMethod(Method):
             x, s.temperature.at(step.index), step.generator
         )
         rendering = self._render(objects)
-        likelihood = self._log_likelihood(x, rendering, background.log_masks, background.components)
+        alpha = rendering.alpha
+        if step.index < s.fixed_alpha_until:
+            alpha = torch.full_like(alpha, s.fixed_alpha)
+        likelihood = self._log_likelihood(x, alpha, rendering.image, background)
         kl = {name: q.kl(standard(q.mean)) for name, q in posteriors.items() if name != "scale"}
         scale = posteriors["scale"]
         kl["scale"] = scale.kl(
@@ -272,7 +293,10 @@ class SpaceMethod(Method):
         )
         kl["presence"] = kl_bernoulli(logits, s.presence_prior.at(step.index))
         sums = {name: value.flatten(1).sum(1).mean() for name, value in kl.items()}
-        loss = -likelihood.mean() + background.kl.mean() + torch.stack(list(sums.values())).sum()
+        weighted = {**sums, "what": s.what_weight.at(step.index) * sums["what"]}
+        loss = (
+            -likelihood.mean() + background.kl.mean() + torch.stack(list(weighted.values())).sum()
+        )
         boundary = boundary_loss(rendering).mean()
         if step.index < s.boundary_until:
             loss = loss + boundary
@@ -287,6 +311,7 @@ class SpaceMethod(Method):
             **terms,
             "boundary": boundary.detach(),
             "alpha": rendering.alpha.detach().mean(),
+            "objects": objects.presence.detach().sum((1, 2)).mean(),
             "gradient_norm": norm,
         }
 
@@ -326,15 +351,16 @@ class SpaceMethod(Method):
         return composite(rgb, alpha, objects, (self.settings.size, self.settings.size))
 
     def _log_likelihood(
-        self, x: Tensor, rendering: Rendering, log_masks: Tensor, components: Tensor
+        self, x: Tensor, alpha: Tensor, foreground: Tensor, background: Background
     ) -> Tensor:
-        """log[α N(x; foreground, σ²) + (1 - α) Σ_k m_k N(x; component_k, σ²)], (B,), nats.
+        """log[α N(x; foreground, σ²) + (1 - α) Σ_k m_k N(x; component_k, τ²)], (B,), nats.
 
         The mixture is taken per pixel and channel, as in the authors' code.
         """
-        std, alpha = self.settings.std, rendering.alpha
-        background = mixture_log_prob(log_masks, gaussian_log_prob(x[:, None], components, std))
-        both = torch.stack((gaussian_log_prob(x, rendering.image, std), background), 1)
+        s = self.settings
+        components = gaussian_log_prob(x[:, None], background.components, s.background_std)
+        behind = mixture_log_prob(background.log_masks, components)
+        both = torch.stack((gaussian_log_prob(x, foreground, s.foreground_std), behind), 1)
         log_weights = torch.stack(((alpha + _EMPTY).log(), (1 - alpha + _EMPTY).log()), 1)
         return mixture_log_prob(log_weights, both).flatten(1).sum(1)
 

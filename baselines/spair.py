@@ -59,8 +59,13 @@ class SpairSettings:
         passed: features that a head passes on to the next.
         success: of the geometric prior of the number of objects, by step.
         temperature: of the relaxed presence.
-        beta: weight of the objects' divergences.
+        beta: weight of the objects' divergences, by step (published: 2.7 throughout).
         std: of the pixels around the canvas, image range 1.
+        training_wheels: steps at first in which no gradient reaches presence, depth and where,
+            while glimpses and background learn (1,000 in e2crawfo/auto_yolo).
+        alpha_scale: factor of the logits of alpha (0.1 in e2crawfo/auto_yolo).
+        alpha_bias: added to them (5 there: objects are opaque, and boxes say where they are).
+        decoder: channels of the convolutions that decode glimpses and background.
         rate: Adam's learning rate.
         gradient_clip: largest gradient norm.
     """
@@ -75,8 +80,12 @@ class SpairSettings:
     passed: Annotated[int, Ge(1)] = 100
     success: Ramp = field(default_factory=lambda: Ramp(1e-4, 0.99, first=0, last=10_000))
     temperature: Annotated[float, Gt(0)] = 1.0
-    beta: Annotated[float, Ge(0)] = 2.7
+    beta: Ramp = field(default_factory=lambda: Ramp(2.7, 2.7, first=0, last=0))
     std: Annotated[float, Gt(0)] = 0.15
+    training_wheels: Annotated[int, Ge(0)] = 0
+    alpha_scale: Annotated[float, Gt(0)] = 1.0
+    alpha_bias: float = 0.0
+    decoder: Annotated[int, Ge(1)] = 32
     rate: Annotated[float, Gt(0)] = 1e-4
     gradient_clip: Annotated[float, Gt(0)] = 1.0
 
@@ -161,8 +170,22 @@ class SpairInference(nn.Module):
         self.presence_head = perceptron(described + 1, *hidden, 1)
         self.encoder = perceptron(s.features + BOX + 3 * s.glimpse**2, 256, 128, 2 * s.what)
 
-    def forward(self, x: Tensor, success: float, generator: torch.Generator | None) -> Objects:
-        """Visit the cells row by row; x (B, 3, H, W) in [0, 1]. Means without a generator."""
+    def forward(
+        self,
+        x: Tensor,
+        success: float,
+        generator: torch.Generator | None,
+        *,
+        wheels: bool = False,
+    ) -> Objects:
+        """Visit the cells row by row.
+
+        Args:
+            x: (B, 3, H, W) in [0, 1].
+            success: of the geometric prior.
+            generator: None for means.
+            wheels: cut the gradients of presence, depth and where.
+        """
         features = self.backbone(x)
         rows, columns = features.shape[2:]
         outside = self.outside.expand(len(x), -1)
@@ -172,7 +195,9 @@ class SpairInference(nn.Module):
         for index in range(rows * columns):
             i, j = divmod(index, columns)
             around = [visited.get((i + di, j + dj), outside) for di, dj in LOOK_BACK]
-            state, latents = self._cell(x, features[:, :, i, j], around, (i, j), prior, generator)
+            state, latents = self._cell(
+                x, features[:, :, i, j], around, (i, j), prior, generator, wheels=wheels
+            )
             visited[i, j] = state
             found.append(latents)
         return Objects(*(torch.stack(values, 1) for values in zip(*found, strict=True)))
@@ -185,12 +210,14 @@ class SpairInference(nn.Module):
         cell: tuple[int, int],
         prior: CountPrior,
         generator: torch.Generator | None,
+        *,
+        wheels: bool = False,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One cell: its state for the neighbours, and its entries of `Objects`."""
         s = self.settings
         seen = torch.cat((features, *around), 1)
         raw, passed = self.box_head(seen).split((2 * BOX, s.passed), 1)
-        q_where = posterior(raw, 0)
+        q_where = posterior(raw.detach() if wheels else raw, 0)
         where = draw(q_where, generator)
         local, box = self.boxes(where, cell, x.shape[3])
         glimpse = crop(x, box[:, None], s.glimpse).flatten(1)
@@ -198,9 +225,10 @@ class SpairInference(nn.Module):
         what = draw(q_what, generator)
         described = torch.cat((seen, local, what), 1)
         raw, passed = self.depth_head(torch.cat((described, passed), 1)).split((2, s.passed), 1)
-        q_depth = posterior(raw, 0)
+        q_depth = posterior(raw.detach() if wheels else raw, 0)
         depth = torch.sigmoid(draw(q_depth, generator).clamp(-10, 10))
         logit = self.presence_head(torch.cat((described, depth, passed), 1))
+        logit = logit.detach() if wheels else logit
         if generator is None:
             presence = torch.sigmoid(logit)
         else:
@@ -265,16 +293,18 @@ class SpairMethod(Method):
         super().__init__(settings, precision)
         self.inference = SpairInference(settings)
         self.decoder = BroadcastDecoder(
-            settings.what, (32,) * 4, 4, activation=nn.ReLU, padded=False
+            settings.what, (settings.decoder,) * 4, 4, activation=nn.ReLU, padded=False
         )
-        self.background = BackgroundVae()
+        self.background = BackgroundVae(decoder=settings.decoder)
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         return {"adam": Adam(self.parameters(), self.settings.rate)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         s, x = self.settings, self._unit(batch)
-        objects = self.inference(x, s.success.at(step.index), step.generator)
+        objects = self.inference(
+            x, s.success.at(step.index), step.generator, wheels=step.index < s.training_wheels
+        )
         background, kl_background = self.background(x, step.generator)
         canvas, _ = self._render(objects, background)
         log_likelihood = gaussian_log_prob(x, canvas, s.std).flatten(1).sum(1).mean()
@@ -283,7 +313,7 @@ class SpairMethod(Method):
             for name in ("kl_presence", "kl_where", "kl_depth", "kl_what")
         }
         kl_objects = torch.stack(list(kl.values())).sum()
-        loss = -log_likelihood + s.beta * kl_objects + kl_background.mean()
+        loss = -log_likelihood + s.beta.at(step.index) * kl_objects + kl_background.mean()
         norm = descend(loss, self.optimizers["adam"], self, s.gradient_clip)
         return {
             "loss": loss.detach(),
@@ -308,8 +338,10 @@ class SpairMethod(Method):
     def _render(self, objects: Objects, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas (B, 3, H, W) and masks (B, N, 1, H, W)."""
         side = self.settings.glimpse
-        decoded = torch.sigmoid(self.decoder(objects.what.flatten(0, 1), (side, side)))
-        glimpses = decoded.unflatten(0, objects.what.shape[:2])
+        logits = self.decoder(objects.what.flatten(0, 1), (side, side))
+        rgb, alpha = logits.unflatten(0, objects.what.shape[:2]).split((3, 1), 2)
+        alpha = self.settings.alpha_scale * alpha + self.settings.alpha_bias
+        glimpses = torch.sigmoid(torch.cat((rgb, alpha), 2))
         shape = (background.shape[2], background.shape[3])
         rgb, alpha = place(glimpses, objects.boxes, shape).split((3, 1), 2)
         masks = alpha * objects.presence[..., None, None]

@@ -20,9 +20,10 @@ class BackgroundVae(nn.Module):
 
     Args:
         latent: dimensions of z; 1 as published.
+        decoder: channels of the decoder; 32 as published.
     """
 
-    def __init__(self, latent: int = 1) -> None:
+    def __init__(self, latent: int = 1, decoder: int = 32) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for channels, out in ((3, 32), (32, 32), (32, 64), (64, 64)):
@@ -31,7 +32,7 @@ class BackgroundVae(nn.Module):
             *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(),
             nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 2 * latent),
         )  # fmt: skip
-        self.decoder = BroadcastDecoder(latent, (32,) * 4, 3, activation=nn.ReLU, padded=False)
+        self.decoder = BroadcastDecoder(latent, (decoder,) * 4, 3, activation=nn.ReLU, padded=False)
 
     def forward(self, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Background in [0, 1] and divergence (B,) in nats of images (B, 3, H, W) in [0, 1].

@@ -48,26 +48,28 @@ class SpaceBackground(nn.Module):
     Args:
         size: side of the images in pixels, a power of two from 16 to 128.
         components: K, at least 2.
+        shrink: divides the channels of all convolutions and the groups of their normalisation.
     """
 
-    def __init__(self, size: int, components: int) -> None:
+    def __init__(self, size: int, components: int, shrink: int = 1) -> None:
         super().__init__()
         self.size, self.components = size, components
-        flat = 64 * (size // 16) ** 2
+        half, full = 32 // shrink, 64 // shrink
+        flat = full * (size // 16) ** 2
         self.encoder = nn.Sequential(
-            *_strided(3, (64, 64, 64, 64)), nn.Flatten(), nn.Linear(flat, HIDDEN), nn.ELU()
+            *_strided(3, (full,) * 4), nn.Flatten(), nn.Linear(flat, HIDDEN), nn.ELU()
         )
         self.mask_lstm = nn.LSTMCell(LATENT + HIDDEN, HIDDEN)
         self.mask_start = nn.ParameterDict(
             {"z": torch.zeros(LATENT), "h": torch.zeros(HIDDEN), "c": torch.zeros(HIDDEN)}
         )
         self.mask_head = nn.Linear(HIDDEN, 2 * LATENT)
-        self.mask_decoder = _mask_decoder(size)
+        self.mask_decoder = _mask_decoder(size, shrink)
         self.component_encoder = nn.Sequential(
-            *_strided(4, (32, 32, 64, 64)), nn.Flatten(), nn.Linear(flat, 2 * LATENT)
+            *_strided(4, (half, half, full, full)), nn.Flatten(), nn.Linear(flat, 2 * LATENT)
         )
         self.component_decoder = BroadcastDecoder(
-            LATENT, (32,) * 4, 3, activation=nn.ELU, padded=False, norm=nn.BatchNorm2d
+            LATENT, (half,) * 4, 3, activation=nn.ELU, padded=False, norm=nn.BatchNorm2d
         )
         self.prior_lstm = nn.LSTMCell(LATENT, HIDDEN)
         self.prior_start = nn.ParameterDict({"h": torch.zeros(HIDDEN), "c": torch.zeros(HIDDEN)})
@@ -129,15 +131,17 @@ def _strided(channels: int, outs: tuple[int, ...]) -> list[nn.Module]:
     return layers
 
 
-def _mask_decoder(size: int) -> nn.Sequential:
+def _mask_decoder(size: int, shrink: int) -> nn.Sequential:
     """From (N, LATENT, 1, 1) to a logit for every pixel; 128 = 4 · 2 · 4 · 4 as published."""
     factors = [4, 2, 4, 4]
     for stage in (3, 2, 0):  # smaller images: the later stages enlarge less
         if math.prod(factors) > size:
             factors[stage] //= 2
-    layers: list[nn.Module] = [convolution(LATENT, 256, 16, kernel=1)]
-    before = 256
-    for factor, out, groups in zip(factors, (256, 128, 64, 16), (16, 16, 8, 4), strict=True):
+    before = 256 // shrink
+    layers: list[nn.Module] = [convolution(LATENT, before, 16 // shrink, kernel=1)]
+    for factor, channels, groups in zip(factors, (256, 128, 64, 16), (16, 16, 8, 4), strict=True):
+        out, groups = channels // shrink, groups // shrink
         layers += [enlargement(before, out, groups, factor=factor), convolution(out, out, groups)]
         before = out
-    return nn.Sequential(*layers, convolution(16, 16, 4), nn.Conv2d(16, 1, 3, padding=1))
+    last = convolution(before, before, 4 // shrink)
+    return nn.Sequential(*layers, last, nn.Conv2d(before, 1, 3, padding=1))

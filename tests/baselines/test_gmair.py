@@ -128,6 +128,25 @@ def test_the_prior_of_presence_falls_from_one_to_its_floor(method):
     assert method.presence_prior(10**6) == 6e-6
 
 
+def test_training_wheels_leave_presence_to_its_prior_alone():
+    """With them the gradient of presence is that of its own divergence, without it is not."""
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=generator())
+
+    def slope(wheels: int, **changes) -> torch.Tensor:
+        torch.manual_seed(0)
+        sizes = {"size": 16, "largest": 9, "what": 6, "clusters": 3, "shrink": 4}
+        method = GmairMethod(GmairSettings(training_wheels=wheels, **sizes, **changes))
+        method.optimizers = method.make_optimizers()
+        method.training_step(images, Step(0, 9, generator()))
+        grad = method.inference.heads["presence"][-1].bias.grad
+        assert grad is not None
+        return grad
+
+    light, heavy = {"reconstruction": 1.0}, {"reconstruction": 64.0}
+    torch.testing.assert_close(slope(1, **light), slope(1, **heavy))
+    assert not torch.allclose(slope(0, **light), slope(0, **heavy))
+
+
 def test_the_overlap_term_ends(method):
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=generator())
     short = GmairMethod(GmairSettings(size=16, largest=9, what=6, overlap_until=1, rate=1e-12,

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.distributions import Normal
 
+from baselines.blocks.annealing import Ramp
 from baselines.blocks.glimpse import place
+from baselines.blocks.space_background import Background
 from baselines.space import (
-    GLIMPSE,
     RIM,
     Objects,
     SpaceMethod,
@@ -22,6 +23,8 @@ from denf.errors import DenfError
 from denf.harness.method import Step
 
 B, N, SHAPE = 2, 3, (12, 10)
+GLIMPSE = SpaceSettings().glimpse
+FRAME = round(RIM * GLIMPSE)
 
 
 def small(**changes) -> SpaceMethod:
@@ -92,19 +95,19 @@ def test_boundary_loss_counts_what_lies_on_the_frame_alone():
     side = (GLIMPSE, GLIMPSE)
     free = GLIMPSE**2 * (0.5 * math.log(2 * math.pi) + math.log(0.7))
     inside, on_rim = torch.zeros(1, 1, 1, *side), torch.ones(1, 1, 1, *side)
-    inside[..., RIM:-RIM, RIM:-RIM] = 1
-    on_rim[..., RIM:-RIM, RIM:-RIM] = 0
+    inside[..., FRAME:-FRAME, FRAME:-FRAME] = 1
+    on_rim[..., FRAME:-FRAME, FRAME:-FRAME] = 0
     rgb = torch.ones(1, 1, 3, *side)
     cost = [float(boundary_loss(composite(rgb, a, objects, side))) for a in (inside, on_rim)]
     assert cost[0] == pytest.approx(free, rel=1e-5)
-    rim_pixels = GLIMPSE**2 - (GLIMPSE - 2 * RIM) ** 2
+    rim_pixels = GLIMPSE**2 - (GLIMPSE - 2 * FRAME) ** 2
     assert cost[1] - free == pytest.approx(
         rim_pixels * 0.5 * (1000 / GLIMPSE**2 / 0.7) ** 2, rel=1e-4
     )
 
 
 def test_likelihood_equals_a_mixture_of_torch_distributions():
-    method = small()
+    method = small(foreground_std=0.2, background_std=0.1)
     rgb, alpha, objects = scene(1)
     rendering = composite(rgb, alpha, objects, (16, 16))
     g = torch.Generator().manual_seed(2)
@@ -113,11 +116,11 @@ def test_likelihood_equals_a_mixture_of_torch_distributions():
         for shape in ((B, 3, 16, 16), (B, 2, 3, 16, 16))
     )
     masks = torch.rand(B, 2, 1, 16, 16, generator=g, dtype=torch.float64).softmax(1)
-    found = method._log_likelihood(x, rendering, masks.log(), components)
-    std = method.settings.std
-    behind = (masks * Normal(components, std).log_prob(x[:, None]).exp()).sum(1)
-    front = Normal(rendering.image, std).log_prob(x).exp()
     a = rendering.alpha
+    background = Background(masks.log(), components, torch.zeros(B))
+    found = method._log_likelihood(x, a, rendering.image, background)
+    behind = (masks * Normal(components, 0.1).log_prob(x[:, None]).exp()).sum(1)
+    front = Normal(rendering.image, 0.2).log_prob(x).exp()
     expected = ((a + 1e-5) * front + (1 - a + 1e-5) * behind).log().sum((1, 2, 3))
     torch.testing.assert_close(found, expected)
 
@@ -139,6 +142,51 @@ def test_schedules_move_the_loss_with_the_step():
     assert before["kl_scale"] == pytest.approx(after["kl_scale"], rel=1e-3)
     assert late["kl_scale"] != pytest.approx(after["kl_scale"], rel=1e-2)
     assert late["kl_presence"] > after["kl_presence"]  # the prior has fallen from 0.5 to 0.05
+
+
+def test_a_fixed_alpha_leaves_all_objects_their_share_of_the_likelihood():
+    """Before its end the likelihood equals that of a rendering whose alpha is 0.3 everywhere."""
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    x = images.float() / 255
+    found = []
+    for index in (1, 2):
+        method = small(fixed_alpha=0.3, fixed_alpha_until=2, boundary_until=0)
+        method.optimizers = method.make_optimizers()
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            background = method.background(x, generator)
+            temperature = method.settings.temperature.at(index)
+            objects, _, _ = method.foreground.infer(x, temperature, generator)
+            rendering = method._render(objects)
+            fixed = torch.full_like(rendering.alpha, 0.3)
+            alpha = fixed if index < 2 else rendering.alpha
+            expected = method._log_likelihood(x, alpha, rendering.image, background).mean()
+        terms = method.training_step(images, Step(index, 9, torch.Generator().manual_seed(0)))
+        torch.testing.assert_close(terms["log_likelihood"], expected)
+        found.append(float(terms["log_likelihood"]))
+    assert found[0] != pytest.approx(found[1], rel=1e-3)
+
+
+def test_the_weight_of_what_moves_the_loss_alone():
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    found = []
+    for weight in (0.0, 1.0):
+        ramp = Ramp(weight, weight, first=0, last=0)
+        method = small(what_weight=ramp, boundary_until=0)
+        method.optimizers = method.make_optimizers()
+        found.append(method.training_step(images, Step(0, 9, torch.Generator().manual_seed(0))))
+    free, full = found
+    assert free["kl_what"] == full["kl_what"] > 1
+    torch.testing.assert_close(full["loss"] - free["loss"], full["kl_what"], rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("glimpse", [16, 32])
+@pytest.mark.parametrize("shrink", [1, 4])
+def test_glimpses_have_the_side_that_settings_say(glimpse, shrink):
+    foreground = small(glimpse=glimpse, shrink=shrink, what=5).foreground
+    rgb, alpha = foreground.decode(torch.zeros(2, 4, 5))
+    assert rgb.shape == (2, 4, 3, glimpse, glimpse)
+    assert alpha.shape == (2, 4, 1, glimpse, glimpse)
 
 
 def test_labels_name_the_cell_whose_object_covers_the_pixel(monkeypatch):

@@ -10,8 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from baselines.blocks.annealing import Ramp
 from baselines.spair import CountPrior, Objects, SpairMethod, SpairSettings, blend
 from denf.errors import DenfError
+from denf.harness.method import Step
 
 
 def small(**changes) -> SpairMethod:
@@ -108,6 +110,49 @@ def test_boxes_lie_around_their_cell():
     assert box[0].tolist() == pytest.approx([12 / 64, 12 / 64, *centre])
     far, _ = inference.boxes(torch.tensor([[0.0, 0.0, -50.0, 50.0]]), (1, 2), 64)
     assert far[0, 2:].tolist() == pytest.approx([-0.5, 1.5])
+
+
+def test_training_wheels_hold_presence_boxes_and_depth_while_glimpses_learn():
+    """Gradients of a step with and without: the heads stand still, glimpses and background not."""
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    for wheels in (True, False):
+        method = small(training_wheels=5).train()
+        method.optimizers = method.make_optimizers()
+        step = Step(4 if wheels else 5, 9, torch.Generator().manual_seed(0))
+        method.training_step(images, step)
+        inference = method.inference
+
+        def moved(module: torch.nn.Module) -> bool:
+            grads = [p.grad for p in module.parameters()]
+            return any(g is not None and bool(g.abs().sum() > 0) for g in grads)
+
+        assert moved(inference.encoder)
+        assert moved(method.decoder)
+        assert moved(method.background)
+        for head in (inference.box_head, inference.depth_head, inference.presence_head):
+            assert moved(head) is not wheels
+
+
+@pytest.mark.parametrize(("index", "beta"), [(0, 0.5), (5, 1.25), (9, 2.0)])
+def test_the_weight_of_the_divergences_moves_with_the_step(index, beta):
+    method = small(beta=Ramp(0.5, 2.0, first=0, last=10 if index == 5 else 9)).train()
+    method.optimizers = method.make_optimizers()
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    at = Step(index, 10, torch.Generator().manual_seed(0))
+    terms = {name: float(v) for name, v in method.training_step(images, at).items()}
+    objects = sum(terms[f"kl_{name}"] for name in ("presence", "where", "depth", "what"))
+    expected = -terms["log_likelihood"] + beta * objects + terms["kl_background"]
+    assert terms["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_large_bias_makes_objects_opaque():
+    seen = {}
+    for bias in (0.0, 5.0):
+        method = small(alpha_bias=bias)
+        objects = method.inference(torch.rand(1, 3, 16, 16), 0.5, None)
+        whole = objects._replace(presence=torch.ones_like(objects.presence))
+        seen[bias] = method._render(whole, torch.zeros(1, 3, 16, 16))[1].amax()
+    assert seen[0.0] < 0.7 < 0.98 < seen[5.0]
 
 
 def test_labels_come_from_placed_masks(monkeypatch):

@@ -45,7 +45,13 @@ SHRUNK = {
     "relate": ["settings={size: 16, width: 2, objects: 3}"],
     "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
     "space": ["settings.size=16", "settings.grid=2", "settings.components=2"],
-    "spair": ["settings.cell=8", "settings.anchor=12", "settings.glimpse=6", "settings.hidden=8"],
+    "spair": [
+        "settings.cell=8",
+        "settings.anchor=12",
+        "settings.glimpse=6",
+        "settings.hidden=8",
+        "settings.training_wheels=0",  # every parameter learns from the first step on
+    ],
 }
 BATCH, SIZE, STEPS = 3, 16, 2
 
