@@ -19,14 +19,8 @@ import torch
 from annotated_types import Ge
 from torch import Tensor, nn
 
-from baselines.blocks.adversarial import (
-    Adversarial,
-    AdversarialSettings,
-    Game,
-    Terms,
-    discriminator_loss,
-    generator_loss,
-)
+from baselines.blocks.adversarial import Adversarial, AdversarialSettings, Terms
+from baselines.blocks.game import Game, discriminator_loss, generator_loss
 from denf.errors import DenfError
 
 NARROW = 4  # side of the smallest feature maps

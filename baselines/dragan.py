@@ -17,7 +17,8 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
-from baselines.blocks.adversarial import Terms, dragan_penalty
+from baselines.blocks.adversarial import Terms
+from baselines.blocks.game import dragan_penalty
 from baselines.dcgan import Dcgan, DcganSettings
 
 

@@ -24,16 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from baselines.blocks.adain import STD, AdaIn, initialise
-from baselines.blocks.adversarial import (
-    Adversarial,
-    AdversarialSettings,
-    Game,
-    Terms,
-    Updates,
-    discriminator_loss,
-    dragan_penalty,
-    generator_loss,
-)
+from baselines.blocks.adversarial import Adversarial, AdversarialSettings, Terms, Updates
+from baselines.blocks.game import Game, discriminator_loss, dragan_penalty, generator_loss
 from baselines.blocks.style_discriminator import (
     StyleDiscriminator,
     style_generator_loss,

@@ -399,6 +399,10 @@ def train(
     resume: Annotated[bool, typer.Option(help="Continue from the last saved state.")] = False,
     set_: Annotated[list[str], typer.Option("--set", help="key.subkey=value, repeatable.")] = [],  # noqa: B006
     protocol: Protocol = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Run to start from, for an experiment with the key `weights`."),
+    ] = None,
     keep_diverged: Annotated[
         bool, typer.Option(help="Exit with 0 when a loss is not finite; run.json says so.")
     ] = False,
@@ -419,7 +423,7 @@ def train(
         from denf.harness.train import train as run_training
 
         try:
-            run_training(resolved, prepared, out, seed=seed, resume=resume)
+            run_training(resolved, prepared, out, seed=seed, resume=resume, weights=weights)
         except DivergenceError as error:
             if not keep_diverged:
                 raise

@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.blocks.adain import initialise
-from baselines.blocks.adversarial import Game, discriminator_loss, generator_loss
+from baselines.blocks.game import Game, discriminator_loss, generator_loss
 from denf.errors import DenfError
 
 NARROW = 4  # side of the last feature maps

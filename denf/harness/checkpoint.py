@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pickle
@@ -136,6 +137,22 @@ def load_run(run: Path, device: torch.device | str = "cpu") -> tuple[Method, Exp
     _refuse_misfit(path, dict(method.state_dict()), weights)
     method.load_state_dict(weights)
     return method.to(device).eval(), experiment
+
+
+def start_from(method: Method, run: Path) -> str:
+    """Load the weights of another run, whose other settings may differ where shapes do not.
+
+    Returns:
+        SHA-256 of the file.
+
+    Raises:
+        DenfError: when the file is missing or damaged, or does not fit.
+    """
+    path = run / "model.safetensors"
+    weights, _ = _read_weights(path)
+    _refuse_misfit(path, dict(method.state_dict()), weights)
+    method.load_state_dict(weights)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_experiment(experiment: Experiment, path: Path) -> None:

@@ -74,6 +74,8 @@ class Experiment:
         tables: numbers of the tables in which the row stands.
         seeds: every seed that shall be run.
         protocol: name of the configuration that the settings were resolved under.
+        weights: an experiment from whose run with the same seed the weights come; with
+            `training.steps: 0` they are read in another way and not trained at all.
         settings: of the method, complete with defaults, or empty for nothing but defaults.
         training: see `Training`.
     """
@@ -88,6 +90,7 @@ class Experiment:
     tables: tuple[Literal[1, 2, 3], ...] = ()
     seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)] = (0,)
     protocol: str = "none"
+    weights: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
 
@@ -96,7 +99,7 @@ class Experiment:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     def fingerprint(self) -> str:
-        """Hash of what the weights depend on: method, settings, training; 16 hex digits."""
+        """Hash of what a training depends on: method, settings, training; 16 hex digits."""
         training = dataclasses.asdict(self.training)
         relevant = {"method": self.method, "settings": self.settings, "training": training}
         for name in ("log_every", "save_minutes"):

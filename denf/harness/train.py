@@ -26,10 +26,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from denf.data.prepared import Prepared
-from denf.errors import DivergenceError, InterruptionError
+from denf.errors import DenfError, DivergenceError, InterruptionError
 from denf.files import write_atomically
 from denf.harness import provenance
-from denf.harness.checkpoint import StateStore, build, save_weights, write_experiment
+from denf.harness.checkpoint import StateStore, build, save_weights, start_from, write_experiment
 from denf.harness.experiment import Experiment
 from denf.harness.method import Method, Step
 from denf.harness.registry import Purpose, code_hash
@@ -58,7 +58,13 @@ class _Good:
 
 
 def train(
-    experiment: Experiment, data: Prepared, out: Path, *, seed: int, resume: bool = False
+    experiment: Experiment,
+    data: Prepared,
+    out: Path,
+    *,
+    seed: int,
+    resume: bool = False,
+    weights: Path | None = None,
 ) -> None:
     """Train a method and write `model.safetensors`, `experiment.yaml`, `history.csv`, `run.json`.
 
@@ -67,9 +73,12 @@ def train(
         data: the training split; masks are never read.
         out: the run folder; files of an earlier run in it are replaced.
         seed: of parameters, batches and every random draw.
-        resume: continue from the newest saved state of the same settings, code, data and seed.
+        resume: continue from the newest saved state of the same settings, code, data, seed and
+            first weights.
+        weights: the run whose weights are the first ones; asked for by `experiment.weights`.
 
     Raises:
+        DenfError: when `weights` and `experiment.weights` do not go together, or do not fit.
         DivergenceError: at a loss or parameter that is not finite, with the batch's indices. The
             files are written, with the weights of the last check that found all finite.
         InterruptionError: after SIGTERM or Ctrl-C, with the state saved.
@@ -77,6 +86,7 @@ def train(
     started = provenance.now()
     fabric = Fabric(accelerator="auto", devices=1)
     method = build(experiment, seed)
+    first = _first_weights(method, experiment, weights)
     experiment = replace(experiment, settings=asdict(method.settings))  # with all defaults
     method.to(fabric.device).train()
     method.optimizers = method.make_optimizers()
@@ -84,6 +94,7 @@ def train(
         method.compile_training()
     sources = code_hash(Purpose.TRAIN, experiment.method)
     key = "-".join((experiment.fingerprint(), sources, data.sha256[:16], str(seed)))
+    key += "" if first is None else f"-{first[:16]}"
     store, run = StateStore(out, key), _Run()
     if resume:
         _restore(run, store.load(fabric), method)
@@ -116,6 +127,7 @@ def train(
         "parameters": sum(p.numel() for p in method.parameters()),
         "precision": experiment.training.precision,
         "compiled": experiment.training.compile,
+        "first_weights_sha256": first,
         **provenance.describe_code(sources),
         **provenance.describe_machine(fabric.device),
         "data": {**{k: data.info.get(k) for k in ("name", "split", "count", "size")},
@@ -128,6 +140,18 @@ def train(
     if error is not None:
         raise error
     store.clear()
+
+
+def _first_weights(method: Method, experiment: Experiment, run: Path | None) -> str | None:
+    """Load them where the experiment takes them from another run; SHA-256 of their file."""
+    if (run is None) != (experiment.weights is None):
+        raise DenfError(
+            f"{experiment.name}: first weights",
+            expected="none" if experiment.weights is None else f"a run of {experiment.weights}",
+            got=run or "none",
+            fix="Set the experiment's key `weights` and give `--weights RUN`, or neither.",
+        )
+    return None if run is None else start_from(method, run)
 
 
 def batch_indices(seed: int, step: int, images: int, batch_size: int) -> np.ndarray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.ops import box_iou
 
 from denf.model.settings import Appearance
+from denf.model.suppression import box_iou
 
 _DARK = 0.1  # added to the brightness that colours are divided by, so that shadows say little
 _BRIGHTNESS = 0.3  # weight of brightness, which shading changes within an object

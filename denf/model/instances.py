@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou, nms
 
 from denf.model.appearance import chroma, group_by_appearance
 from denf.model.boxes import cell_boxes, cell_centres, corners
 from denf.model.denf import to_pixels
 from denf.model.latents import Latents
 from denf.model.settings import Instances
+from denf.model.suppression import box_iou, suppress
 
 _ROUNDS = 3  # of averaging and suppression; boxes stand still after two in nearly all scenes
 
@@ -96,10 +96,10 @@ def group_proposals(
     if len(proposals) == 0:
         return proposals, torch.zeros(0, dtype=torch.long, device=proposals.device)
     agreement = box_iou(proposals, proposals)
-    boxes = proposals[nms(proposals, agreement.sum(1), settings.overlap)]
+    boxes = proposals[suppress(proposals, agreement.sum(1), settings.overlap)]
     for _ in range(_ROUNDS):
         means, votes = _means(proposals, boxes)
-        boxes = means[nms(means, votes, settings.merge)]
+        boxes = means[suppress(means, votes, settings.merge)]
     means, votes = _means(proposals, boxes)
     boxes = means[votes >= votes.max().clamp(max=least_votes)]
     return boxes, box_iou(proposals, boxes).argmax(1) + 1

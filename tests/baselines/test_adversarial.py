@@ -15,13 +15,15 @@ from torch.optim import SGD
 from baselines.blocks.adversarial import (
     FEWEST_ROWS,
     WON,
-    Game,
     Updates,
     alternate,
-    discriminator_loss,
     discriminator_won,
-    dragan_penalty,
     frozen,
+)
+from baselines.blocks.game import (
+    Game,
+    discriminator_loss,
+    dragan_penalty,
     generator_loss,
     gradient_norms,
 )

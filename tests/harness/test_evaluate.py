@@ -56,6 +56,16 @@ def test_one_segment_is_worthless(method, crowd):
         assert summary[form] == {"mean": 0.0, "std": 0.0, "n": len(crowd)}
 
 
+def test_tiles_say_where_and_nothing_else(method, crowd):
+    small = method("tiles", "settings.side=2")
+    labels = small.segment(torch.zeros(2, 3, 5, 6, dtype=torch.uint8)).labels
+    expected = np.kron([[1, 2], [3, 4]], np.ones((3, 3)))[:5]
+    np.testing.assert_array_equal(labels, [expected, expected])
+    summary, _ = evaluate(method("tiles"), crowd)
+    assert summary["ari_fg"]["mean"] > 0.2  # objects lie apart
+    assert summary["ari"]["mean"] < 0.1  # and tiles cut the background into pieces
+
+
 def test_random_labels_are_about_worthless(method, crowd):
     summary, _ = evaluate(method("random-labels"), crowd)
     for form in FORMS:

@@ -231,6 +231,28 @@ class Fragile(Method):
         return {"loss": loss.detach()}
 
 
+def test_another_run_s_weights_without_a_training(small, scenes, tmp_path):
+    train(small("training.steps=2"), scenes, tmp_path / "base", seed=0)
+    read = small("weights=base", "training.steps=0", "settings.instances.appearance={}")
+    train(read, scenes, tmp_path / "read", seed=0, weights=tmp_path / "base")
+    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("base", "read"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    method, _ = load_run(tmp_path / "read")
+    assert method.settings.instances.appearance is not None
+    assert json.loads((tmp_path / "read/run.json").read_text())["first_weights_sha256"]
+
+
+def test_first_weights_are_neither_forgotten_nor_ignored(small, scenes, tmp_path):
+    with pytest.raises(DenfError, match="a run of base, got none"):
+        train(small("weights=base", "training.steps=0"), scenes, tmp_path / "a", seed=0)
+    with pytest.raises(DenfError, match="expected none"):
+        train(small("training.steps=0"), scenes, tmp_path / "b", seed=0, weights=tmp_path)
+    train(small("training.steps=0"), scenes, tmp_path / "base", seed=0)
+    wider = small("weights=base", "training.steps=0", "settings.architecture.features=3")
+    with pytest.raises(DenfError, match=r"model\.safetensors"):
+        train(wider, scenes, tmp_path / "c", seed=0, weights=tmp_path / "base")
+
+
 @pytest.fixture
 def fragile(monkeypatch, small):
     """Train the fragile method; it is in no file of baselines/, so `build` is told of it."""

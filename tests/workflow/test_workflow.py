@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 from snakemake.utils import available_cpu_count
 
 REPOSITORY = Path(__file__).parents[2]
-ROWS = ["denf", "denf-traffic", "control-true-labels", "control-real-images"]
+ROWS = ["denf", "denf-plus", "denf-traffic", "control-true-labels", "control-real-images"]
 
 
 def tiny_protocol() -> dict:
@@ -108,6 +111,23 @@ def test_numbers_of_the_tables_come_from_the_runs(finished):
     assert fid["mode"] == "objects-subset"
 
 
+def test_a_row_without_a_training_takes_the_weights_of_another(finished):
+    runs = finished / "results/runs/tiny-clevr6"
+    theirs, ours = (runs / name / "seed-0/model.safetensors" for name in ("denf", "denf-plus"))
+    a, b = load_file(theirs), load_file(ours)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    record = json.loads((ours.parent / "run.json").read_text())
+    assert record["steps"] == 0
+    assert record["first_weights_sha256"] == hashlib.sha256(theirs.read_bytes()).hexdigest()
+
+
+def test_weights_of_a_row_that_is_left_out_are_asked_for(finished):
+    done = snakemake(finished, "--dry-run", "--config", 'only=["denf-plus"]')
+    assert done.returncode != 0
+    assert "got denf" in done.stdout + done.stderr
+
+
 def test_provenance_of_a_run(finished):
     run = finished / "results/runs/tiny-clevr6/denf/seed-0"
     record = json.loads((run / "run.json").read_text())
@@ -153,7 +173,7 @@ def test_an_edited_label_redraws_and_a_changed_setting_retrains(finished):
     path.write_text(original.replace("DeNF (full)", "DeNF, renamed"))
     assert planned(finished) == ["figures", "tables"]
     path.write_text(original + "settings: {priors: {noise: 0.1}}\n")
-    both = ["denf", "denf-traffic"]  # the second extends the first
+    both = ["denf", "denf-plus", "denf-traffic"]  # the others extend the first
     assert [job for job in planned(finished) if job.startswith("train")] == [
         f"train:{name}" for name in both
     ]

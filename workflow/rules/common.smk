@@ -71,8 +71,25 @@ def what_weights_depend_on(wildcards):
     """Plain values, so that Snakemake sees a change: an edited label retrains nothing."""
     experiment = EXPERIMENTS[wildcards.experiment]
     return {
-        key: experiment[key] for key in ("method", "dataset", "settings", "training")
+        key: experiment[key]
+        for key in ("method", "dataset", "weights", "settings", "training")
     }
+
+
+def first_weights(wildcards):
+    """The run whose weights a run starts from, where its experiment names one."""
+    name = EXPERIMENTS[wildcards.experiment]["weights"]
+    if name is None:
+        return []
+    if name not in EXPERIMENTS:
+        raise WorkflowError(
+            f"{wildcards.experiment}: weights: expected an experiment of this invocation, got "
+            f"{name}. Correct the name, or add it to `only`."
+        )
+    run = RUN.format(
+        dataset=EXPERIMENTS[name]["data"], experiment=name, seed=wildcards.seed
+    )
+    return f"{run}/model.safetensors"
 
 
 def learns(name):

@@ -6,6 +6,7 @@
 rule train:
     input:
         data="results/data/{dataset}/train",
+        weights=first_weights,
     output:
         multiext(
             "results/runs/{dataset}/{experiment}/seed-{seed}/",
@@ -31,6 +32,9 @@ rule train:
         file=lambda w: f"{config['experiments']}/{w.experiment}.yaml",
         protocol=PROTOCOL,
         run=subpath(output[0], parent=True),
+        weights=lambda w, input: (
+            f"--weights {Path(input.weights).parent}" if input.weights else ""
+        ),
     shell:
         "denf train {params.file} --protocol {params.protocol} --data {input.data}"
-        " --out {params.run} --seed {wildcards.seed} --resume --keep-diverged > {log} 2>&1"
+        " {params.weights} --out {params.run} --seed {wildcards.seed} --resume --keep-diverged > {log} 2>&1"
