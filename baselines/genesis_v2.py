@@ -149,9 +149,11 @@ class GenesisV2(MixtureMethod):
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
         """The cluster of the largest mask at each pixel."""
-        log_masks, _ = self._infer(images)
-        labels = log_masks[:, :, 0].argmax(1)
-        return Segmentation(labels, labels)
+        return _largest(self._infer(images)[0])
+
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+        log_masks, q = self._infer(images)
+        return _largest(log_masks), self.decode(q.mean).mean.clamp(0, 1)
 
     def decompose(self, images: Tensor) -> SlotMixture:
         """The slots as they are decoded, blended by their decoded masks."""
@@ -185,6 +187,11 @@ class GenesisV2(MixtureMethod):
     def _unit(self, images: Tensor) -> Tensor:
         check_size(images, self.settings.size, "GENESIS-V2")
         return to_unit(images)
+
+
+def _largest(log_masks: Tensor) -> Segmentation:
+    labels = log_masks[:, :, 0].argmax(1)
+    return Segmentation(labels, labels)
 
 
 def cluster(colours: Tensor, scale: Tensor, scores: Tensor, slots: int) -> Tensor:

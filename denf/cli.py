@@ -649,9 +649,9 @@ def main() -> None:
 
 
 def _device() -> torch.device:
-    import torch
+    from denf.harness.checkpoint import best_device
 
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return best_device()
 
 
 def _prepare_objects(

@@ -81,9 +81,13 @@ class DenfMethod(Method):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """x̂ of Eq. 10 with hard presence and without noise."""
-        _, presence, x_bg, x_fg = self._components(images)
-        m = to_pixels(presence, (images.shape[2], images.shape[3]))[:, None]
-        return (m * x_fg + (1 - m) * x_bg).clamp(0, 1)
+        return _blend(*self._components(images)[1:]).clamp(0, 1)
+
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+        latents, presence, x_bg, x_fg = self._components(images)
+        found = decompose(latents, images, self.settings.instances)
+        segmentation = Segmentation(found.labels, found.object_labels)
+        return segmentation, _blend(presence, x_bg, x_fg).clamp(0, 1)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Scenes from the priors alone, at the size of the last training (section 3.1)."""
@@ -91,9 +95,8 @@ class DenfMethod(Method):
         shapes = self.model.latent_shapes(size)
         latents = sample_latents(shapes, count, self.settings.priors, generator)
         presence = (latents.presence_logit > 0).float()
-        x_bg, x_fg = self.model.components(latents, presence, torch.zeros_like(latents.background))
-        m = to_pixels(presence, (size, size))[:, None]
-        return _bytes(m * x_fg + (1 - m) * x_bg)
+        silence = torch.zeros_like(latents.background)
+        return _bytes(_blend(presence, *self.model.components(latents, presence, silence)))
 
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Keep the background and each object with probability one half (section 4.1)."""
@@ -183,6 +186,12 @@ class DenfMethod(Method):
 
 def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(like.shape, generator=generator, device=like.device)
+
+
+def _blend(presence: Tensor, x_bg: Tensor, x_fg: Tensor) -> Tensor:
+    """Foreground where cells are present, background elsewhere: Eq. 10 with hard presence."""
+    m = to_pixels(presence, (x_bg.shape[2], x_bg.shape[3]))[:, None]
+    return m * x_fg + (1 - m) * x_bg
 
 
 def _bytes(x: Tensor) -> Tensor:

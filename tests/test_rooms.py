@@ -83,7 +83,7 @@ def test_room_needs_no_torch(room: str):
         f"{path.relative_to(ROOT)}:{line}"
         for path in sources(room)
         for line, module in imports(path)
-        if module.split(".")[0] in ("torch", "torchvision", "lightning_fabric", "torch_fidelity")
+        if module.split(".")[0] in ("torch", "torchvision", "torch_fidelity")
     ]
     assert heavy == []
 

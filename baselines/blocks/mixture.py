@@ -119,6 +119,10 @@ class MixtureMethod(Method):
         """The slots' blend, clipped to [0, 1]."""
         return self.decompose(images).mean.clamp(0, 1)
 
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+        found = self.decompose(images)
+        return found.segmentation, found.mean.clamp(0, 1)
+
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """A random subset of the slots, the largest kept."""
         return to_bytes(self.decompose(images).subset(generator).mean)

@@ -11,7 +11,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import yaml
@@ -25,12 +25,14 @@ from denf.harness.experiment import Experiment, load_experiment, validate
 from denf.harness.method import Method
 from denf.harness.registry import method_type
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric  # seconds to import; only training needs it
-
 GENERATIONS = 2
 _UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def best_device() -> torch.device:
+    """A CUDA card where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class StateStore:
@@ -47,7 +49,7 @@ class StateStore:
     def __init__(self, run: Path, key: str) -> None:
         self.folder = run.parent / ".state" / run.name / key
 
-    def save(self, fabric: Fabric, state: Mapping[str, Any], step: int) -> None:
+    def save(self, state: Mapping[str, Any], step: int) -> None:
         """Write a state under a temporary name, rename it, drop all but the newest two.
 
         Raises:
@@ -57,7 +59,7 @@ class StateStore:
         path = self.folder / f"step-{step:09d}.pt"
         temporary = path.with_suffix(".tmp")
         try:
-            fabric.save(temporary, dict(state))
+            torch.save(dict(state), temporary)
         except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError
             temporary.unlink(missing_ok=True)
             raise OSError(f"training state {path} cannot be written: {error}") from error
@@ -65,11 +67,11 @@ class StateStore:
         for old in self._generations()[GENERATIONS:]:
             old.unlink()
 
-    def load(self, fabric: Fabric) -> dict[str, Any] | None:
+    def load(self) -> dict[str, Any] | None:
         """The newest readable state, or None."""
         for path in self._generations():
             try:
-                return fabric.load(path)
+                return torch.load(path, map_location="cpu", weights_only=True)
             except _UNREADABLE as error:
                 warnings.warn(
                     f"{path} cannot be read ({error}); trying the one before", stacklevel=2

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from denf.data.prepared import Prepared
 from denf.errors import DenfError
-from denf.harness.method import Capability, Method
+from denf.harness.method import Capability, Method, Segmentation
 from denf.metrics.ari import ari_scores, count_trivial_scenes
 
 Row = dict[str, float]
@@ -65,14 +65,22 @@ def evaluate(
 def _score(method: Method, images: Tensor, truth: Tensor | None) -> dict[str, Tensor]:
     scores: dict[str, Tensor] = {}
     can = method.capabilities
-    if Capability.SEGMENT in can and truth is not None:
-        shown = truth if Capability.ORACLE in can else None
+    found: Segmentation | None = None
+    reconstruction: Tensor | None = None
+    segments, reconstructs = Capability.SEGMENT in can, Capability.RECONSTRUCT in can
+    shown = truth if Capability.ORACLE in can else None
+    if segments and reconstructs and truth is not None:
+        found, reconstruction = method.explain(images, shown)
+    elif segments and truth is not None:
         found = method.segment(images, shown)
+    elif reconstructs:
+        reconstruction = method.reconstruct(images)
+    if found is not None and truth is not None:
         ari = ari_scores(truth, found.labels, found.object_labels)
         scores.update(ari_fg=ari.ari_fg, ari_fg_strict=ari.ari_fg_strict, ari=ari.ari)
-    if Capability.RECONSTRUCT in can:
+    if reconstruction is not None:
         x = images.float() / 255
-        scores["mse"] = (method.reconstruct(images) - x).square().mean((1, 2, 3))
+        scores["mse"] = (reconstruction - x).square().mean((1, 2, 3))
     if Capability.LOG_PROB in can:
         nats = method.log_prob(images) / images[0].numel()
         # A density of intensities in [0, 1] times the width of a grey level is a probability.

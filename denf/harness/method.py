@@ -159,6 +159,10 @@ class Method(nn.Module, ABC):
         """RECONSTRUCT: float (B, 3, H, W) in [0, 1] from uint8 images."""
         raise NotImplementedError
 
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+        """SEGMENT and RECONSTRUCT of the same images; overridden where one pass gives both."""
+        return self.segment(images, truth), self.reconstruct(images)
+
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """SAMPLE: uint8 (count, 3, H, W) from the prior."""
         raise NotImplementedError

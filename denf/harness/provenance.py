@@ -16,7 +16,7 @@ import torch
 
 from denf.harness.registry import ROOT
 
-PACKAGES = ("denf", "torch", "torchvision", "torch-fidelity", "numpy", "lightning-fabric")
+PACKAGES = ("denf", "torch", "torchvision", "torch-fidelity", "numpy")
 
 
 def describe_code(method_hash: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The training loop of every method: batches, logging, states, a resume that changes nothing.
 
-Lightning Fabric picks the device and writes and reads states. It does not wrap the modules: a
-method owns its optimisers and its backward passes (adversarial ones have two), and each run has a
-device of its own, so its launcher and strategies would have nothing to do.
+No training framework wraps the modules: a method owns its optimisers and its backward passes
+(adversarial ones have two) and each run has one device, so that launchers, strategies and hooks
+would have nothing to do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
@@ -29,7 +28,14 @@ from denf.data.prepared import Prepared
 from denf.errors import DenfError, DivergenceError, InterruptionError
 from denf.files import write_atomically
 from denf.harness import provenance
-from denf.harness.checkpoint import StateStore, build, save_weights, start_from, write_experiment
+from denf.harness.checkpoint import (
+    StateStore,
+    best_device,
+    build,
+    save_weights,
+    start_from,
+    write_experiment,
+)
 from denf.harness.experiment import Experiment
 from denf.harness.method import Method, Step
 from denf.harness.registry import Purpose, code_hash
@@ -84,11 +90,11 @@ def train(
         InterruptionError: after SIGTERM or Ctrl-C, with the state saved.
     """
     started = provenance.now()
-    fabric = Fabric(accelerator="auto", devices=1)
+    device = best_device()
     method = build(experiment, seed)
     first = _first_weights(method, experiment, weights)
     experiment = replace(experiment, settings=asdict(method.settings))  # with all defaults
-    method.to(fabric.device).train()
+    method.to(device).train()
     method.optimizers = method.make_optimizers()
     if experiment.training.compile:
         method.compile_training()
@@ -97,7 +103,7 @@ def train(
     key += "" if first is None else f"-{first[:16]}"
     store, run = StateStore(out, key), _Run()
     if resume:
-        _restore(run, store.load(fabric), method)
+        _restore(run, store.load(), method)
     else:
         store.clear()
     out.mkdir(parents=True, exist_ok=True)
@@ -105,12 +111,12 @@ def train(
     error: DivergenceError | None = None
     _keep(run, method)
     try:
-        _loop(run, method, experiment, data, seed, fabric, store)
+        _loop(run, method, experiment, data, seed, store)
     except DivergenceError as diverged:
         error = diverged
         _rewind(run, method)
-    if fabric.device.type == "cuda":
-        torch.cuda.synchronize(fabric.device)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
     images = run.step * experiment.training.batch_size
     record = {
@@ -123,13 +129,13 @@ def train(
         "ended": provenance.now(),
         "seconds": round(run.seconds, 2),
         "images_per_second": round(images / run.seconds, 2) if run.seconds else None,
-        "peak_memory_bytes": provenance.peak_memory(fabric.device),
+        "peak_memory_bytes": provenance.peak_memory(device),
         "parameters": sum(p.numel() for p in method.parameters()),
         "precision": experiment.training.precision,
         "compiled": experiment.training.compile,
         "first_weights_sha256": first,
         **provenance.describe_code(sources),
-        **provenance.describe_machine(fabric.device),
+        **provenance.describe_machine(device),
         "data": {**{k: data.info.get(k) for k in ("name", "split", "count", "size")},
                  "sha256": data.sha256},
     }  # fmt: skip
@@ -175,10 +181,9 @@ def _loop(
     experiment: Experiment,
     data: Prepared,
     seed: int,
-    fabric: Fabric,
     store: StateStore,
 ) -> None:
-    settings, device = experiment.training, fabric.device
+    settings, device = experiment.training, method.device
     steps = settings.total_steps(len(data))
     generator = torch.Generator(device)
     load = _loader(data, device)
@@ -203,7 +208,7 @@ def _loop(
             if due:
                 bar.set_postfix(loss=f"{_log(run)['loss']:.4g}")
             if stop or time.monotonic() - saved >= settings.save_minutes * 60:
-                store.save(fabric, _state(run, method), run.step)
+                store.save(_state(run, method), run.step)
                 saved = time.monotonic()
             if stop and run.step < steps:
                 raise InterruptionError(f"{experiment.name}: stopped at step {run.step} of {steps}")

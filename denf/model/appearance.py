@@ -75,6 +75,6 @@ def _average_linkage(distance: Tensor, largest: float) -> Tensor:
     from scipy.cluster.hierarchy import fcluster, linkage  # late: most runs never group like this
 
     upper = torch.triu_indices(len(distance), len(distance), 1, device=distance.device)
-    tree = linkage(distance[upper[0], upper[1]].cpu().numpy(), "average")
+    tree = linkage(distance[upper[0], upper[1]].detach().cpu().numpy(), "average")
     clusters = torch.from_numpy(fcluster(tree, largest, "distance")).long() - 1
     return clusters.to(distance.device)

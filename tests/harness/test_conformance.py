@@ -192,6 +192,11 @@ def test_declared_capabilities_return_what_the_contract_says(trained, scenes_ten
         assert found["reconstruct"].shape == images.shape
         assert found["reconstruct"].dtype == torch.float32
         assert 0 <= found["reconstruct"].min() <= found["reconstruct"].max() <= 1
+    if "reconstruct" in found and "labels" in found:
+        segmentation, reconstruction = method.explain(images)
+        assert torch.equal(segmentation.labels, found["labels"])
+        assert torch.equal(segmentation.object_labels, found["object_labels"])
+        torch.testing.assert_close(reconstruction, found["reconstruct"])
     if "log_prob" in found:
         assert found["log_prob"].shape == (BATCH,)
         assert found["log_prob"].is_floating_point()
