@@ -49,6 +49,11 @@ EXPERIMENTS = {
 DATASETS = {d["id"]: d for d in config["datasets"].values()}
 for e in EXPERIMENTS.values():
     e["data"] = config["datasets"][e["dataset"]]["id"]
+    if e["weights"] not in (None, *EXPERIMENTS):
+        raise WorkflowError(
+            f"{e['name']}: weights: expected an experiment of this invocation, got "
+            f"{e['weights']}. Correct the name, or add it to `only`."
+        )
 write_json(list(EXPERIMENTS.values()), LISTED)
 
 
@@ -81,11 +86,6 @@ def first_weights(wildcards):
     name = EXPERIMENTS[wildcards.experiment]["weights"]
     if name is None:
         return []
-    if name not in EXPERIMENTS:
-        raise WorkflowError(
-            f"{wildcards.experiment}: weights: expected an experiment of this invocation, got "
-            f"{name}. Correct the name, or add it to `only`."
-        )
     run = RUN.format(
         dataset=EXPERIMENTS[name]["data"], experiment=name, seed=wildcards.seed
     )
