@@ -151,7 +151,7 @@ class DtiSprites(Method):
         known = {id(p) for p in prototypes}
         rest = [p for p in self.parameters() if id(p) not in known]
         groups = [{"params": prototypes}, {"params": rest, "weight_decay": s.weight_decay}]
-        return {"adam": Adam(groups, s.learning_rate, fused=self.device.type == "cuda")}
+        return {"adam": Adam(groups, s.learning_rate, fused=True)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         s, optimizer, x = self.settings, self.optimizers["adam"], to_unit(batch)
@@ -177,14 +177,17 @@ class DtiSprites(Method):
         shown = scene.choice.sum((1, 2)).mean()
         return {"loss": loss.detach(), "layers_shown": shown, "gradient_norm": norm}
 
-    @torch.no_grad()
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        x = to_unit(images)
-        return self._scene(x).segmentation(x)
+        return self.explain(images)[0]
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return self.explain(images)[1]
 
     @torch.no_grad()
-    def reconstruct(self, images: Tensor) -> Tensor:
-        return self._scene(to_unit(images)).compose().clamp(0, 1)
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+        x = to_unit(images)
+        scene = self._scene(x)
+        return scene.segmentation(x), scene.compose().clamp(0, 1)
 
     @torch.no_grad()
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:

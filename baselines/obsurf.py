@@ -145,8 +145,7 @@ class Obsurf(MixtureMethod):
                 nn.init.ones_(condition.bias.chunk(2)[1])
 
     def make_optimizers(self) -> dict[str, Optimizer]:
-        rate, fused = self.settings.learning_rate, self.device.type == "cuda"
-        return {"adam": Adam(self.parameters(), rate, fused=fused)}
+        return {"adam": Adam(self.parameters(), self.settings.learning_rate, fused=True)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         s, optimizer, x = self.settings, self.optimizers["adam"], to_unit(batch)

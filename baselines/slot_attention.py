@@ -86,8 +86,7 @@ class SlotAttentionMethod(MixtureMethod):
             nn.init.uniform_(parameter, -limit, limit)
 
     def make_optimizers(self) -> dict[str, Optimizer]:
-        rate, fused = self.settings.learning_rate, self.device.type == "cuda"
-        return {"adam": Adam(self.parameters(), rate, fused=fused)}
+        return {"adam": Adam(self.parameters(), self.settings.learning_rate, fused=True)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         s, optimizer = self.settings, self.optimizers["adam"]

@@ -298,7 +298,7 @@ class SpairMethod(Method):
         self.background = BackgroundVae(decoder=settings.decoder)
 
     def make_optimizers(self) -> dict[str, Optimizer]:
-        return {"adam": Adam(self.parameters(), self.settings.rate)}
+        return {"adam": Adam(self.parameters(), self.settings.rate, fused=True)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         s, x = self.settings, self._unit(batch)
@@ -325,15 +325,16 @@ class SpairMethod(Method):
         }
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        objects, _, masks = self._explain(self._unit(images))
-        return label_maps(masks[:, :, 0], objects.presence[:, :, 0])
+        return self.explain(images)[0]
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        return self._explain(self._unit(images))[1].clamp(0, 1)
+        return self.explain(images)[1]
 
-    def _explain(self, x: Tensor) -> tuple[Objects, Tensor, Tensor]:
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+        x = self._unit(images)
         objects = self.inference(x, self.settings.success.end, None)
-        return objects, *self._render(objects, self.background(x, None)[0])
+        canvas, masks = self._render(objects, self.background(x, None)[0])
+        return label_maps(masks[:, :, 0], objects.presence[:, :, 0]), canvas.clamp(0, 1)
 
     def _render(self, objects: Objects, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas (B, 3, H, W) and masks (B, N, 1, H, W)."""

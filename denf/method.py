@@ -52,9 +52,7 @@ class DenfMethod(Method):
         self._objective = objective
 
     def make_optimizers(self) -> dict[str, Optimizer]:
-        fused = self.device.type == "cuda"
-        rate = self.settings.learning_rate
-        return {"adam": Adam(self.model.parameters(), rate, fused=fused)}
+        return {"adam": Adam(self.model.parameters(), self.settings.learning_rate, fused=True)}
 
     def compile_training(self) -> None:
         """One graph for the objective; the optimiser is one fused kernel already."""

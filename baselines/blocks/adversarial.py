@@ -97,9 +97,8 @@ class Adversarial(Method):
     def make_optimizers(self) -> dict[str, Optimizer]:
         s = self.settings
         players = {"generator": self.generator, "discriminator": self.discriminator}
-        fused = self.device.type == "cuda"
         return {
-            name: Adam(player.parameters(), s.learning_rate, (s.beta1, s.beta2), fused=fused)
+            name: Adam(player.parameters(), s.learning_rate, (s.beta1, s.beta2), fused=True)
             for name, player in players.items()
         }
 

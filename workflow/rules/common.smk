@@ -1,6 +1,7 @@
 # The configuration, checked, and what the other rules ask of it. The suite's code is known here
 # by its commands alone: `denf experiments` resolves all experiment files and hashes the sources.
 import json
+import os
 import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -10,6 +11,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count, validate
 
 validate(config, "../schemas/config.schema.yaml")
+
+# A run starts many processes; kept bytecode spares each some seconds of compiling its imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # --cores may promise more than this machine has; more jobs at once than cores only slow each other.
 if workflow.local_exec and workflow._cores:
