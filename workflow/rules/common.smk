@@ -37,7 +37,13 @@ def write_json(value, path):
 def list_experiments():
     write_json(config, PROTOCOL)
     command = ["denf", "experiments", config["experiments"], "--protocol", PROTOCOL]
-    done = subprocess.run(command, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise WorkflowError(
+            "denf: expected on the PATH, found nowhere. Put `uv run` before the command, or "
+            "activate the environment."
+        )
     if done.returncode:
         raise WorkflowError(done.stderr.strip())
     return json.loads(done.stdout)

@@ -19,6 +19,7 @@ rule train:
         "results/runs/{dataset}/{experiment}/seed-{seed}/train.log",
     benchmark:
         "results/runs/{dataset}/{experiment}/seed-{seed}/train.benchmark.tsv"
+    priority: 1  # the long jobs first; short ones then fill the cores until the end
     conda:
         "../envs/denf.yaml"
     threads: training_threads
