@@ -32,7 +32,8 @@ def unhidden(masks: Tensor, occlusion: Tensor) -> Tensor:
     """
     free = torch.ones_like(masks)
     for j in range(masks.shape[1]):
-        free = free * (1 - occlusion[:, j, :, None, None, None] * masks[:, j, None])
+        hidden = occlusion[:, j, :, None, None, None] * masks[:, j, None]
+        free = torch.addcmul(free, free, hidden, value=-1)
     return free
 
 
