@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -52,18 +53,10 @@ def decompose(latents: Latents, images: Tensor, settings: Instances) -> Decompos
     proposals = corners(*cell_boxes(latents))
     rows, columns = cell_centres(h, w, proposals)
     cells = torch.cartesian_prod(rows, columns)
-    least_votes = max(1, round(settings.support * h * w))
-    appearance = settings.appearance
-    colours = None if appearance is None else chroma(images, present).flatten(1, 2)
+    group = _grouping(images, present, settings)
     labels, nearest, boxes = [], [], []
     for b, mask in enumerate(present.flatten(1)):
-        candidates = proposals[b][mask]
-        if appearance is None or colours is None:
-            kept, members = group_proposals(candidates, settings, least_votes)
-        else:
-            kept, members = group_by_appearance(
-                candidates, colours[b][mask], appearance, least_votes
-            )
+        kept, members = group(b, proposals[b][mask])
         flat = members.new_zeros(h * w)
         flat[mask] = members
         labels.append(flat)
@@ -73,6 +66,19 @@ def decompose(latents: Latents, images: Tensor, settings: Instances) -> Decompos
         to_pixels(torch.stack(labels).view(-1, h, w).float(), shape).long(),
         to_pixels(torch.stack(nearest).view(-1, h, w).float(), shape).long(),
         boxes,
+    )
+
+
+def _grouping(
+    images: Tensor, present: Tensor, settings: Instances
+) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
+    """Image b and the boxes of its present cells (M, 4) to boxes (K, 4) and labels 1…K, (M,)."""
+    least, appearance = max(1, round(settings.support * present[0].numel())), settings.appearance
+    if appearance is None:
+        return lambda b, proposals: group_proposals(proposals, settings, least)
+    colours = chroma(images, present)
+    return lambda b, proposals: group_by_appearance(
+        proposals, colours[b][present[b]], appearance, least
     )
 
 
