@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 Activation = Callable[[], nn.Module]
@@ -58,3 +59,20 @@ def enlargement(
         activation(),
         nn.GroupNorm(groups, out),
     )
+
+
+@torch.no_grad()
+def quieten(last: nn.Conv2d, share: float) -> nn.Conv2d:
+    """Multiply a decoder's last weights by a share, its bias too: near grey glimpses at first.
+
+    An untrained decoder paints a texture that is the same for every latent. Unlearning it takes the
+    first tens of steps, and takes what the latents say along: behind a group normalisation, whatever
+    all latents share makes their differences small. Below 1 there is little to unlearn.
+
+    Args:
+        last: changed in place.
+        share: of the initial weights that is kept; 1 changes nothing.
+    """
+    for parameter in last.parameters():
+        parameter.mul_(share)
+    return last
