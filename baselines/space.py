@@ -342,8 +342,13 @@ class SpaceMethod(Method):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """α · foreground + (1 - α) · background, as the authors' code shows it."""
+        return self.explain(images)[1]
+
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
         x = self._unit(images)
-        return self._blend(self._foreground(x)[1], self.background(x, None).mean)
+        objects, rendering = self._foreground(x)
+        found = label_maps(rendering.masks[:, :, 0], objects.presence[:, :, 0])
+        return found, self._blend(rendering, self.background(x, None).mean)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Scenes from the priors at the ends of their schedules."""

@@ -6,11 +6,13 @@ Lin et al. (2020), SPACE, appendix D; enlarging is sub-pixel convolution (Shi et
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 Activation = Callable[[], nn.Module]
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def convolution(
@@ -62,12 +64,12 @@ def enlargement(
 
 
 @torch.no_grad()
-def quieten(last: nn.Conv2d, share: float) -> nn.Conv2d:
-    """Multiply a decoder's last weights by a share, its bias too: near grey glimpses at first.
+def quieten(last: Layer, share: float) -> Layer:
+    """Multiply a decoder's last weights by a share, its bias too, so that it starts near grey.
 
-    An untrained decoder paints a texture that is the same for every latent. Unlearning it takes the
-    first tens of steps, and takes what the latents say along: behind a group normalisation, whatever
-    all latents share makes their differences small. Below 1 there is little to unlearn.
+    An untrained decoder paints a texture that is the same for every latent. Unlearning it takes
+    the first tens of steps, and with it goes what the latents say: behind a group normalisation,
+    what all latents share makes their differences small. Below 1 there is little to unlearn.
 
     Args:
         last: changed in place.
