@@ -20,19 +20,21 @@ The adaptation is ours, and a row of a table made with it has no reported value:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, NamedTuple
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt
 from pydantic import ConfigDict
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, logsigmoid
 from torch.optim import Adam, Optimizer
 
+from baselines.blocks.annealing import Ramp
 from baselines.blocks.background_vae import BackgroundVae
 from baselines.blocks.cells import label_maps
 from baselines.blocks.concrete import kl_bernoulli
+from baselines.blocks.convolutions import quieten
 from baselines.blocks.gaussian import DiagonalGaussian, draw, posterior, standard
 from baselines.blocks.glimpse import crop, place
 from baselines.blocks.images import to_unit
@@ -42,7 +44,6 @@ from denf.harness.method import Capability, Method, Segmentation, Step, descend
 
 WHERE = 3  # scale, shift along x, shift along y
 PRESENCE_BIAS = 0.75  # akosiorek/attend_infer_repeat
-ALPHA_BIAS = -2.0  # of the published decoder: objects are faint at first
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,22 @@ class AirSettings:
         what: dimensions of z_what.
         hidden: units of each LSTM.
         head: units of the hidden layer of all perceptrons.
-        presence_prior: probability of one more object.
+        presence_prior: probability of one more object, by step (published: 0.01 throughout;
+            akosiorek/attend_infer_repeat lets it fall from 1).
         scale_prior_mean: image side over box side.
         scale_prior_std: its standard deviation.
         shift_prior_std: of the centre's distance from the image's middle, in half box sides.
         std: of the pixels around the canvas, image range 1.
+        alpha_bias: added to the logits of alpha; -2 is that of the published decoder, whose
+            objects are faint at first.
+        quiet: multiplies the initial weights of the glimpse decoder's last layer; see
+            `convolutions.quieten` (published: 1).
+        std_bias: added to the raw deviations of both posteriors (published: 0). Below 0, latents
+            say something before the decoder has learned to do without them.
+        object_weight: of the divergences of where and what, by step (published: 1 throughout).
+        training_wheels: steps at first without REINFORCE: presence follows its prior alone, while
+            glimpses and background learn (published: 0).
+        background: channels of the background's decoder.
         rate: Adam's learning rate.
         baseline_rate: that of the baseline.
     """
@@ -72,11 +84,17 @@ class AirSettings:
     what: Annotated[int, Ge(1)] = 50
     hidden: Annotated[int, Ge(1)] = 256
     head: Annotated[int, Ge(1)] = 200
-    presence_prior: Annotated[float, Gt(0), Lt(1)] = 0.01
+    presence_prior: Ramp = field(default_factory=lambda: Ramp(0.01, 0.01, first=0, last=0))
     scale_prior_mean: Annotated[float, Ge(1)] = 4.0
     scale_prior_std: Annotated[float, Gt(0)] = 1.0
     shift_prior_std: Annotated[float, Gt(0)] = 2.0
     std: Annotated[float, Gt(0)] = 0.3
+    alpha_bias: float = -2.0
+    quiet: Annotated[float, Gt(0)] = 1.0
+    std_bias: float = 0.0
+    object_weight: Ramp = field(default_factory=lambda: Ramp(1.0, 1.0, first=0, last=0))
+    training_wheels: Annotated[int, Ge(0)] = 0
+    background: Annotated[int, Ge(1)] = 32
     rate: Annotated[float, Gt(0)] = 1e-4
     baseline_rate: Annotated[float, Gt(0)] = 0.1
 
@@ -123,8 +141,21 @@ class AirInference(nn.Module):
         """Those of the baseline alone."""
         return [*self.baseline_lstm.parameters(), *self.baseline_head.parameters()]
 
-    def forward(self, x: Tensor, generator: torch.Generator | None) -> Trace:
-        """All steps for x (B, 3, H, W) in [0, 1]; without a generator, means and no chance."""
+    def forward(
+        self,
+        x: Tensor,
+        generator: torch.Generator | None,
+        success: float,
+        object_weight: float = 1.0,
+    ) -> Trace:
+        """All steps for x (B, 3, H, W) in [0, 1]; without a generator, means and no chance.
+
+        Args:
+            x: the images.
+            generator: of all draws.
+            success: prior probability of one more object.
+            object_weight: of the divergences of where and what.
+        """
         s, b = self.settings, len(x)
         image = adaptive_avg_pool2d(x, s.overview).flatten(1)
         where, what, presence = (x.new_zeros(b, n) for n in (WHERE, s.what, 1))
@@ -139,16 +170,17 @@ class AirInference(nn.Module):
             raw = self.head(state[0])
             logit = raw[:, :1] + PRESENCE_BIAS
             presence = before * _decide(logit, generator)
-            offset = posterior(raw[:, 1:], 0)
+            offset = posterior(raw[:, 1:], s.std_bias)
             q_where = DiagonalGaussian(prior.mean + offset.mean, offset.std)
             where = draw(q_where, generator)
             boxes = to_boxes(where)
             glimpses = crop(x, boxes[:, None], s.glimpse).flatten(1)
-            q_what = posterior(self.encoder(glimpses), 0)
+            q_what = posterior(self.encoder(glimpses), s.std_bias)
             what = draw(q_what, generator)
             log_q = before * logsigmoid(torch.where(presence > 0, logit, -logit))
             kl_object = q_where.kl(prior).sum(1, True) + q_what.kl(standard(what)).sum(1, True)
-            kl = before * kl_bernoulli(logit, s.presence_prior) + presence * kl_object
+            kl_object = object_weight * kl_object
+            kl = before * kl_bernoulli(logit, success) + presence * kl_object
             baseline_state = self.baseline_lstm(seen.detach(), baseline_state)
             baseline = before * self.baseline_head(baseline_state[0])
             steps.append((presence, boxes, what, log_q, kl, baseline))
@@ -222,7 +254,8 @@ class AirMethod(Method):
         super().__init__(settings, precision)
         self.inference = AirInference(settings)
         self.decoder = perceptron(settings.what, settings.head, 4 * settings.glimpse**2)
-        self.background = BackgroundVae()
+        quieten(self.decoder[-1], settings.quiet)
+        self.background = BackgroundVae(decoder=settings.background)
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         baseline = self.inference.baseline_parameters()
@@ -232,17 +265,20 @@ class AirMethod(Method):
         return {"adam": Adam(groups, self.settings.rate)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
-        x = to_unit(batch)
-        trace = self.inference(x, step.generator)
+        s, x = self.settings, to_unit(batch)
+        trace = self.inference(
+            x, step.generator, s.presence_prior.at(step.index), s.object_weight.at(step.index)
+        )
         background, kl_background = self.background(x, step.generator)
         canvas, _ = self._render(trace, background)
-        log_likelihood = gaussian_log_prob(x, canvas, self.settings.std).flatten(1).sum(1)
-        error = ((x - canvas) / self.settings.std).square().flatten(1).sum(1) / 2
+        log_likelihood = gaussian_log_prob(x, canvas, s.std).flatten(1).sum(1)
+        error = ((x - canvas) / s.std).square().flatten(1).sum(1) / 2
         reinforce, baseline_loss = surrogate(trace, error)
         bound = log_likelihood - trace.kl.sum(1) - kl_background
-        norm = descend(
-            reinforce + baseline_loss - bound.mean(), self.optimizers["adam"], self, clip=None
-        )
+        loss = baseline_loss - bound.mean()
+        if step.index >= s.training_wheels:
+            loss = loss + reinforce
+        norm = descend(loss, self.optimizers["adam"], self, clip=None)
         return {
             "loss": -bound.detach().mean(),
             "squared_error": (x - canvas).detach().square().mean(),
@@ -254,21 +290,24 @@ class AirMethod(Method):
         }
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        trace, _, shares = self._explain(to_unit(images))
-        return label_maps(shares[:, :, 0], trace.presence)
+        return self.explain(images)[0]
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        return self._explain(to_unit(images))[1].clamp(0, 1)
+        return self.explain(images)[1]
 
-    def _explain(self, x: Tensor) -> tuple[Trace, Tensor, Tensor]:
-        trace = self.inference(x, None)
-        return trace, *self._render(trace, self.background(x, None)[0])
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+        x = to_unit(images)
+        trace = self.inference(x, None, self.settings.presence_prior.end)
+        canvas, shares = self._render(trace, self.background(x, None)[0])
+        return label_maps(shares[:, :, 0], trace.presence), canvas.clamp(0, 1)
 
     def _render(self, trace: Trace, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas and shares; see `over`."""
         side = self.settings.glimpse
         rgb, alpha = self.decoder(trace.what).unflatten(2, (4, side, side)).split((3, 1), 2)
-        seen = torch.sigmoid(alpha + ALPHA_BIAS) * trace.presence[..., None, None, None]
+        seen = (
+            torch.sigmoid(alpha + self.settings.alpha_bias) * trace.presence[..., None, None, None]
+        )
         glimpses = torch.cat((seen * torch.sigmoid(rgb), seen), 2)
         placed = place(glimpses, trace.boxes, (background.shape[2], background.shape[3]))
         colour, seen = placed.split((3, 1), 2)

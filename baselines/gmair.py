@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
@@ -29,10 +29,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, softplus
 from torch.optim import Adam, Optimizer
 
+from baselines.blocks.annealing import Ramp
 from baselines.blocks.background_vae import BackgroundVae
 from baselines.blocks.cells import cell_centres, label_maps
 from baselines.blocks.concrete import kl_bernoulli
-from baselines.blocks.convolutions import convolution, enlargement
+from baselines.blocks.convolutions import convolution, enlargement, quieten
 from baselines.blocks.gaussian import DiagonalGaussian, draw, posterior, standard
 from baselines.blocks.glimpse import crop, place
 from baselines.blocks.heads import resnet18
@@ -61,13 +62,23 @@ class GmairSettings:
         temperature: of the relaxed cluster.
         presence_decay: rate per step at which the prior of presence falls from 1.
         presence_floor: where it stops.
+        presence_ceiling: where it starts, short of 1. Nearer to 1 presence saturates, and comes
+            down late.
         reconstruction: weight of the cross-entropy.
         overlap: weight of the overlap term.
         overlap_until: step from which that term is off.
         shrink: divides the widths of all networks.
         alpha_bias: added to the logits of alpha: objects are opaque at first.
-        training_wheels: steps at first in which the image sends no gradient into presence, which
-            follows its prior while glimpses and background learn (published: 0).
+        quiet: multiplies the initial weights of the glimpse decoder's last layer; see
+            `convolutions.quieten` (published: 1).
+        std_bias: added to the raw deviations of all posteriors (published: 0). Below 0, latents
+            say something before the decoder has learned to do without them.
+        what_weight: of the divergences of z_what and cluster, by step (published: 1 throughout).
+        training_wheels: steps at first in which presence follows its prior alone, while glimpses
+            and background learn (published: 0). Neither the image nor the divergences that presence
+            weighs send a gradient into it.
+        presence_hold: steps before the prior of presence begins to fall (published: 0).
+        background: channels of the background's decoder.
         rate: Adam's learning rate of backbone, heads, mixture and background.
         glimpse_rate: that of the glimpses' encoders and decoder.
     """
@@ -81,12 +92,18 @@ class GmairSettings:
     temperature: Annotated[float, Gt(0)] = 1.0
     presence_decay: Annotated[float, Gt(0)] = 0.01
     presence_floor: Annotated[float, Gt(0), Lt(1)] = 6e-6
+    presence_ceiling: Annotated[float, Gt(0), Lt(1)] = 1 - 1e-9
     reconstruction: Annotated[float, Gt(0)] = 8.0
     overlap: Annotated[float, Ge(0)] = 2.0
     overlap_until: Annotated[int, Ge(0)] = 5_000
     shrink: Literal[1, 2, 4] = 1
     alpha_bias: float = 5.0
+    quiet: Annotated[float, Gt(0)] = 1.0
+    std_bias: float = 0.0
+    what_weight: Ramp = field(default_factory=lambda: Ramp(1.0, 1.0, first=0, last=0))
     training_wheels: Annotated[int, Ge(0)] = 0
+    presence_hold: Annotated[int, Ge(0)] = 0
+    background: Annotated[int, Ge(1)] = 32
     rate: Annotated[float, Gt(0)] = 1e-4
     glimpse_rate: Annotated[float, Gt(0)] = 5e-5
 
@@ -166,13 +183,21 @@ class GmairInference(nn.Module):
         """Those of the encoders of glimpses."""
         return [*self.cluster.parameters(), *self.encoder.parameters()]
 
-    def forward(self, x: Tensor, presence: float, generator: torch.Generator | None) -> Objects:
+    def forward(
+        self,
+        x: Tensor,
+        presence: float,
+        generator: torch.Generator | None,
+        *,
+        wheels: bool = False,
+    ) -> Objects:
         """Latents of images (B, 3, size, size) in [0, 1]; means without a generator.
 
         Args:
             x: the images.
             presence: prior probability.
             generator: of all draws.
+            wheels: presence gets no gradient but that of its own divergence.
         """
         s, features = self.settings, self.backbone(x)
         raw = {name: head(features).flatten(2).mT for name, head in self.heads.items()}
@@ -182,10 +207,10 @@ class GmairInference(nn.Module):
         glimpses = crop(x, boxes, GLIMPSE, extend=True).flatten(2)
         cluster_logits = self.cluster(glimpses)
         cluster = _relaxed(cluster_logits, s.temperature, generator)
-        q_what = posterior(self.encoder(torch.cat((glimpses, cluster), 2)), 0)
-        q_depth = posterior(raw["depth"], 0)
+        q_what = posterior(self.encoder(torch.cat((glimpses, cluster), 2)), s.std_bias)
+        q_depth = posterior(raw["depth"], s.std_bias)
         depth = DEPTHS * torch.sigmoid(draw(q_depth, generator))
-        p = torch.sigmoid(logits)
+        p = torch.sigmoid(logits.detach() if wheels else logits)
         kl = {
             "presence": kl_bernoulli(logits, presence)[..., 0],
             "cluster": p[..., 0] * self.prior.kl_cluster(cluster_logits),
@@ -204,7 +229,7 @@ class GmairInference(nn.Module):
 
     def _where(self, raw: Tensor) -> DiagonalGaussian:
         """Means are normalised over the batch, so that the divergence cannot flatten them."""
-        q = posterior(raw, 0)
+        q = posterior(raw, self.settings.std_bias)
         mean = WHERE_SPREAD * self.where_norm(q.mean.flatten(1)) + self.where_bias
         return DiagonalGaussian(mean.view_as(q.mean), q.std)
 
@@ -238,8 +263,8 @@ class GmairMethod(Method):
     def __init__(self, settings: GmairSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
         self.inference = GmairInference(settings)
-        self.decoder = _decoder(settings.what, settings.shrink)
-        self.background = BackgroundVae()
+        self.decoder = _decoder(settings.what, settings.shrink, settings.quiet)
+        self.background = BackgroundVae(decoder=settings.background)
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         glimpses = [*self.inference.glimpse_parameters(), *self.decoder.parameters()]
@@ -249,22 +274,25 @@ class GmairMethod(Method):
         return {"adam": Adam(groups, self.settings.rate)}
 
     def presence_prior(self, index: int) -> float:
-        """max(e^(-decay · step), floor), short of 1 at step 0."""
+        """max(e^(-decay · (step - hold)), floor), at most the ceiling."""
         s = self.settings
-        return min(max(math.exp(-s.presence_decay * index), s.presence_floor), 1 - 1e-9)
+        falling = max(0, index - s.presence_hold)
+        return min(max(math.exp(-s.presence_decay * falling), s.presence_floor), s.presence_ceiling)
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         s, x = self.settings, self._unit(batch)
-        objects = self.inference(x, self.presence_prior(step.index), step.generator)
+        wheels = step.index < s.training_wheels
+        prior = self.presence_prior(step.index)
+        objects = self.inference(x, prior, step.generator, wheels=wheels)
         background, kl_background = self.background(x, step.generator)
-        if step.index < s.training_wheels:
-            objects = objects._replace(presence=objects.presence.detach())
         rendering = self._render(objects)
         canvas = _blend(rendering, background).clamp(_EDGE, 1 - _EDGE)
         error = binary_cross_entropy(canvas, x, reduction="none").flatten(1).sum(1).mean()
         kl = {f"kl_{name}": value.sum(1).mean() for name, value in objects.kl.items()}
         kl["kl_background"] = kl_background.mean()
-        loss = s.reconstruction * error + torch.stack(list(kl.values())).sum()
+        weight = s.what_weight.at(step.index)
+        weighted = [weight * v if name in _WHAT else v for name, v in kl.items()]
+        loss = s.reconstruction * error + torch.stack(weighted).sum()
         overlap = rendering.overlap.mean()
         if step.index < s.overlap_until:
             loss = loss + s.overlap * overlap
@@ -279,14 +307,19 @@ class GmairMethod(Method):
         }
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        objects, rendering = self._explain(self._unit(images))
+        objects, rendering = self._decompose(self._unit(images))
         return label_maps(rendering.shares[:, :, 0], objects.presence[:, :, 0])
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        x = self._unit(images)
-        return _blend(self._explain(x)[1], self.background(x, None)[0]).clamp(0, 1)
+        return self.explain(images)[1]
 
-    def _explain(self, x: Tensor) -> tuple[Objects, Rendering]:
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+        x = self._unit(images)
+        objects, rendering = self._decompose(x)
+        found = label_maps(rendering.shares[:, :, 0], objects.presence[:, :, 0])
+        return found, _blend(rendering, self.background(x, None)[0]).clamp(0, 1)
+
+    def _decompose(self, x: Tensor) -> tuple[Objects, Rendering]:
         objects = self.inference(x, self.settings.presence_floor, None)
         return objects, self._render(objects)
 
@@ -301,6 +334,7 @@ class GmairMethod(Method):
         return to_unit(images)
 
 
+_WHAT = ("kl_what", "kl_cluster")  # what `what_weight` weighs
 _HEADS = {"presence": 1, "where": 8, "depth": 2}  # means before raw deviations
 
 
@@ -325,7 +359,7 @@ def _backbone(enlargements: int, shrink: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _decoder(what: int, shrink: int) -> nn.Sequential:
+def _decoder(what: int, shrink: int, quiet: float) -> nn.Sequential:
     """(N, what) to logits of colours and alpha (N, 4, GLIMPSE, GLIMPSE)."""
     relu = nn.ReLU
     n256, n128, n64, n32, n16 = (n // shrink for n in (256, 128, 64, 32, 16))
@@ -340,7 +374,7 @@ def _decoder(what: int, shrink: int) -> nn.Sequential:
         enlargement(n64, n32, many, activation=relu),
         convolution(n32, n32, many, activation=relu),
         enlargement(n32, n16, few, activation=relu),
-        nn.Conv2d(n16, 4, 3, padding=1),
+        quieten(nn.Conv2d(n16, 4, 3, padding=1), quiet),
     )
 
 

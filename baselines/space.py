@@ -28,7 +28,7 @@ from torch.optim import Adam, Optimizer, RMSprop
 from baselines.blocks.annealing import Ramp
 from baselines.blocks.cells import cell_centres, label_maps
 from baselines.blocks.concrete import kl_bernoulli, relaxed_bernoulli
-from baselines.blocks.convolutions import convolution, enlargement
+from baselines.blocks.convolutions import convolution, enlargement, quieten
 from baselines.blocks.gaussian import DiagonalGaussian, draw, posterior, standard
 from baselines.blocks.glimpse import crop, place
 from baselines.blocks.images import check_size, to_bytes, to_unit
@@ -66,7 +66,18 @@ class SpaceSettings:
             `fixed_alpha_until`. Objects get a gradient from the first step, which otherwise are
             left to a background that learns faster (the authors' Atari: 0.1 for 4,000 steps).
         fixed_alpha_until: step from which the likelihood takes alpha as it is.
-        foreground_rate: RMSprop's learning rate.
+        separate: while alpha is fixed, foreground and background explain the image each on its
+            own (see `SpaceMethod._log_likelihood`). In the mixture the half that fits worse has
+            next to no share of the gradient: the background learns first, glimpses never.
+        alpha_bias: added to the logits of the glimpses' alpha (published: 0). Above 0, glimpses
+            show their colours, which alpha multiplies, from the first step.
+        quiet: multiplies the initial weights of the glimpse decoder's last layer; see
+            `convolutions.quieten` (published: 1).
+        std_bias: added to the raw deviations of all posteriors (published: 0). Below 0, latents
+            say something before the decoder has learned to do without them.
+        foreground_optimizer: RMSprop's first steps are tenfold, because its second moment starts
+            at 0; at rates for a few hundred steps they leave z_what nothing to say.
+        foreground_rate: its learning rate.
         background_rate: Adam's.
         gradient_clip: largest gradient norm.
     """
@@ -75,7 +86,7 @@ class SpaceSettings:
     size: Literal[16, 32, 64, 128] = 128
     grid: Annotated[int, Ge(1)] = 8
     what: Annotated[int, Ge(1)] = 32
-    components: Annotated[int, Ge(2)] = 5
+    components: Annotated[int, Ge(1)] = 5
     glimpse: Literal[16, 32] = 32
     shrink: Literal[1, 2, 4] = 1
     foreground_std: Annotated[float, Gt(0)] = 0.15
@@ -88,6 +99,11 @@ class SpaceSettings:
     boundary_until: Annotated[int, Ge(0)] = 20_000
     fixed_alpha: Annotated[float, Gt(0), Lt(1)] = 0.1
     fixed_alpha_until: Annotated[int, Ge(0)] = 0
+    separate: bool = False
+    alpha_bias: float = 0.0
+    quiet: Annotated[float, Gt(0)] = 1.0
+    std_bias: float = 0.0
+    foreground_optimizer: Literal["rmsprop", "adam"] = "rmsprop"
     foreground_rate: Annotated[float, Gt(0)] = 3e-5
     background_rate: Annotated[float, Gt(0)] = 1e-3
     gradient_clip: Annotated[float, Gt(0)] = 1.0
@@ -194,6 +210,7 @@ class SpaceForeground(nn.Module):
              "scale": nn.Conv2d(out, 4, 1), "shift": nn.Conv2d(out, 4, 1)}
         )  # fmt: skip
         self.side = settings.glimpse
+        self.alpha_bias, self.std_bias = settings.alpha_bias, settings.std_bias
         kernel, stride = (4, 2) if self.side == 32 else (3, 1)
         self.glimpse_encoder = nn.Sequential(
             convolution(3, 16 // n, 4 // n),
@@ -212,7 +229,8 @@ class SpaceForeground(nn.Module):
             layers.append(enlargement(before, out, groups, factor=factor))
             layers.append(convolution(out, out, groups))
             before, side = out, factor * side
-        self.glimpse_decoder = nn.Sequential(*layers, nn.Conv2d(before, 4, 3, padding=1))
+        last = quieten(nn.Conv2d(before, 4, 3, padding=1), settings.quiet)
+        self.glimpse_decoder = nn.Sequential(*layers, last)
 
     def infer(
         self, x: Tensor, temperature: float, generator: torch.Generator | None
@@ -232,12 +250,12 @@ class SpaceForeground(nn.Module):
             presence = torch.sigmoid(logits)
         else:
             presence = relaxed_bernoulli(logits, temperature, generator)
-        posteriors = {name: posterior(value, 0) for name, value in raw.items()}
+        posteriors = {name: posterior(value, self.std_bias) for name, value in raw.items()}
         scale, shift = (draw(posteriors[name], generator) for name in ("scale", "shift"))
         boxes = self.boxes(scale, shift)
         glimpses = crop(x, boxes, self.side)
         encoded = self.glimpse_encoder(glimpses.flatten(0, 1)).unflatten(0, glimpses.shape[:2])
-        posteriors["what"] = posterior(encoded, 0)
+        posteriors["what"] = posterior(encoded, self.std_bias)
         depth, what = (draw(posteriors[name], generator) for name in ("depth", "what"))
         return Objects(presence, depth, boxes, what), posteriors, logits
 
@@ -248,9 +266,9 @@ class SpaceForeground(nn.Module):
 
     def decode(self, what: Tensor) -> tuple[Tensor, Tensor]:
         """RGB (B, N, 3, side, side) and alpha (B, N, 1, side, side) of glimpses, in [0, 1]."""
-        decoded = torch.sigmoid(self.glimpse_decoder(what.flatten(0, 1)[:, :, None, None]))
-        rgb, alpha = decoded.unflatten(0, what.shape[:2]).split((3, 1), 2)
-        return rgb, alpha
+        logits = self.glimpse_decoder(what.flatten(0, 1)[:, :, None, None])
+        rgb, alpha = logits.unflatten(0, what.shape[:2]).split((3, 1), 2)
+        return torch.sigmoid(rgb), torch.sigmoid(alpha + self.alpha_bias)
 
 
 class SpaceMethod(Method):
@@ -266,8 +284,9 @@ class SpaceMethod(Method):
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         s = self.settings
+        front = Adam if s.foreground_optimizer == "adam" else RMSprop
         return {
-            "foreground": RMSprop(self.foreground.parameters(), s.foreground_rate),
+            "foreground": front(self.foreground.parameters(), lr=s.foreground_rate),
             "background": Adam(self.background.parameters(), s.background_rate),
         }
 
@@ -279,10 +298,12 @@ class SpaceMethod(Method):
             x, s.temperature.at(step.index), step.generator
         )
         rendering = self._render(objects)
-        alpha = rendering.alpha
-        if step.index < s.fixed_alpha_until:
+        alpha, fixed = rendering.alpha, step.index < s.fixed_alpha_until
+        if fixed:
             alpha = torch.full_like(alpha, s.fixed_alpha)
-        likelihood = self._log_likelihood(x, alpha, rendering.image, background)
+        likelihood = self._log_likelihood(
+            x, alpha, rendering.image, background, separate=fixed and s.separate
+        )
         kl = {name: q.kl(standard(q.mean)) for name, q in posteriors.items() if name != "scale"}
         scale = posteriors["scale"]
         kl["scale"] = scale.kl(
@@ -321,8 +342,13 @@ class SpaceMethod(Method):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """α · foreground + (1 - α) · background, as the authors' code shows it."""
+        return self.explain(images)[1]
+
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
         x = self._unit(images)
-        return self._blend(self._foreground(x)[1], self.background(x, None).mean)
+        objects, rendering = self._foreground(x)
+        found = label_maps(rendering.masks[:, :, 0], objects.presence[:, :, 0])
+        return found, self._blend(rendering, self.background(x, None).mean)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Scenes from the priors at the ends of their schedules."""
@@ -351,16 +377,25 @@ class SpaceMethod(Method):
         return composite(rgb, alpha, objects, (self.settings.size, self.settings.size))
 
     def _log_likelihood(
-        self, x: Tensor, alpha: Tensor, foreground: Tensor, background: Background
+        self,
+        x: Tensor,
+        alpha: Tensor,
+        foreground: Tensor,
+        background: Background,
+        *,
+        separate: bool = False,
     ) -> Tensor:
         """log[α N(x; foreground, σ²) + (1 - α) Σ_k m_k N(x; component_k, τ²)], (B,), nats.
 
-        The mixture is taken per pixel and channel, as in the authors' code.
+        The mixture is taken per pixel and channel, as in the authors' code. When `separate`, its
+        lower bound by Jensen's inequality: α log N(x; foreground, σ²) + (1 - α) log Σ_k …
         """
         s = self.settings
         components = gaussian_log_prob(x[:, None], background.components, s.background_std)
         behind = mixture_log_prob(background.log_masks, components)
         both = torch.stack((gaussian_log_prob(x, foreground, s.foreground_std), behind), 1)
+        if separate:
+            return (torch.stack((alpha, 1 - alpha), 1) * both).flatten(1).sum(1)
         log_weights = torch.stack(((alpha + _EMPTY).log(), (1 - alpha + _EMPTY).log()), 1)
         return mixture_log_prob(log_weights, both).flatten(1).sum(1)
 

@@ -6,10 +6,13 @@ Lin et al. (2020), SPACE, appendix D; enlarging is sub-pixel convolution (Shi et
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
+import torch
 from torch import nn
 
 Activation = Callable[[], nn.Module]
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def convolution(
@@ -58,3 +61,20 @@ def enlargement(
         activation(),
         nn.GroupNorm(groups, out),
     )
+
+
+@torch.no_grad()
+def quieten(last: Layer, share: float) -> Layer:
+    """Multiply a decoder's last weights by a share, its bias too, so that it starts near grey.
+
+    An untrained decoder paints a texture that is the same for every latent. Unlearning it takes
+    the first tens of steps, and with it goes what the latents say: behind a group normalisation,
+    what all latents share makes their differences small. Below 1 there is little to unlearn.
+
+    Args:
+        last: changed in place.
+        share: of the initial weights that is kept; 1 changes nothing.
+    """
+    for parameter in last.parameters():
+        parameter.mul_(share)
+    return last

@@ -47,7 +47,7 @@ class SpaceBackground(nn.Module):
 
     Args:
         size: side of the images in pixels, a power of two from 16 to 128.
-        components: K, at least 2.
+        components: K; a single one covers the image.
         shrink: divides the channels of all convolutions and the groups of their normalisation.
     """
 
@@ -115,6 +115,8 @@ class SpaceBackground(nn.Module):
 
     def _log_masks(self, z: Tensor) -> Tensor:
         """(B, K, 1, H, W) from (B, K, LATENT); the last latent's mask is what is left."""
+        if self.components == 1:
+            return z.new_zeros(len(z), 1, 1, self.size, self.size)
         logits = self.mask_decoder(z[:, :-1].flatten(0, 1)[:, :, None, None])
         return stick_breaking(logits.unflatten(0, (len(z), -1)))
 

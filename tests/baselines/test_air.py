@@ -10,6 +10,7 @@ from torch.nn.functional import logsigmoid
 
 from baselines.air import AirMethod, AirSettings, Trace, over, surrogate, to_boxes
 from baselines.blocks.glimpse import crop, place
+from denf.harness.method import Step
 
 T = 4
 
@@ -29,7 +30,7 @@ def images(count: int) -> torch.Tensor:
 @given(seed=st.integers(0, 1000))
 def test_nothing_follows_the_first_absence(seed):
     method, x = small(), images(16) / 255
-    trace = method.inference(x, torch.Generator().manual_seed(seed))
+    trace = method.inference(x, torch.Generator().manual_seed(seed), 0.01)
     presence = trace.presence
     assert ((presence == 0) | (presence == 1)).all()
     assert (presence[:, 1:] <= presence[:, :-1]).all()
@@ -48,7 +49,7 @@ def test_presence_stops_with_the_probability_of_a_chain_of_coins():
     torch.nn.init.zeros_(method.inference.head[2].bias)
     count = 4000
     x = torch.zeros(count, 3, 16, 16)
-    found = method.inference(x, torch.Generator().manual_seed(0)).presence.sum(1)
+    found = method.inference(x, torch.Generator().manual_seed(0), 0.01).presence.sum(1)
     p = float(torch.sigmoid(torch.tensor(0.75)))
     for n, expected in enumerate((1 - p, p * (1 - p), p**2 * (1 - p), p**3)):
         assert float((found == n).float().mean()) == pytest.approx(expected, abs=0.03)
@@ -93,7 +94,7 @@ def test_the_baseline_is_fitted_to_the_cost_from_each_step_on():
 
 def test_only_the_baseline_learns_from_the_baselines_loss():
     method = small()
-    trace = method.inference(images(4) / 255, torch.Generator().manual_seed(0))
+    trace = method.inference(images(4) / 255, torch.Generator().manual_seed(0), 0.01)
     surrogate(trace, torch.ones(4))[1].backward()
     mine = {id(p) for p in method.inference.baseline_parameters()}
     with_gradient = {id(p) for p in method.parameters() if p.grad is not None}
@@ -134,3 +135,31 @@ def test_published_parameter_count():
     background = sum(p.numel() for p in method.background.parameters())
     count = sum(p.numel() for p in method.parameters())
     assert count == 2 * lstm + heads + glimpses + background
+
+
+def test_training_wheels_leave_presence_to_its_prior():
+    """The coins' gradient is then that of their own divergence, whatever the image costs."""
+
+    def slope(wheels: int, std: float) -> torch.Tensor:
+        method = small(training_wheels=wheels, std=std)
+        method.optimizers = method.make_optimizers()
+        method.training_step(images(4), Step(0, 9, torch.Generator().manual_seed(0)))
+        grad = method.inference.head[2].bias.grad
+        assert grad is not None
+        return grad[0]  # of the logit of presence
+
+    torch.testing.assert_close(slope(1, 0.1), slope(1, 0.3), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(slope(0, 0.1), slope(0, 0.3), rtol=1e-2)
+
+
+def test_weight_and_prior_follow_the_step():
+    """The weight multiplies what objects cost; the prior decides what presence costs."""
+    x = images(4) / 255
+
+    def kl(success: float, weight: float) -> torch.Tensor:
+        return small().inference(x, torch.Generator().manual_seed(0), success, weight).kl
+
+    free, half, full = (kl(0.5, weight) for weight in (0.0, 0.5, 1.0))
+    torch.testing.assert_close(full - half, half - free)
+    assert (full - free).sum() > 1
+    assert kl(0.01, 0.0).sum() > free.sum()

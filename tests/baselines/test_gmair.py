@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, Normal, kl_divergence
 
+from baselines.blocks.annealing import Ramp
 from baselines.blocks.gaussian import DiagonalGaussian
 from baselines.blocks.glimpse import place
 from baselines.gmair import (
@@ -129,7 +130,8 @@ def test_the_prior_of_presence_falls_from_one_to_its_floor(method):
 
 
 def test_training_wheels_leave_presence_to_its_prior_alone():
-    """With them the gradient of presence is that of its own divergence, without it is not."""
+    """With them presence gets the gradient of its own divergence: neither the image's, nor that of
+    the divergences which it weighs and which would drive it to 0."""
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=generator())
 
     def slope(wheels: int, **changes) -> torch.Tensor:
@@ -145,6 +147,32 @@ def test_training_wheels_leave_presence_to_its_prior_alone():
     light, heavy = {"reconstruction": 1.0}, {"reconstruction": 64.0}
     torch.testing.assert_close(slope(1, **light), slope(1, **heavy))
     assert not torch.allclose(slope(0, **light), slope(0, **heavy))
+    cheap, dear = ({"what_weight": Ramp(w, w, first=0, last=0)} for w in (0.0, 8.0))
+    torch.testing.assert_close(slope(1, **cheap), slope(1, **dear))
+    assert slope(0, **cheap) < slope(0, **dear)
+
+
+def test_the_weight_of_what_moves_the_loss_alone():
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=generator())
+    found = []
+    for weight in (0.0, 1.0):
+        torch.manual_seed(0)
+        ramp = Ramp(weight, weight, first=0, last=0)
+        method = GmairMethod(GmairSettings(size=16, largest=9, what=6, shrink=4, what_weight=ramp))
+        method.optimizers = method.make_optimizers()
+        found.append(method.training_step(images, Step(0, 9, generator())))
+    free, full = found
+    cost = full["kl_what"] + full["kl_cluster"]
+    assert cost > 1
+    torch.testing.assert_close(full["loss"] - free["loss"], cost, rtol=1e-2, atol=1e-2)
+
+
+def test_the_prior_of_presence_waits_below_its_ceiling():
+    sizes = {"size": 16, "what": 2, "shrink": 4}
+    settings = GmairSettings(presence_hold=10, presence_ceiling=0.9, presence_decay=0.5, **sizes)
+    method = GmairMethod(settings)
+    assert method.presence_prior(0) == method.presence_prior(10) == 0.9
+    assert method.presence_prior(14) == pytest.approx(math.exp(-2))
 
 
 def test_the_overlap_term_ends(method):

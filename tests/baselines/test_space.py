@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch.distributions import Normal
+from torch.optim import Adam, RMSprop
 
 from baselines.blocks.annealing import Ramp
 from baselines.blocks.glimpse import place
@@ -229,3 +230,78 @@ def test_the_background_is_sampled_and_inferred_in_its_range():
     drawn = method.background.sample(2, torch.Generator().manual_seed(0))
     assert drawn.shape == (2, 3, 16, 16)
     assert 0 <= drawn.min() <= drawn.max() <= 1
+
+
+def test_each_half_on_its_own_is_a_lower_bound_whose_gradient_reaches_the_worse_half():
+    """Jensen's inequality; in the mixture a foreground far off has no share of the gradient."""
+    method = small(foreground_std=0.07, background_std=0.07)
+    x = torch.full((1, 3, 16, 16), 0.5)
+    background = Background(torch.zeros(1, 1, 1, 16, 16), x[:, None].clone(), torch.zeros(1))
+    alpha, slopes, bounds = torch.full((1, 1, 16, 16), 0.5), [], []
+    for separate in (False, True):
+        foreground = torch.full((1, 3, 16, 16), 0.1, requires_grad=True)
+        bound = method._log_likelihood(x, alpha, foreground, background, separate=separate)
+        bound.sum().backward()
+        bounds.append(float(bound.detach()))
+        assert foreground.grad is not None
+        slopes.append(float(foreground.grad[0, 0, 0, 0]))
+    halves = Normal(torch.tensor([0.1, 0.5]), 0.07).log_prob(torch.tensor(0.5)).mean()
+    assert bounds[1] == pytest.approx(768 * float(halves), rel=1e-5)
+    assert bounds[1] < bounds[0]
+    assert slopes[1] == pytest.approx(0.5 * 0.4 / 0.07**2, rel=1e-4)
+    assert slopes[0] < 1e-4 * slopes[1]
+
+
+def test_the_halves_are_apart_while_alpha_is_fixed_alone():
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    found = []
+    for separate in (False, True):
+        for index in (0, 1):
+            method = small(fixed_alpha_until=1, separate=separate, boundary_until=0)
+            method.optimizers = method.make_optimizers()
+            terms = method.training_step(images, Step(index, 9, torch.Generator().manual_seed(0)))
+            found.append(float(terms["log_likelihood"]))
+    fixed, free, fixed_apart, free_apart = found
+    assert free == free_apart
+    assert fixed_apart < fixed
+
+
+def test_a_single_background_component_covers_the_image():
+    method = small(components=1).eval()
+    found = method.background(torch.rand(2, 3, 16, 16), None)
+    assert found.log_masks.shape == (2, 1, 1, 16, 16)
+    assert found.log_masks.eq(0).all()
+    torch.testing.assert_close(found.mean, found.components[:, 0])
+
+
+def test_biases_move_deviations_and_alpha():
+    x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    plain, biased = (
+        small().foreground.eval(),
+        small(std_bias=-2.0, alpha_bias=2.0).foreground.eval(),
+    )
+    for name, q in plain.infer(x, 1.0, None)[1].items():
+        other = biased.infer(x, 1.0, None)[1][name]
+        torch.testing.assert_close(other.mean, q.mean)
+        raw = q.std.expm1().log()  # softplus⁻¹
+        torch.testing.assert_close(
+            other.std, torch.nn.functional.softplus(raw - 2), atol=1e-5, rtol=1e-3
+        )
+    z = torch.zeros(1, 4, 32)
+    torch.testing.assert_close(
+        biased.decode(z)[1].logit(), plain.decode(z)[1].logit() + 2, atol=1e-4, rtol=1e-4
+    )
+
+
+def test_a_quiet_decoder_starts_near_grey():
+    """Its logits are those of the plain decoder times the share."""
+    z = torch.randn(1, 4, 32, generator=torch.Generator().manual_seed(0))
+    plain, quiet = (small(quiet=q).foreground.eval().decode(z)[0].logit() for q in (1.0, 0.1))
+    torch.testing.assert_close(quiet, 0.1 * plain, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("rmsprop", RMSprop), ("adam", Adam)])
+def test_the_foregrounds_optimizer_is_the_one_that_settings_say(name, kind):
+    optimizer = small(foreground_optimizer=name).make_optimizers()["foreground"]
+    assert isinstance(optimizer, kind)
+    assert optimizer.param_groups[0]["lr"] == SpaceSettings().foreground_rate
