@@ -56,6 +56,9 @@ class GenesisSettings:
         pixel_std: σ of the pixels, images in [0, 1].
         geco: how the KL is weighted.
         learning_rate: Adam's.
+        masked_input: the component VAE sees m and m·x (see there); log m and x as published.
+        posterior_shift: σ of every z is softplus of it at first. The published 0.5 starts near one;
+            a short training then unlearns z_m, and with it the masks, before images come through.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -69,6 +72,8 @@ class GenesisSettings:
     pixel_std: Annotated[float, Gt(0)] = 0.7
     geco: GecoSettings = field(default_factory=GecoSettings)
     learning_rate: Annotated[float, Gt(0)] = 1e-4
+    masked_input: bool = False
+    posterior_shift: float = 0.5
 
 
 class Gated(nn.Module):
@@ -104,7 +109,7 @@ class MaskVAE(nn.Module):
         full, half = (max(1, round(s.width * c)) for c in (_FULL, _HALF))
         strides = _STRIDES.get(s.size, _STRIDES_SMALL)
         cells = s.size // prod(strides)  # side of the coarsest feature map
-        self.slots, self.latent = s.slots, s.mask_latent
+        self.slots, self.latent, self.shift = s.slots, s.mask_latent, s.posterior_shift
 
         down = zip(
             (3, half, half, full, full), (half, half, full, full, full), strides, strict=True
@@ -129,11 +134,11 @@ class MaskVAE(nn.Module):
     def encode(self, x: Tensor, draw: Draw) -> tuple[DiagonalGaussian, Tensor]:
         """Posteriors and latents, (B, K, latent), of x (B, 3, H, W) in [0, 1]."""
         h = self.encoder(x)
-        q = [posterior(self.first(h))]
+        q = [posterior(self.first(h), self.shift)]
         z, state = [draw(q[0])], None
         for _ in range(self.slots - 1):
             state = self.lstm(torch.cat((h, z[-1]), 1), state)
-            q.append(posterior(self.later(state[0])))
+            q.append(posterior(self.later(state[0]), self.shift))
             z.append(draw(q[-1]))
         mean, std = (torch.stack(t, 1) for t in ([p.mean for p in q], [p.std for p in q]))
         return DiagonalGaussian(mean, std), torch.stack(z, 1)
@@ -168,6 +173,8 @@ class Genesis(MixtureMethod):
             latent=s.component_latent,
             outputs=3,
             activation=nn.ELU,
+            masked=s.masked_input,
+            shift=s.posterior_shift,
         )
         self.component_prior = nn.Sequential(
             nn.Linear(s.mask_latent, s.hidden), nn.ELU(),

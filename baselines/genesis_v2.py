@@ -35,6 +35,8 @@ from denf.harness.method import Capability, Segmentation, Step, descend
 
 _DOUBLINGS = 4  # of the decoder's grid
 _LEAST, _MOST = 0.01, 0.99  # share of the scope that a cluster may take
+_PLACES = 3.0  # spread of places among features whose own is about one
+_LEAST_STD = 1e-3  # added to an image's deviation
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,20 @@ class GenesisV2Settings:
         pixel_std: σ of the pixels, images in [0, 1].
         geco: how the KL is weighted.
         learning_rate: Adam's.
+        posterior_shift: raw deviation of every z at first, σ = softplus(posterior_shift); the
+            published 0.5 starts σ near one, twenty times what tells images apart in the means,
+            and a short training unlearns z before anything comes through.
+        gate: of the semi-convolution at first; at the published 0 the image moves the clusters
+            only once the gate has grown.
+        standardised: the encoder sees an image less its mean colour, in units of its deviation, so
+            that objects stand out against the floor and the borders' zeros are the floor's colour.
+        positions: a cluster's first and second moments of place take the place of four of its
+            features, so that the decoder need not learn places from the features.
+        cluster_weight: of a second likelihood with the clusters in place of the decoded masks, 0 as
+            published. It is the clusters' only gradient that does not have to wait until the
+            decoder draws objects.
+        mask_weight: of KL(clusters ‖ decoded masks), summed over pixels, 0 as published; the
+            authors' code has it as an option, there without gradients into the decoder.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -59,19 +75,25 @@ class GenesisV2Settings:
     pixel_std: Annotated[float, Gt(0)] = 0.7
     geco: GecoSettings = field(default_factory=GecoSettings)
     learning_rate: Annotated[float, Gt(0)] = 1e-4
+    posterior_shift: float = 0.5
+    gate: float = 0.0
+    standardised: bool = False
+    positions: bool = False
+    cluster_weight: Annotated[float, Ge(0)] = 0.0
+    mask_weight: Annotated[float, Ge(0)] = 0.0
 
 
 class SemiConvolution(nn.Module):
     """A gated 1 × 1 convolution plus the pixel's coordinates in [−1, 1] in the last two channels.
 
-    Novotny et al. (2018), "Semi-convolutional operators for instance segmentation". The gate
-    starts at zero, so that clusters are discs at first.
+    Novotny et al. (2018), "Semi-convolutional operators for instance segmentation". With a
+    gate that starts at zero, as published, clusters are discs at first.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, gate: float) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 1)
-        self.gate = nn.Parameter(torch.tensor(0.0))
+        self.gate = nn.Parameter(torch.tensor(gate))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.gate * self.conv(x)
@@ -110,7 +132,7 @@ class GenesisV2(MixtureMethod):
         s, c = settings, settings.features
         self.encoder = UNet(s.size, 3, c, group_norm)
         self.colour_head = nn.Sequential(
-            conv_block(c, c, group_norm), SemiConvolution(c, s.colours)
+            conv_block(c, c, group_norm), SemiConvolution(c, s.colours, s.gate)
         )
         # s of the kernel exp(−d²/s): clusters of K seeds then cover the square of side 2.
         self.log_scale = nn.Parameter(torch.tensor(-log(s.slots * log(2))))
@@ -129,15 +151,22 @@ class GenesisV2(MixtureMethod):
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         """GECO's Lagrangian of error and KL; the divergence by the one sample."""
-        x = self._unit(batch)
+        s, x = self.settings, self._unit(batch)
         shape = (len(x), *x.shape[2:])
         scores = torch.rand(shape, generator=step.generator, device=x.device)
-        _, q = self.encode(x, scores)
+        log_masks, q = self.encode(x, scores)
         z = q.sample(step.generator)
-        error = -self.decode(z).log_prob(x, self.settings.pixel_std).mean()
+        decoded = self.decode(z)
+        error = -decoded.log_prob(x, s.pixel_std).mean()
         kl = (q.log_prob(z) - self.prior(z).log_prob(z)).sum((1, 2)).mean()
         beta = self.geco.beta.clone()
         loss = self.geco(error, kl)
+        if s.cluster_weight:
+            by_clusters = SlotMixture(decoded.rgb, log_masks).log_prob(x, s.pixel_std).mean()
+            loss = loss - s.cluster_weight * by_clusters
+        if s.mask_weight:
+            disagreement = log_masks.exp() * (log_masks - decoded.log_masks)
+            loss = loss + s.mask_weight * disagreement.sum((1, 2, 3, 4)).mean()
         norm = descend(loss, self.optimizers["adam"], self, clip=None)
         return {
             "loss": loss.detach(),
@@ -170,11 +199,16 @@ class GenesisV2(MixtureMethod):
             x: (B, 3, H, W) in [0, 1].
             scores: (B, H, W) in [0, 1): which pixels become seeds, see `cluster`.
         """
-        features = self.encoder(x)
+        features = self.encoder(standardise(x) if self.settings.standardised else x)
         colours, scale = self.colour_head(features), self.log_scale.exp()
         log_masks = cluster(colours, scale, scores, self.settings.slots)
-        pooled = masked_means(self.feature_head(features), log_masks.exp())
-        return log_masks, posterior(self.latent_head(pooled))
+        seen = self.feature_head(features)
+        if self.settings.positions:
+            grid = _PLACES * coordinates(x.shape[2], x.shape[3], like=x)
+            moments = torch.cat((grid, grid.square())).expand(len(x), -1, -1, -1)
+            seen = torch.cat((seen[:, :-4], moments), 1)
+        pooled = masked_means(seen, log_masks.exp())
+        return log_masks, posterior(self.latent_head(pooled), self.settings.posterior_shift)
 
     def decode(self, z: Tensor) -> SlotMixture:
         """Colours in [0, 1] and mask logits of latents (B, K, features)."""
@@ -219,6 +253,12 @@ def cluster(colours: Tensor, scale: Tensor, scores: Tensor, slots: int) -> Tenso
         log_mask, log_scope = break_stick(log_scope, torch.logit(alpha))
         log_masks.append(log_mask)
     return torch.stack((*log_masks, log_scope), 1)
+
+
+def standardise(x: Tensor) -> Tensor:
+    """Images (B, 3, H, W) less their mean colours, divided by their own deviation."""
+    centred = x - x.mean((2, 3), keepdim=True)
+    return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + _LEAST_STD)
 
 
 def masked_means(features: Tensor, masks: Tensor) -> Tensor:

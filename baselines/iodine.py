@@ -36,6 +36,7 @@ SPATIAL_INPUTS = 18  # channels that the refinement network sees of a slot, see 
 LATENT_CONSTANT = 5.0
 INPUT_CONSTANT = 0.5
 PUBLISHED_BATCH = 32
+EVALUATED_AT_ONCE = 8  # images: the slots of more do not fit a CPU's cache, which doubles the time
 
 
 @dataclass(frozen=True)
@@ -200,9 +201,13 @@ class Iodine(MixtureMethod):
         return {"loss": loss.detach(), "last": losses[-1].detach(), "gradient_norm": norm}
 
     def decompose(self, images: Tensor) -> SlotMixture:
-        noise = SlotNoise.fixed(self.device)
-        mixture = self._infer(to_unit(images), noise, through_time=False)[-1].mixture
-        return SlotMixture(mixture.rgb.detach(), mixture.logits.detach())
+        rgb, logits = [], []
+        for part in images.split(EVALUATED_AT_ONCE):
+            noise = SlotNoise.fixed(self.device)
+            last = self._infer(to_unit(part), noise, through_time=False)[-1].mixture
+            rgb.append(last.rgb)
+            logits.append(last.logits)
+        return SlotMixture(torch.cat(rgb), torch.cat(logits))
 
     @torch.enable_grad()  # the refinement needs gradients, in evaluation too
     def _infer(self, x: Tensor, noise: SlotNoise, *, through_time: bool) -> list[Decoded]:
@@ -229,7 +234,8 @@ class Iodine(MixtureMethod):
             with torch.set_grad_enabled(through_time):
                 posterior, state = self.refinement(x, decoded, posterior, gradients, state)
             decodings.append(decoded)
-        return [*decodings, self._decode(x, posterior, noise)]
+        with torch.set_grad_enabled(through_time):
+            return [*decodings, self._decode(x, posterior, noise)]
 
     def _decode(self, x: Tensor, posterior: Tensor, noise: SlotNoise) -> Decoded:
         s = self.settings

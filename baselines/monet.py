@@ -47,6 +47,9 @@ class MonetSettings:
         background_std: of the pixels in slot 0, images in [0, 1].
         object_std: of the pixels in the other slots.
         learning_rate: RMSprop's.
+        masked_input: the component VAE sees m and m·x (see there); log m and x as published.
+        posterior_shift: σ of z is softplus of it at first; 0.5 in applied-ai-lab/genesis, which
+            starts near one, far above what tells slots apart in the means.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -60,6 +63,8 @@ class MonetSettings:
     background_std: Annotated[float, Gt(0)] = 0.09
     object_std: Annotated[float, Gt(0)] = 0.11
     learning_rate: Annotated[float, Gt(0)] = 1e-4
+    masked_input: bool = False
+    posterior_shift: float = 0.5
 
 
 class Monet(MixtureMethod):
@@ -84,6 +89,8 @@ class Monet(MixtureMethod):
             latent=s.latent,
             outputs=4,
             activation=nn.ReLU,
+            masked=s.masked_input,
+            shift=s.posterior_shift,
         )
         pixel_std = torch.full((s.slots, 1, 1, 1), s.object_std)
         pixel_std[0] = s.background_std

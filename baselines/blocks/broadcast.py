@@ -90,6 +90,30 @@ class BroadcastDecoder(nn.Module):
     def forward(self, z: Tensor, size: tuple[int, int]) -> Tensor:
         """(N, out, H, W) from latents (N, latent) for images of (H, W) pixels."""
         height, width = (side + 2 * self.margin for side in size)
+        first = self._first(z, coordinates(height, width, like=z)[None])
+        return self.layers[1:](first)
+
+    def _first(self, z: Tensor, grid: Tensor) -> Tensor:
+        """The first convolution of tiled latents and coordinates, in parts that repeat nothing.
+
+        A convolution is linear: coordinates give the same for all latents, and a tiled latent gives
+        the same everywhere but at padded borders, so that 3 × 3 points stand for the whole grid.
+        """
+        conv = self.layers[0]
+        assert isinstance(conv, nn.Conv2d)
+        of_z, of_grid = conv.weight.split((z.shape[1], 2), 1)
+        place = nn.functional.conv2d(grid, of_grid, conv.bias, padding=conv.padding)
+        height, width = (min(3, side) for side in grid.shape[2:])
         tiled = z[:, :, None, None].expand(-1, -1, height, width)
-        grid = coordinates(height, width, like=z).expand(len(z), -1, -1, -1)
-        return self.layers(torch.cat((tiled, grid), 1))
+        look = nn.functional.conv2d(tiled, of_z, padding=conv.padding)
+        return place + _stretch(_stretch(look, place.shape[2], 2), place.shape[3], 3)
+
+
+def _stretch(x: Tensor, size: int, dim: int) -> Tensor:
+    """Repeat the middle one of three entries until there are `size`; fewer are left as they are."""
+    if x.shape[dim] < 3 or size <= 3:
+        return x
+    first, middle, last = x.split(1, dim)
+    shape = list(x.shape)
+    shape[dim] = size - 2
+    return torch.cat((first, middle.expand(shape), last), dim)

@@ -28,6 +28,10 @@ class ComponentVAE(nn.Module):
         latent: dimensions of a slot's z.
         outputs: channels that the decoder gives.
         activation: ReLU in MONet, ELU in GENESIS.
+        masked: the encoder sees m and m·x in place of the published log m and x. Logarithms of
+            hard masks outweigh colours tenfold, and the image is the same for all slots, so that a
+            short training gives every slot the colour of all.
+        shift: of the raw deviation of z; see `posterior`.
     """
 
     def __init__(
@@ -38,8 +42,11 @@ class ComponentVAE(nn.Module):
         latent: int,
         outputs: int,
         activation: Callable[[], nn.Module],
+        masked: bool = False,
+        shift: float = 0.5,
     ) -> None:
         super().__init__()
+        self.masked, self.shift = masked, shift
         c = channels
         layers: list[nn.Module] = []
         for inputs, out in pairwise((4, c, c, 2 * c, 2 * c)):
@@ -60,8 +67,13 @@ class ComponentVAE(nn.Module):
             log_masks: (B, K, 1, H, W).
         """
         slots = log_masks.shape[1]
-        seen = torch.cat((log_masks, x[:, None].expand(-1, slots, -1, -1, -1)), 2)
-        return posterior(self.encoder(seen.flatten(0, 1)).unflatten(0, (-1, slots)))
+        if self.masked:
+            masks = log_masks.exp()
+            seen = torch.cat((masks, masks * x[:, None]), 2)
+        else:
+            seen = torch.cat((log_masks, x[:, None].expand(-1, slots, -1, -1, -1)), 2)
+        found = self.encoder(seen.flatten(0, 1)).unflatten(0, (-1, slots))
+        return posterior(found, self.shift)
 
     def decode(self, z: Tensor) -> Tensor:
         """(B, K, outputs, H, W), linear, from latents (B, K, latent)."""

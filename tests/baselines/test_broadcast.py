@@ -50,6 +50,18 @@ def test_without_padding_a_point_depends_on_its_neighbourhood_alone():
     torch.testing.assert_close(image.diff(dim=0), image.diff(dim=0)[:1, :1].expand(5, 6))
 
 
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("size", [(7, 5), (2, 3), (1, 4)])
+def test_broadcast_decoder_equals_its_layers_on_tiled_latents(padded: bool, size: tuple[int, int]):
+    decoder = BroadcastDecoder(4, (5, 3), 2, activation=nn.ELU, padded=padded).double()
+    height, width = (side + 2 * decoder.margin for side in size)
+    z = torch.randn(3, 4, dtype=torch.float64)
+    tiled = z[:, :, None, None].expand(3, 4, height, width)
+    grid = coordinates(height, width, z).expand(3, 2, height, width)
+    expected = decoder.layers(torch.cat((tiled, grid), 1))
+    torch.testing.assert_close(decoder(z, size), expected)
+
+
 def test_norm_comes_between_convolution_and_activation():
     decoder = BroadcastDecoder(
         2, (3, 3), 1, activation=nn.ReLU, padded=True, norm=lambda c: nn.GroupNorm(1, c)

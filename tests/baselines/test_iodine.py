@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from baselines.blocks.mixture import SlotMixture, SlotNoise
-from baselines.iodine import Decoded, Iodine, IodineSettings, counterfactual, latent_distribution
+from baselines.iodine import (
+    EVALUATED_AT_ONCE,
+    Decoded,
+    Iodine,
+    IodineSettings,
+    counterfactual,
+    latent_distribution,
+)
 from denf.harness.method import Step
 
 SMALL = IodineSettings(
@@ -176,3 +183,16 @@ def test_training_and_evaluation_decode_alike_with_and_without_gradients(small, 
     assert not mixture.rgb.requires_grad
     torch.testing.assert_close(mixture.mean, kept.mean)
     torch.testing.assert_close(alone.mean, mixture.mean[1:], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_more_images_than_fit_at_once_are_all_decomposed_in_order(small):
+    generator = torch.Generator().manual_seed(0)
+    shape = (EVALUATED_AT_ONCE + 1, 3, 8, 8)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    together = small.decompose(images)
+    assert len(together.rgb) == len(images)
+    for index in (0, EVALUATED_AT_ONCE):
+        alone = small.decompose(images[index : index + 1])
+        torch.testing.assert_close(together.rgb[index], alone.rgb[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(together.logits[index], alone.logits[0], rtol=1e-4, atol=1e-5)

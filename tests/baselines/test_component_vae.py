@@ -1,0 +1,43 @@
+"""The component VAE of MONet and GENESIS: what its encoder sees, and where its posterior starts."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from baselines.blocks.component_vae import ComponentVAE
+
+
+def make(*, masked: bool, shift: float = 0.5) -> ComponentVAE:
+    torch.manual_seed(0)
+    return ComponentVAE(
+        size=16, channels=4, latent=3, outputs=3, activation=nn.ReLU, masked=masked, shift=shift
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("masked", [True, False])
+def test_masked_encoders_are_blind_outside_of_their_slot(masked: bool):
+    vae = make(masked=masked)
+    x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    masks = torch.full((1, 2, 1, 16, 16), 1e-9)
+    masks[:, 0, :, :, :8] = masks[:, 1, :, :, 8:] = 1
+    changed = x.clone()
+    changed[..., 8:] = 1 - changed[..., 8:]
+    before, after = (vae.encode(image, masks.log()).mean for image in (x, changed))
+    assert torch.allclose(before[:, 0], after[:, 0], atol=1e-6) == masked
+    assert not torch.allclose(before[:, 1], after[:, 1], atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shift", [0.5, -3.0])
+def test_deviation_starts_at_softplus_of_the_shift(shift: float):
+    vae = make(masked=True, shift=shift)
+    nn.init.zeros_(vae.encoder[-1].weight)
+    nn.init.zeros_(vae.encoder[-1].bias)
+    q = vae.encode(torch.rand(2, 3, 16, 16), torch.zeros(2, 1, 1, 16, 16))
+    expected = math.log1p(math.exp(shift))
+    torch.testing.assert_close(q.std, torch.full((2, 1, 3), expected))
