@@ -9,8 +9,8 @@ mean of the scale prior (-1 to -2), temperature (2.5 to 0.5 by step 20,000), bou
 step 100,000), rate of the foreground (1e-5), batch (12) and steps (160,000).
 
 Differences: labels and reconstructions take the means of all latents and the probability of
-presence in place of samples; deviations have a floor of 1e-8; other image sides than 128 change
-strides and enlargements as the authors' code does for other grids.
+presence in place of samples; deviations have a floor of 1e-8. Parts: blocks/space_foreground.py,
+space_compositing.py and space_background.py.
 """
 
 from __future__ import annotations
@@ -22,23 +22,20 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from annotated_types import Ge, Gt, Lt
 from pydantic import ConfigDict
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam, Optimizer, RMSprop
 
 from baselines.blocks.annealing import Ramp
-from baselines.blocks.cells import cell_centres, label_maps
-from baselines.blocks.concrete import kl_bernoulli, relaxed_bernoulli
-from baselines.blocks.convolutions import convolution, enlargement, quieten
-from baselines.blocks.gaussian import DiagonalGaussian, draw, posterior, standard
-from baselines.blocks.glimpse import crop, place
+from baselines.blocks.cells import label_maps
+from baselines.blocks.concrete import kl_bernoulli
+from baselines.blocks.gaussian import DiagonalGaussian, standard
 from baselines.blocks.images import check_size, to_bytes, to_unit
 from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
 from baselines.blocks.space_background import Background, SpaceBackground
-from denf.errors import DenfError
+from baselines.blocks.space_compositing import Objects, Rendering, boundary_loss, composite
+from baselines.blocks.space_foreground import SpaceForeground
 from denf.harness.method import Capability, Method, Segmentation, Step, descend
 
-RIM = 3 / 16  # width in glimpses of the frame that the boundary loss keeps free
-LOGIT_BOUND = 8.8  # of presence
 _EMPTY = 1e-5  # floor of alpha in the likelihood
 
 
@@ -109,168 +106,6 @@ class SpaceSettings:
     gradient_clip: Annotated[float, Gt(0)] = 1.0
 
 
-@dataclass(frozen=True)
-class Objects:
-    """Latents of all cells, N = grid².
-
-    Args:
-        presence: (B, N, 1) in (0, 1).
-        depth: (B, N, 1); larger is further away.
-        boxes: (B, N, 4); see `glimpse`.
-        what: (B, N, what).
-    """
-
-    presence: Tensor
-    depth: Tensor
-    boxes: Tensor
-    what: Tensor
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """The foreground in pixels.
-
-    Args:
-        masks: (B, N, 1, H, W), each object's share of a pixel; their sum is alpha.
-        image: (B, 3, H, W), colours times shares.
-        rims: (B, 1, H, W), sum of the placed frames of the boundary loss.
-    """
-
-    masks: Tensor
-    image: Tensor
-    rims: Tensor
-
-    @property
-    def alpha(self) -> Tensor:
-        """(B, 1, H, W), the share of all objects."""
-        return self.masks.sum(1)
-
-
-def composite(rgb: Tensor, alpha: Tensor, objects: Objects, shape: tuple[int, int]) -> Rendering:
-    """Place glimpses and weigh them by a softmax over cells of 100 · alpha · σ(-depth).
-
-    Args:
-        rgb: (B, N, 3, side, side) in [0, 1].
-        alpha: (B, N, 1, side, side) in [0, 1], presence not yet in it.
-        objects: of the same cells.
-        shape: height and width of the image in pixels.
-    """
-    present = objects.presence[..., None, None]
-    seen = alpha * present
-    importance = 100 * seen * torch.sigmoid(-objects.depth)[..., None, None]
-    glimpses = torch.cat((seen * rgb, seen, importance, present * _rim(alpha)), 2)
-    colour, seen, importance, rims = place(glimpses, objects.boxes, shape).split((3, 1, 1, 1), 2)
-    weights = torch.softmax(importance, 1)
-    return Rendering(weights * seen, (weights * colour).sum(1), rims.sum(1))
-
-
-def boundary_loss(rendering: Rendering) -> Tensor:
-    """-log N(1000 · rims · alpha; 0, 0.7²), (B,): objects stay inside their boxes' frames."""
-    overlap = 1000 * rendering.rims * rendering.alpha
-    return -gaussian_log_prob(overlap, torch.zeros_like(overlap), 0.7).flatten(1).sum(1)
-
-
-def _rim(like: Tensor) -> Tensor:
-    """(side, side) frame, a share RIM of the side wide, with the value 1/32²; 0 inside."""
-    side = like.shape[-1]
-    width = round(RIM * side)
-    rim = like.new_full((side, side), 1 / 32**2)
-    rim[width:-width, width:-width] = 0
-    return rim.expand(*like.shape[:2], 1, -1, -1)
-
-
-class SpaceForeground(nn.Module):
-    """q(z | x) of all cells at once, and the decoder of their glimpses."""
-
-    def __init__(self, settings: SpaceSettings) -> None:
-        super().__init__()
-        self.grid = settings.grid
-        cell = settings.size // settings.grid
-        if settings.grid * cell != settings.size or cell not in (8, 16, 32):
-            raise DenfError(
-                "settings.grid of space",
-                expected=f"{settings.size} // 32, // 16 or // 8 cells a side",
-                got=settings.grid,
-                fix="Correct grid or size.",
-            )
-        n = settings.shrink
-        self.features = nn.Sequential(
-            convolution(3, 16 // n, 4 // n, kernel=4, stride=2),
-            convolution(16 // n, 32 // n, 8 // n, kernel=4, stride=2),
-            convolution(32 // n, 64 // n, 8 // n, kernel=4, stride=2),
-            convolution(64 // n, 128 // n, 16 // n, stride=2 if cell == 32 else 1),
-            convolution(128 // n, 256 // n, 32 // n, stride=1 if cell == 8 else 2),
-            convolution(256 // n, 128 // n, 16 // n, kernel=1),
-        )
-        out, groups = 128 // n, 16 // n
-        self.lateral = nn.Sequential(convolution(out, out, groups), convolution(out, out, groups))
-        self.joint = convolution(2 * out, out, groups)
-        self.heads = nn.ModuleDict(
-            {"presence": nn.Conv2d(out, 1, 1), "depth": nn.Conv2d(out, 2, 1),
-             "scale": nn.Conv2d(out, 4, 1), "shift": nn.Conv2d(out, 4, 1)}
-        )  # fmt: skip
-        self.side = settings.glimpse
-        self.alpha_bias, self.std_bias = settings.alpha_bias, settings.std_bias
-        kernel, stride = (4, 2) if self.side == 32 else (3, 1)
-        self.glimpse_encoder = nn.Sequential(
-            convolution(3, 16 // n, 4 // n),
-            convolution(16 // n, 32 // n, 8 // n, kernel=4, stride=2),
-            convolution(32 // n, 32 // n, 4 // n),
-            convolution(32 // n, 64 // n, 8 // n, kernel=4, stride=2),
-            convolution(64 // n, 128 // n, 8 // n, kernel=kernel, stride=stride),
-            convolution(128 // n, 256 // n, 16 // n, kernel=4, padding=0),
-            nn.Flatten(),
-            nn.Linear(256 // n, 2 * settings.what),
-        )
-        layers: list[nn.Module] = [convolution(settings.what, 256 // n, 16 // n, kernel=1)]
-        before, side = 256 // n, 1
-        for channels, divisions in ((128, 16), (128, 16), (64, 8), (32, 8), (16, 4)):
-            out, groups, factor = channels // n, divisions // n, 2 if side < self.side else 1
-            layers.append(enlargement(before, out, groups, factor=factor))
-            layers.append(convolution(out, out, groups))
-            before, side = out, factor * side
-        last = quieten(nn.Conv2d(before, 4, 3, padding=1), settings.quiet)
-        self.glimpse_decoder = nn.Sequential(*layers, last)
-
-    def infer(
-        self, x: Tensor, temperature: float, generator: torch.Generator | None
-    ) -> tuple[Objects, dict[str, DiagonalGaussian], Tensor]:
-        """Latents, their posteriors by name, and the logits of presence (B, N, 1).
-
-        Args:
-            x: (B, 3, H, W) in [0, 1].
-            temperature: of the relaxed presence.
-            generator: None for means and the probability of presence.
-        """
-        features = self.features(x)
-        joint = self.joint(torch.cat((features, self.lateral(features)), 1))
-        raw = {name: head(joint).flatten(2).mT for name, head in self.heads.items()}
-        logits = LOGIT_BOUND * torch.tanh(raw.pop("presence"))
-        if generator is None:
-            presence = torch.sigmoid(logits)
-        else:
-            presence = relaxed_bernoulli(logits, temperature, generator)
-        posteriors = {name: posterior(value, self.std_bias) for name, value in raw.items()}
-        scale, shift = (draw(posteriors[name], generator) for name in ("scale", "shift"))
-        boxes = self.boxes(scale, shift)
-        glimpses = crop(x, boxes, self.side)
-        encoded = self.glimpse_encoder(glimpses.flatten(0, 1)).unflatten(0, glimpses.shape[:2])
-        posteriors["what"] = posterior(encoded, self.std_bias)
-        depth, what = (draw(posteriors[name], generator) for name in ("depth", "what"))
-        return Objects(presence, depth, boxes, what), posteriors, logits
-
-    def boxes(self, scale: Tensor, shift: Tensor) -> Tensor:
-        """(σ(scale), 2 (centre + tanh(shift)) / G - 1) from (B, N, 2) each."""
-        centres = cell_centres(self.grid, scale)
-        return torch.cat((scale.sigmoid(), 2 * (centres + shift.tanh()) / self.grid - 1), -1)
-
-    def decode(self, what: Tensor) -> tuple[Tensor, Tensor]:
-        """RGB (B, N, 3, side, side) and alpha (B, N, 1, side, side) of glimpses, in [0, 1]."""
-        logits = self.glimpse_decoder(what.flatten(0, 1)[:, :, None, None])
-        rgb, alpha = logits.unflatten(0, what.shape[:2]).split((3, 1), 2)
-        return torch.sigmoid(rgb), torch.sigmoid(alpha + self.alpha_bias)
-
-
 class SpaceMethod(Method):
     """The evidence lower bound and the boundary loss; one optimiser for each half."""
 
@@ -279,8 +114,18 @@ class SpaceMethod(Method):
 
     def __init__(self, settings: SpaceSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
-        self.foreground = SpaceForeground(settings)
-        self.background = SpaceBackground(settings.size, settings.components, settings.shrink)
+        s = settings
+        self.foreground = SpaceForeground(
+            size=s.size,
+            grid=s.grid,
+            what=s.what,
+            glimpse=s.glimpse,
+            shrink=s.shrink,
+            quiet=s.quiet,
+            alpha_bias=s.alpha_bias,
+            std_bias=s.std_bias,
+        )
+        self.background = SpaceBackground(s.size, s.components, s.shrink)
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         s = self.settings

@@ -12,14 +12,8 @@ from torch.optim import Adam, RMSprop
 from baselines.blocks.annealing import Ramp
 from baselines.blocks.glimpse import place
 from baselines.blocks.space_background import Background
-from baselines.space import (
-    RIM,
-    Objects,
-    SpaceMethod,
-    SpaceSettings,
-    boundary_loss,
-    composite,
-)
+from baselines.blocks.space_compositing import RIM, Objects, boundary_loss, composite
+from baselines.space import SpaceMethod, SpaceSettings
 from denf.errors import DenfError
 from denf.harness.method import Step
 
