@@ -307,21 +307,17 @@ class GmairMethod(Method):
         }
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        objects, rendering = self._decompose(self._unit(images))
-        return label_maps(rendering.shares[:, :, 0], objects.presence[:, :, 0])
+        return self.explain(images)[0]
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.explain(images)[1]
 
     def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
         x = self._unit(images)
-        objects, rendering = self._decompose(x)
+        objects = self.inference(x, self.settings.presence_floor, None)
+        rendering = self._render(objects)
         found = label_maps(rendering.shares[:, :, 0], objects.presence[:, :, 0])
         return found, _blend(rendering, self.background(x, None)[0]).clamp(0, 1)
-
-    def _decompose(self, x: Tensor) -> tuple[Objects, Rendering]:
-        objects = self.inference(x, self.settings.presence_floor, None)
-        return objects, self._render(objects)
 
     def _render(self, objects: Objects) -> Rendering:
         logits = self.decoder(objects.what.flatten(0, 1)).unflatten(0, objects.what.shape[:2])

@@ -182,8 +182,7 @@ class SpaceMethod(Method):
         }
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        objects, rendering = self._foreground(self._unit(images))
-        return label_maps(rendering.masks[:, :, 0], objects.presence[:, :, 0])
+        return self.explain(images)[0]
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """α · foreground + (1 - α) · background, as the authors' code shows it."""
