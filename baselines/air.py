@@ -40,7 +40,7 @@ from baselines.blocks.glimpse import crop, place
 from baselines.blocks.images import to_unit
 from baselines.blocks.likelihood import gaussian_log_prob
 from baselines.blocks.perceptron import perceptron
-from denf.harness.method import Capability, Method, Segmentation, Step, descend
+from denf.harness.method import Capability, OnePassMethod, Segmentation, Step, descend
 
 WHERE = 3  # scale, shift along x, shift along y
 PRESENCE_BIAS = 0.75  # akosiorek/attend_infer_repeat
@@ -244,7 +244,7 @@ def surrogate(trace: Trace, cost: Tensor) -> tuple[Tensor, Tensor]:
     return reinforce, (advantage.square() * trace.deciding).sum(1).mean()
 
 
-class AirMethod(Method):
+class AirMethod(OnePassMethod):
     """Reparametrised gradients for where and what, REINFORCE with a baseline for presence."""
 
     Settings = AirSettings
@@ -288,12 +288,6 @@ class AirMethod(Method):
             "baseline_loss": baseline_loss.detach(),
             "gradient_norm": norm,
         }
-
-    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return self.explain(images)[0]
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        return self.explain(images)[1]
 
     def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
         x = to_unit(images)

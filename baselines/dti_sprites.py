@@ -27,7 +27,7 @@ from baselines.blocks.images import to_bytes, to_unit
 from baselines.blocks.layers import choose_greedily, compose, occlusion_matrix, unhidden
 from baselines.blocks.warps import project
 from denf.errors import DenfError
-from denf.harness.method import Capability, Method, Segmentation, Step, descend
+from denf.harness.method import Capability, OnePassMethod, Segmentation, Step, descend
 
 Share = Annotated[float, Ge(0), Le(1)]
 OCCLUSION_SPREAD = 1e-3  # layers that look alike give their order no gradient at first
@@ -114,7 +114,7 @@ class Scene:
         return Segmentation(labels, torch.where(labels == 0, nearest, labels))
 
 
-class DtiSprites(Method):
+class DtiSprites(OnePassMethod):
     """Mean squared error of the composition of greedily chosen sprites; all in float32.
 
     Label 0 is the background; where no layer is seen, the layer of the nearest colour is the
@@ -176,12 +176,6 @@ class DtiSprites(Method):
             self.usage.zero_()
         shown = scene.choice.sum((1, 2)).mean()
         return {"loss": loss.detach(), "layers_shown": shown, "gradient_norm": norm}
-
-    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return self.explain(images)[0]
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        return self.explain(images)[1]
 
     @torch.no_grad()
     def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:

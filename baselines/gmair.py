@@ -39,7 +39,7 @@ from baselines.blocks.glimpse import crop, place
 from baselines.blocks.heads import resnet18
 from baselines.blocks.images import check_size, to_unit
 from baselines.blocks.perceptron import perceptron
-from denf.harness.method import Capability, Method, Segmentation, Step, descend
+from denf.harness.method import Capability, OnePassMethod, Segmentation, Step, descend
 
 GLIMPSE = 32  # side in pixels
 FEATURES = 64  # of the backbone in each cell
@@ -254,7 +254,7 @@ def composite(decoded: Tensor, objects: Objects, shape: tuple[int, int]) -> Rend
     return Rendering((shares * rgb).sum(1), shares, overlap)
 
 
-class GmairMethod(Method):
+class GmairMethod(OnePassMethod):
     """Cross-entropy, divergences and the overlap term; presence is a probability throughout."""
 
     Settings = GmairSettings
@@ -305,12 +305,6 @@ class GmairMethod(Method):
             "objects": objects.presence.detach().sum((1, 2)).mean(),
             "gradient_norm": norm,
         }
-
-    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return self.explain(images)[0]
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        return self.explain(images)[1]
 
     def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
         x = self._unit(images)

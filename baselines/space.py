@@ -34,7 +34,7 @@ from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
 from baselines.blocks.space_background import Background, SpaceBackground
 from baselines.blocks.space_compositing import Objects, Rendering, boundary_loss, composite
 from baselines.blocks.space_foreground import SpaceForeground
-from denf.harness.method import Capability, Method, Segmentation, Step, descend
+from denf.harness.method import Capability, OnePassMethod, Segmentation, Step, descend
 
 _EMPTY = 1e-5  # floor of alpha in the likelihood
 
@@ -106,7 +106,7 @@ class SpaceSettings:
     gradient_clip: Annotated[float, Gt(0)] = 1.0
 
 
-class SpaceMethod(Method):
+class SpaceMethod(OnePassMethod):
     """The evidence lower bound and the boundary loss; one optimiser for each half."""
 
     Settings = SpaceSettings
@@ -181,14 +181,8 @@ class SpaceMethod(Method):
             "gradient_norm": norm,
         }
 
-    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return self.explain(images)[0]
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """α · foreground + (1 - α) · background, as the authors' code shows it."""
-        return self.explain(images)[1]
-
     def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+        """The reconstruction is α · foreground + (1 - α) · background, as the authors show it."""
         x = self._unit(images)
         objects, rendering = self._foreground(x)
         found = label_maps(rendering.masks[:, :, 0], objects.presence[:, :, 0])

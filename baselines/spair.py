@@ -36,7 +36,7 @@ from baselines.blocks.glimpse import crop, place
 from baselines.blocks.images import check_multiple, to_unit
 from baselines.blocks.likelihood import gaussian_log_prob
 from baselines.blocks.perceptron import perceptron
-from denf.harness.method import Capability, Method, Segmentation, Step, descend
+from denf.harness.method import Capability, OnePassMethod, Segmentation, Step, descend
 
 BOX = 4  # logits of width, height and of the centre along x and y
 LOOK_BACK = ((-1, -1), (-1, 0), (-1, 1), (0, -1))  # rows and columns of the context
@@ -283,7 +283,7 @@ def blend(rgb: Tensor, masks: Tensor, depth: Tensor, background: Tensor) -> Tens
     return (weights * layers).sum(1) / weights.sum(1)
 
 
-class SpairMethod(Method):
+class SpairMethod(OnePassMethod):
     """A weighted evidence lower bound; presence is relaxed, so that all gradients go through."""
 
     Settings = SpairSettings
@@ -323,12 +323,6 @@ class SpairMethod(Method):
             "objects": objects.presence.detach().sum((1, 2)).mean(),
             "gradient_norm": norm,
         }
-
-    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return self.explain(images)[0]
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        return self.explain(images)[1]
 
     def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
         x = self._unit(images)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from baselines.blocks.images import to_bytes
 from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
-from denf.harness.method import Capability, Method, Segmentation
+from denf.harness.method import Capability, OnePassMethod, Segmentation
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class SlotNoise:
         return noise.expand(batch, -1, -1)
 
 
-class MixtureMethod(Method):
+class MixtureMethod(OnePassMethod):
     """A method whose answers all come from one decomposition of an image into slots."""
 
     capabilities = frozenset({Capability.SEGMENT, Capability.RECONSTRUCT, Capability.RECOMPOSE})
@@ -111,15 +111,8 @@ class MixtureMethod(Method):
     def decompose(self, images: Tensor) -> SlotMixture:
         """Slots of uint8 images (B, 3, H, W), colours on the scale of [0, 1]."""
 
-    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        """The slot of the largest mask at each pixel."""
-        return self.decompose(images).segmentation
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """The slots' blend, clipped to [0, 1]."""
-        return self.decompose(images).mean.clamp(0, 1)
-
     def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+        """The slot of the largest mask at each pixel; the slots' blend, clipped to [0, 1]."""
         found = self.decompose(images)
         return found.segmentation, found.mean.clamp(0, 1)
 

@@ -180,6 +180,20 @@ class Method(nn.Module, ABC):
         raise NotImplementedError
 
 
+class OnePassMethod(Method):
+    """A method whose segmentation and reconstruction come from one pass: `explain` is the pass."""
+
+    @abstractmethod
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+        """SEGMENT and RECONSTRUCT of the same images."""
+
+    def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
+        return self.explain(images, truth)[0]
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return self.explain(images)[1]
+
+
 class UntrainedMethod(Method):
     """A method without parameters, for controls: a training step changes nothing."""
 

@@ -9,20 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_LEAST_AREA = 1e-12  # of a union
+
 
 def box_iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of every box of `a` with every one of `b`.
 
     Args:
-        a, b: (N, 4) and (M, 4), x0, y0, x1, y1; boxes of positive area.
+        a, b: (N, 4) and (M, 4), x0, y0, x1, y1.
 
     Returns:
-        (N, M) in [0, 1].
+        (N, M) in [0, 1]; 0 for two boxes without area, as sizes may underflow.
     """
     low, high = torch.max(a[:, None, :2], b[:, :2]), torch.min(a[:, None, 2:], b[:, 2:])
     shared = (high - low).clamp(min=0).prod(2)
     area_a, area_b = ((x[:, 2:] - x[:, :2]).prod(1) for x in (a, b))
-    return shared / (area_a[:, None] + area_b - shared)
+    return shared / (area_a[:, None] + area_b - shared).clamp(min=_LEAST_AREA)
 
 
 def suppress(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
