@@ -31,7 +31,7 @@ from torch.nn.functional import adaptive_avg_pool2d, logsigmoid
 from torch.optim import Adam, Optimizer
 
 from baselines.blocks.annealing import Ramp
-from baselines.blocks.background_vae import BackgroundVae
+from baselines.blocks.background_vae import BackgroundVae, standing_out
 from baselines.blocks.cells import label_maps
 from baselines.blocks.concrete import kl_bernoulli
 from baselines.blocks.convolutions import quieten
@@ -72,6 +72,9 @@ class AirSettings:
         object_weight: of the divergences of where and what, by step (published: 1 throughout).
         training_wheels: steps at first without REINFORCE: presence follows its prior alone, while
             glimpses and background learn (published: 0).
+        above_background: the networks see what stands out from the background
+            (`background_vae.standing_out`), which explains the whole image on its own as well;
+            otherwise they see the image, as published for objects on black.
         background: channels of the background's decoder.
         rate: Adam's learning rate.
         baseline_rate: that of the baseline.
@@ -94,6 +97,7 @@ class AirSettings:
     std_bias: float = 0.0
     object_weight: Ramp = field(default_factory=lambda: Ramp(1.0, 1.0, first=0, last=0))
     training_wheels: Annotated[int, Ge(0)] = 0
+    above_background: bool = False
     background: Annotated[int, Ge(1)] = 32
     rate: Annotated[float, Gt(0)] = 1e-4
     baseline_rate: Annotated[float, Gt(0)] = 0.1
@@ -266,16 +270,17 @@ class AirMethod(OnePassMethod):
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         s, x = self.settings, to_unit(batch)
-        trace = self.inference(
-            x, step.generator, s.presence_prior.at(step.index), s.object_weight.at(step.index)
-        )
         background, kl_background = self.background(x, step.generator)
+        success, object_weight = (r.at(step.index) for r in (s.presence_prior, s.object_weight))
+        trace = self.inference(self._seen(x, background), step.generator, success, object_weight)
         canvas, _ = self._render(trace, background)
         log_likelihood = gaussian_log_prob(x, canvas, s.std).flatten(1).sum(1)
         error = ((x - canvas) / s.std).square().flatten(1).sum(1) / 2
         reinforce, baseline_loss = surrogate(trace, error)
         bound = log_likelihood - trace.kl.sum(1) - kl_background
         loss = baseline_loss - bound.mean()
+        if s.above_background:
+            loss = loss - gaussian_log_prob(x, background, s.std).flatten(1).sum(1).mean()
         if step.index >= s.training_wheels:
             loss = loss + reinforce
         norm = descend(loss, self.optimizers["adam"], self, clip=None)
@@ -291,9 +296,15 @@ class AirMethod(OnePassMethod):
 
     def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
         x = to_unit(images)
-        trace = self.inference(x, None, self.settings.presence_prior.end)
-        canvas, shares = self._render(trace, self.background(x, None)[0])
+        background, _ = self.background(x, None)
+        seen = self._seen(x, background)
+        trace = self.inference(seen, None, self.settings.presence_prior.end)
+        canvas, shares = self._render(trace, background)
         return label_maps(shares[:, :, 0], trace.presence), canvas.clamp(0, 1)
+
+    def _seen(self, x: Tensor, background: Tensor) -> Tensor:
+        """What the inference network sees of images x (B, 3, H, W)."""
+        return standing_out(x, background) if self.settings.above_background else x
 
     def _render(self, trace: Trace, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas and shares; see `over`."""

@@ -30,7 +30,7 @@ from torch.nn.functional import binary_cross_entropy, softplus
 from torch.optim import Adam, Optimizer
 
 from baselines.blocks.annealing import Ramp
-from baselines.blocks.background_vae import BackgroundVae
+from baselines.blocks.background_vae import BackgroundVae, standing_out
 from baselines.blocks.cells import cell_centres, label_maps
 from baselines.blocks.concrete import kl_bernoulli
 from baselines.blocks.convolutions import convolution, enlargement, quieten
@@ -78,6 +78,9 @@ class GmairSettings:
             and background learn (published: 0). Neither the image nor the divergences that presence
             weighs send a gradient into it.
         presence_hold: steps before the prior of presence begins to fall (published: 0).
+        above_background: the networks see what stands out from the background
+            (`background_vae.standing_out`), which explains the whole image on its own as well;
+            otherwise they see the image, as published for objects on black.
         background: channels of the background's decoder.
         rate: Adam's learning rate of backbone, heads, mixture and background.
         glimpse_rate: that of the glimpses' encoders and decoder.
@@ -103,6 +106,7 @@ class GmairSettings:
     what_weight: Ramp = field(default_factory=lambda: Ramp(1.0, 1.0, first=0, last=0))
     training_wheels: Annotated[int, Ge(0)] = 0
     presence_hold: Annotated[int, Ge(0)] = 0
+    above_background: bool = False
     background: Annotated[int, Ge(1)] = 32
     rate: Annotated[float, Gt(0)] = 1e-4
     glimpse_rate: Annotated[float, Gt(0)] = 5e-5
@@ -254,6 +258,17 @@ def composite(decoded: Tensor, objects: Objects, shape: tuple[int, int]) -> Rend
     return Rendering((shares * rgb).sum(1), shares, overlap)
 
 
+def cross_entropy(canvas: Tensor, x: Tensor) -> Tensor:
+    """-Σ x log c + (1 - x) log(1 - c) over pixels and channels, mean over images: a scalar, nats.
+
+    Args:
+        canvas: c, (B, 3, H, W) in [0, 1].
+        x: (B, 3, H, W) in [0, 1].
+    """
+    inner = canvas.clamp(_EDGE, 1 - _EDGE)
+    return binary_cross_entropy(inner, x, reduction="none").flatten(1).sum(1).mean()
+
+
 class GmairMethod(OnePassMethod):
     """Cross-entropy, divergences and the overlap term; presence is a probability throughout."""
 
@@ -283,16 +298,18 @@ class GmairMethod(OnePassMethod):
         s, x = self.settings, self._unit(batch)
         wheels = step.index < s.training_wheels
         prior = self.presence_prior(step.index)
-        objects = self.inference(x, prior, step.generator, wheels=wheels)
         background, kl_background = self.background(x, step.generator)
+        seen = self._seen(x, background)
+        objects = self.inference(seen, prior, step.generator, wheels=wheels)
         rendering = self._render(objects)
-        canvas = _blend(rendering, background).clamp(_EDGE, 1 - _EDGE)
-        error = binary_cross_entropy(canvas, x, reduction="none").flatten(1).sum(1).mean()
+        error = cross_entropy(_blend(rendering, background), x)
         kl = {f"kl_{name}": value.sum(1).mean() for name, value in objects.kl.items()}
         kl["kl_background"] = kl_background.mean()
         weight = s.what_weight.at(step.index)
         weighted = [weight * v if name in _WHAT else v for name, v in kl.items()]
         loss = s.reconstruction * error + torch.stack(weighted).sum()
+        if s.above_background:
+            loss = loss + s.reconstruction * cross_entropy(background, x)
         overlap = rendering.overlap.mean()
         if step.index < s.overlap_until:
             loss = loss + s.overlap * overlap
@@ -308,10 +325,16 @@ class GmairMethod(OnePassMethod):
 
     def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
         x = self._unit(images)
-        objects = self.inference(x, self.settings.presence_floor, None)
+        background, _ = self.background(x, None)
+        seen = self._seen(x, background)
+        objects = self.inference(seen, self.settings.presence_floor, None)
         rendering = self._render(objects)
         found = label_maps(rendering.shares[:, :, 0], objects.presence[:, :, 0])
-        return found, _blend(rendering, self.background(x, None)[0]).clamp(0, 1)
+        return found, _blend(rendering, background).clamp(0, 1)
+
+    def _seen(self, x: Tensor, background: Tensor) -> Tensor:
+        """What the inference network sees of images x (B, 3, size, size)."""
+        return standing_out(x, background) if self.settings.above_background else x
 
     def _render(self, objects: Objects) -> Rendering:
         logits = self.decoder(objects.what.flatten(0, 1)).unflatten(0, objects.what.shape[:2])
