@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from torchvision.ops import box_iou
 
 from denf.model.appearance import chroma, group_by_appearance
-from denf.model.instances import decompose
+from denf.model.instances import decompose, group_proposals
 from denf.model.latents import Latents
 from denf.model.settings import Appearance, Instances
 
@@ -93,3 +93,15 @@ def test_chroma_does_not_change_with_a_shadow_much():
     present = torch.ones(1, 4, 4, dtype=torch.bool)
     a, b = (chroma(x.to(torch.uint8), present)[..., :2] for x in (bright, bright * 0.7))
     assert (a - b).abs().max() < 0.25 * a.abs().max()
+
+
+def test_boxes_whose_size_underflowed_do_not_stop_the_grouping():
+    """Their overlap with themselves is 0, not the NaN that linkage refuses."""
+    box = torch.tensor([[0.1, 0.1, 0.4, 0.4]])
+    point = torch.tensor([[0.2, 0.2, 0.2, 0.2]])
+    proposals = torch.cat((box.expand(5, 4), point.expand(3, 4)))
+    boxes, members = group_by_appearance(proposals, torch.zeros(8, 3), Appearance(), least_cells=4)
+    assert len(boxes) == 1
+    assert (members == 1).all()
+    labels = group_proposals(proposals, Instances(), least_votes=4)[1]
+    assert (labels == 1).all()
