@@ -31,7 +31,7 @@ from torch.nn.functional import adaptive_avg_pool2d, logsigmoid
 from torch.optim import Adam, Optimizer
 
 from baselines.blocks.annealing import Ramp
-from baselines.blocks.background_vae import BackgroundVae, standing_out
+from baselines.blocks.background_vae import BackgroundVae, seen
 from baselines.blocks.cells import label_maps
 from baselines.blocks.concrete import kl_bernoulli
 from baselines.blocks.convolutions import quieten
@@ -272,7 +272,8 @@ class AirMethod(OnePassMethod):
         s, x = self.settings, to_unit(batch)
         background, kl_background = self.background(x, step.generator)
         success, object_weight = (r.at(step.index) for r in (s.presence_prior, s.object_weight))
-        trace = self.inference(self._seen(x, background), step.generator, success, object_weight)
+        shown = seen(x, background, above_background=s.above_background)
+        trace = self.inference(shown, step.generator, success, object_weight)
         canvas, _ = self._render(trace, background)
         log_likelihood = gaussian_log_prob(x, canvas, s.std).flatten(1).sum(1)
         error = ((x - canvas) / s.std).square().flatten(1).sum(1) / 2
@@ -295,16 +296,12 @@ class AirMethod(OnePassMethod):
         }
 
     def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
-        x = to_unit(images)
+        s, x = self.settings, to_unit(images)
         background, _ = self.background(x, None)
-        seen = self._seen(x, background)
-        trace = self.inference(seen, None, self.settings.presence_prior.end)
+        shown = seen(x, background, above_background=s.above_background)
+        trace = self.inference(shown, None, s.presence_prior.end)
         canvas, shares = self._render(trace, background)
         return label_maps(shares[:, :, 0], trace.presence), canvas.clamp(0, 1)
-
-    def _seen(self, x: Tensor, background: Tensor) -> Tensor:
-        """What the inference network sees of images x (B, 3, H, W)."""
-        return standing_out(x, background) if self.settings.above_background else x
 
     def _render(self, trace: Trace, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas and shares; see `over`."""

@@ -30,7 +30,7 @@ from torch.nn.functional import binary_cross_entropy, softplus
 from torch.optim import Adam, Optimizer
 
 from baselines.blocks.annealing import Ramp
-from baselines.blocks.background_vae import BackgroundVae, standing_out
+from baselines.blocks.background_vae import BackgroundVae, seen
 from baselines.blocks.cells import cell_centres, label_maps
 from baselines.blocks.concrete import kl_bernoulli
 from baselines.blocks.convolutions import convolution, enlargement, quieten
@@ -299,8 +299,8 @@ class GmairMethod(OnePassMethod):
         wheels = step.index < s.training_wheels
         prior = self.presence_prior(step.index)
         background, kl_background = self.background(x, step.generator)
-        seen = self._seen(x, background)
-        objects = self.inference(seen, prior, step.generator, wheels=wheels)
+        shown = seen(x, background, above_background=s.above_background)
+        objects = self.inference(shown, prior, step.generator, wheels=wheels)
         rendering = self._render(objects)
         error = cross_entropy(_blend(rendering, background), x)
         kl = {f"kl_{name}": value.sum(1).mean() for name, value in objects.kl.items()}
@@ -324,17 +324,13 @@ class GmairMethod(OnePassMethod):
         }
 
     def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
-        x = self._unit(images)
+        s, x = self.settings, self._unit(images)
         background, _ = self.background(x, None)
-        seen = self._seen(x, background)
-        objects = self.inference(seen, self.settings.presence_floor, None)
+        shown = seen(x, background, above_background=s.above_background)
+        objects = self.inference(shown, s.presence_floor, None)
         rendering = self._render(objects)
         found = label_maps(rendering.shares[:, :, 0], objects.presence[:, :, 0])
         return found, _blend(rendering, background).clamp(0, 1)
-
-    def _seen(self, x: Tensor, background: Tensor) -> Tensor:
-        """What the inference network sees of images x (B, 3, size, size)."""
-        return standing_out(x, background) if self.settings.above_background else x
 
     def _render(self, objects: Objects) -> Rendering:
         logits = self.decoder(objects.what.flatten(0, 1)).unflatten(0, objects.what.shape[:2])

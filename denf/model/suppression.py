@@ -19,7 +19,8 @@ def box_iou(a: Tensor, b: Tensor) -> Tensor:
         a, b: (N, 4) and (M, 4), x0, y0, x1, y1.
 
     Returns:
-        (N, M) in [0, 1]; 0 for two boxes without area, as sizes may underflow.
+        (N, M) in [0, 1]; 0 for two boxes without area, as tiny sizes vanish in
+        the rounding of corners.
     """
     low, high = torch.max(a[:, None, :2], b[:, :2]), torch.min(a[:, None, 2:], b[:, 2:])
     shared = (high - low).clamp(min=0).prod(2)

@@ -44,7 +44,7 @@ def test_nothing_stands_out_from_itself_and_no_gradient_reaches_the_background()
 
 @pytest.mark.parametrize("name", ["air", "gmair"])
 def test_networks_see_what_stands_out(name):
-    """An image that equals its background looks like every other such image."""
+    """In evaluation; the background is that of the same images."""
     method = small(name, above_background=True).eval()
     seen: list[Tensor] = []
     method.inference.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -57,7 +57,7 @@ def test_networks_see_what_stands_out(name):
 
 @pytest.mark.parametrize("name", ["air", "gmair"])
 def test_the_background_also_explains_the_image_alone(name):
-    """Its own likelihood is all that the setting adds to the loss of the background's decoder."""
+    """Its decoder's gradient grows by that of a likelihood of its own."""
     gradients = []
     for above in (False, True):
         method = small(name, above_background=above)

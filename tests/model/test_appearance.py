@@ -95,7 +95,7 @@ def test_chroma_does_not_change_with_a_shadow_much():
     assert (a - b).abs().max() < 0.25 * a.abs().max()
 
 
-def test_boxes_whose_size_underflowed_do_not_stop_the_grouping():
+def test_boxes_whose_corners_coincide_do_not_stop_the_grouping():
     """Their overlap with themselves is 0, not the NaN that linkage refuses."""
     box = torch.tensor([[0.1, 0.1, 0.4, 0.4]])
     point = torch.tensor([[0.2, 0.2, 0.2, 0.2]])
