@@ -40,7 +40,7 @@ from baselines.blocks.glimpse import crop, place
 from baselines.blocks.images import to_unit
 from baselines.blocks.likelihood import gaussian_log_prob
 from baselines.blocks.perceptron import perceptron
-from denf.harness.method import Capability, OnePassMethod, Segmentation, Step, descend
+from denf.harness.method import Capability, Explanation, OnePassMethod, Step, descend
 
 WHERE = 3  # scale, shift along x, shift along y
 PRESENCE_BIAS = 0.75  # akosiorek/attend_infer_repeat
@@ -295,13 +295,14 @@ class AirMethod(OnePassMethod):
             "gradient_norm": norm,
         }
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         s, x = self.settings, to_unit(images)
         background, _ = self.background(x, None)
         shown = seen(x, background, above_background=s.above_background)
         trace = self.inference(shown, None, s.presence_prior.end)
         canvas, shares = self._render(trace, background)
-        return label_maps(shares[:, :, 0], trace.presence), canvas.clamp(0, 1)
+        found = label_maps(shares[:, :, 0], trace.presence)
+        return Explanation(found, canvas.clamp(0, 1))
 
     def _render(self, trace: Trace, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas and shares; see `over`."""

@@ -27,7 +27,14 @@ from baselines.blocks.images import to_bytes, to_unit
 from baselines.blocks.layers import choose_greedily, compose, occlusion_matrix, unhidden
 from baselines.blocks.warps import project
 from denf.errors import DenfError
-from denf.harness.method import Capability, OnePassMethod, Segmentation, Step, descend
+from denf.harness.method import (
+    Capability,
+    Explanation,
+    OnePassMethod,
+    Segmentation,
+    Step,
+    descend,
+)
 
 Share = Annotated[float, Ge(0), Le(1)]
 OCCLUSION_SPREAD = 1e-3  # layers that look alike give their order no gradient at first
@@ -178,10 +185,10 @@ class DtiSprites(OnePassMethod):
         return {"loss": loss.detach(), "layers_shown": shown, "gradient_norm": norm}
 
     @torch.no_grad()
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         x = to_unit(images)
         scene = self._scene(x)
-        return scene.segmentation(x), scene.compose().clamp(0, 1)
+        return Explanation(scene.segmentation(x), scene.compose().clamp(0, 1))
 
     @torch.no_grad()
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:

@@ -31,7 +31,7 @@ from baselines.blocks.images import check_size, to_bytes, to_unit
 from baselines.blocks.mixture import MixtureMethod, SlotMixture
 from baselines.blocks.stick_breaking import break_stick
 from baselines.blocks.unet import UNet, conv_block, group_norm
-from denf.harness.method import Capability, Segmentation, Step, descend
+from denf.harness.method import Capability, Explanation, Segmentation, Step, descend
 
 _DOUBLINGS = 4  # of the decoder's grid
 _LEAST, _MOST = 0.01, 0.99  # share of the scope that a cluster may take
@@ -180,9 +180,9 @@ class GenesisV2(MixtureMethod):
         """The cluster of the largest mask at each pixel."""
         return _largest(self._infer(images)[0])
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         log_masks, q = self._infer(images)
-        return _largest(log_masks), self.decode(q.mean).mean.clamp(0, 1)
+        return Explanation(_largest(log_masks), self.decode(q.mean).mean.clamp(0, 1))
 
     def decompose(self, images: Tensor) -> SlotMixture:
         """The slots as they are decoded, blended by their decoded masks."""

@@ -39,7 +39,7 @@ from baselines.blocks.glimpse import crop, place
 from baselines.blocks.heads import resnet18
 from baselines.blocks.images import check_size, to_unit
 from baselines.blocks.perceptron import perceptron
-from denf.harness.method import Capability, OnePassMethod, Segmentation, Step, descend
+from denf.harness.method import Capability, Explanation, OnePassMethod, Step, descend
 
 GLIMPSE = 32  # side in pixels
 FEATURES = 64  # of the backbone in each cell
@@ -323,14 +323,14 @@ class GmairMethod(OnePassMethod):
             "gradient_norm": norm,
         }
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         s, x = self.settings, self._unit(images)
         background, _ = self.background(x, None)
         shown = seen(x, background, above_background=s.above_background)
         objects = self.inference(shown, s.presence_floor, None)
         rendering = self._render(objects)
         found = label_maps(rendering.shares[:, :, 0], objects.presence[:, :, 0])
-        return found, _blend(rendering, background).clamp(0, 1)
+        return Explanation(found, _blend(rendering, background).clamp(0, 1))
 
     def _render(self, objects: Objects) -> Rendering:
         logits = self.decoder(objects.what.flatten(0, 1)).unflatten(0, objects.what.shape[:2])

@@ -34,7 +34,7 @@ from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
 from baselines.blocks.space_background import Background, SpaceBackground
 from baselines.blocks.space_compositing import Objects, Rendering, boundary_loss, composite
 from baselines.blocks.space_foreground import SpaceForeground
-from denf.harness.method import Capability, OnePassMethod, Segmentation, Step, descend
+from denf.harness.method import Capability, Explanation, OnePassMethod, Step, descend
 
 _EMPTY = 1e-5  # floor of alpha in the likelihood
 
@@ -181,12 +181,12 @@ class SpaceMethod(OnePassMethod):
             "gradient_norm": norm,
         }
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         """The reconstruction is α · foreground + (1 - α) · background, as the authors show it."""
         x = self._unit(images)
         objects, rendering = self._foreground(x)
         found = label_maps(rendering.masks[:, :, 0], objects.presence[:, :, 0])
-        return found, self._blend(rendering, self.background(x, None).mean)
+        return Explanation(found, self._blend(rendering, self.background(x, None).mean))
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Scenes from the priors at the ends of their schedules."""

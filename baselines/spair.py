@@ -36,7 +36,7 @@ from baselines.blocks.glimpse import crop, place
 from baselines.blocks.images import check_multiple, to_unit
 from baselines.blocks.likelihood import gaussian_log_prob
 from baselines.blocks.perceptron import perceptron
-from denf.harness.method import Capability, OnePassMethod, Segmentation, Step, descend
+from denf.harness.method import Capability, Explanation, OnePassMethod, Step, descend
 
 BOX = 4  # logits of width, height and of the centre along x and y
 LOOK_BACK = ((-1, -1), (-1, 0), (-1, 1), (0, -1))  # rows and columns of the context
@@ -324,11 +324,12 @@ class SpairMethod(OnePassMethod):
             "gradient_norm": norm,
         }
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         x = self._unit(images)
         objects = self.inference(x, self.settings.success.end, None)
         canvas, masks = self._render(objects, self.background(x, None)[0])
-        return label_maps(masks[:, :, 0], objects.presence[:, :, 0]), canvas.clamp(0, 1)
+        found = label_maps(masks[:, :, 0], objects.presence[:, :, 0])
+        return Explanation(found, canvas.clamp(0, 1))
 
     def _render(self, objects: Objects, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas (B, 3, H, W) and masks (B, N, 1, H, W)."""

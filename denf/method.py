@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from denf.errors import DenfError
-from denf.harness.method import Capability, Method, Segmentation, Step, descend
+from denf.harness.method import Capability, Explanation, Method, Segmentation, Step, descend
 from denf.model.boxes import cell_boxes
 from denf.model.denf import DeNF, to_pixels
 from denf.model.instances import Decomposition, decompose, inside
@@ -19,6 +20,25 @@ from denf.model.priors import sample_latents
 from denf.model.settings import DenfSettings
 
 MAX_SINGLES = 6  # pictures of single objects for figure 6
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Images, encoded and decoded once.
+
+    Args:
+        latents: of the images.
+        presence: 0 or 1, (B, h, w).
+        x_bg: x̂_bg of Eq. 5 without noise, (B, 3, H, W).
+        x_fg: x̂_fg of Eq. 10, (B, 3, H, W).
+        log_prob: of the images in nats, (B,).
+    """
+
+    latents: Latents
+    presence: Tensor
+    x_bg: Tensor
+    x_fg: Tensor
+    log_prob: Tensor
 
 
 class DenfMethod(Method):
@@ -79,13 +99,15 @@ class DenfMethod(Method):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """x̂ of Eq. 10 with hard presence and without noise."""
-        return _blend(*self._components(images)[1:]).clamp(0, 1)
+        seen = self._see(images)
+        return _blend(seen.presence, seen.x_bg, seen.x_fg).clamp(0, 1)
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
-        latents, presence, x_bg, x_fg = self._components(images)
-        found = decompose(latents, images, self.settings.instances)
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
+        seen = self._see(images)
+        found = decompose(seen.latents, images, self.settings.instances)
         segmentation = Segmentation(found.labels, found.object_labels)
-        return segmentation, _blend(presence, x_bg, x_fg).clamp(0, 1)
+        reconstruction = _blend(seen.presence, seen.x_bg, seen.x_fg).clamp(0, 1)
+        return Explanation(segmentation, reconstruction, seen.log_prob)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Scenes from the priors alone, at the size of the last training (section 3.1)."""
@@ -98,14 +120,14 @@ class DenfMethod(Method):
 
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Keep the background and each object with probability one half (section 4.1)."""
-        latents, _, x_bg, x_fg = self._components(images)
-        found = decompose(latents, images, self.settings.instances)
+        seen = self._see(images)
+        found = decompose(seen.latents, images, self.settings.instances)
         most = max((len(b) for b in found.boxes), default=0)
         coins = torch.rand(len(images), most + 1, generator=generator, device=images.device)
         keep = coins < 0.5
         keep[:, 0] = False  # label 0 is the background
         m = keep.gather(1, found.labels.flatten(1)).view_as(found.labels)[:, None].float()
-        return _bytes(m * x_fg + (1 - m) * x_bg)
+        return _bytes(m * seen.x_fg + (1 - m) * seen.x_bg)
 
     def log_prob(self, images: Tensor) -> Tensor:
         return self.model.log_prob(self._unit(images))
@@ -118,7 +140,8 @@ class DenfMethod(Method):
             `boxes` (B, K, 4) in pixels with NaN where unused, `singles` uint8 (B, K, H, W, 3): the
             scene with one object kept, `single_count` (B,).
         """
-        latents, presence, x_bg, x_fg = self._components(images)
+        seen = self._see(images)
+        latents, presence, x_bg, x_fg = seen.latents, seen.presence, seen.x_bg, seen.x_fg
         shape = (images.shape[2], images.shape[3])
         found = decompose(latents, images, self.settings.instances)
         boxes = images.new_full((len(images), MAX_SINGLES, 4), torch.nan, dtype=torch.float32)
@@ -161,11 +184,13 @@ class DenfMethod(Method):
         latents, _, _ = self.model.encode(self._unit(images))
         return latents, decompose(latents, images, self.settings.instances)
 
-    def _components(self, images: Tensor) -> tuple[Latents, Tensor, Tensor, Tensor]:
-        latents, _, _ = self.model.encode(self._unit(images))
+    def _see(self, images: Tensor) -> _Seen:
+        latents, ladj1, ladj2 = self.model.encode(self._unit(images))
         presence = (latents.presence_logit > 0).float()
         silence = torch.zeros_like(latents.background)
-        return latents, presence, *self.model.components(latents, presence, silence)
+        x_bg, x_fg = self.model.components(latents, presence, silence)
+        log_prob = self.model.log_density(latents) + ladj1 + ladj2
+        return _Seen(latents, presence, x_bg, x_fg, log_prob)
 
     def _unit(self, images: Tensor, noise: Tensor | float = 0.5) -> Tensor:
         """uint8 grey levels to [0, 1), `noise` in [0, 1) of a level added."""

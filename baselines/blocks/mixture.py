@@ -10,7 +10,7 @@ from torch import Tensor
 
 from baselines.blocks.images import to_bytes
 from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
-from denf.harness.method import Capability, OnePassMethod, Segmentation
+from denf.harness.method import Capability, Explanation, OnePassMethod, Segmentation
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,10 @@ class MixtureMethod(OnePassMethod):
     def decompose(self, images: Tensor) -> SlotMixture:
         """Slots of uint8 images (B, 3, H, W), colours on the scale of [0, 1]."""
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         """The slot of the largest mask at each pixel; the slots' blend, clipped to [0, 1]."""
         found = self.decompose(images)
-        return found.segmentation, found.mean.clamp(0, 1)
+        return Explanation(found.segmentation, found.mean.clamp(0, 1))
 
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """A random subset of the slots, the largest kept."""

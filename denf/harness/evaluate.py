@@ -67,10 +67,13 @@ def _score(method: Method, images: Tensor, truth: Tensor | None) -> dict[str, Te
     can = method.capabilities
     found: Segmentation | None = None
     reconstruction: Tensor | None = None
+    log_prob: Tensor | None = None
     segments, reconstructs = Capability.SEGMENT in can, Capability.RECONSTRUCT in can
     shown = truth if Capability.ORACLE in can else None
     if segments and reconstructs and truth is not None:
-        found, reconstruction = method.explain(images, shown)
+        explained = method.explain(images, shown)
+        found, reconstruction = explained.segmentation, explained.reconstruction
+        log_prob = explained.log_prob
     elif segments and truth is not None:
         found = method.segment(images, shown)
     elif reconstructs:
@@ -82,7 +85,8 @@ def _score(method: Method, images: Tensor, truth: Tensor | None) -> dict[str, Te
         x = images.float() / 255
         scores["mse"] = (reconstruction - x).square().mean((1, 2, 3))
     if Capability.LOG_PROB in can:
-        nats = method.log_prob(images) / images[0].numel()
+        log_prob = method.log_prob(images) if log_prob is None else log_prob
+        nats = log_prob / images[0].numel()
         # A density of intensities in [0, 1] times the width of a grey level is a probability.
         scores["bits_per_dim"] = 8 - nats / math.log(2)
     return scores

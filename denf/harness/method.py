@@ -61,6 +61,21 @@ class Segmentation:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """What one look at images gives.
+
+    Args:
+        segmentation: see `Method.segment`.
+        reconstruction: see `Method.reconstruct`.
+        log_prob: see `Method.log_prob`; None where it takes another look.
+    """
+
+    segmentation: Segmentation
+    reconstruction: Tensor
+    log_prob: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class NoSettings:
     """Settings of a method that has none."""
 
@@ -159,9 +174,9 @@ class Method(nn.Module, ABC):
         """RECONSTRUCT: float (B, 3, H, W) in [0, 1] from uint8 images."""
         raise NotImplementedError
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         """SEGMENT and RECONSTRUCT of the same images; overridden where one pass gives both."""
-        return self.segment(images, truth), self.reconstruct(images)
+        return Explanation(self.segment(images, truth), self.reconstruct(images))
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """SAMPLE: uint8 (count, 3, H, W) from the prior."""
@@ -184,14 +199,14 @@ class OnePassMethod(Method):
     """A method whose segmentation and reconstruction come from one pass: `explain` is the pass."""
 
     @abstractmethod
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> tuple[Segmentation, Tensor]:
+    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         """SEGMENT and RECONSTRUCT of the same images."""
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return self.explain(images, truth)[0]
+        return self.explain(images, truth).segmentation
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        return self.explain(images)[1]
+        return self.explain(images).reconstruction
 
 
 class UntrainedMethod(Method):

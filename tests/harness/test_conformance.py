@@ -193,10 +193,12 @@ def test_declared_capabilities_return_what_the_contract_says(trained, scenes_ten
         assert found["reconstruct"].dtype == torch.float32
         assert 0 <= found["reconstruct"].min() <= found["reconstruct"].max() <= 1
     if "reconstruct" in found and "labels" in found:
-        segmentation, reconstruction = method.explain(images)
-        assert torch.equal(segmentation.labels, found["labels"])
-        assert torch.equal(segmentation.object_labels, found["object_labels"])
-        torch.testing.assert_close(reconstruction, found["reconstruct"])
+        explained = method.explain(images)
+        assert torch.equal(explained.segmentation.labels, found["labels"])
+        assert torch.equal(explained.segmentation.object_labels, found["object_labels"])
+        torch.testing.assert_close(explained.reconstruction, found["reconstruct"])
+        if explained.log_prob is not None:
+            torch.testing.assert_close(explained.log_prob, found["log_prob"])
     if "log_prob" in found:
         assert found["log_prob"].shape == (BATCH,)
         assert found["log_prob"].is_floating_point()
