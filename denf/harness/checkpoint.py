@@ -21,9 +21,10 @@ from torch import Tensor
 
 from denf.errors import DenfError
 from denf.files import write_atomically
-from denf.harness.experiment import Experiment, load_experiment, validate
+from denf.harness.experiment import Experiment, load_experiment
 from denf.harness.method import Method
 from denf.harness.registry import method_type
+from denf.harness.validation import validate
 
 GENERATIONS = 2
 _UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError)

@@ -19,7 +19,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -28,6 +27,7 @@ from denf.data.prepared import Prepared
 from denf.errors import DenfError, DivergenceError, InterruptionError
 from denf.files import write_atomically
 from denf.harness import provenance
+from denf.harness.batches import batch_indices, loader, mix
 from denf.harness.checkpoint import (
     StateStore,
     best_device,
@@ -39,8 +39,6 @@ from denf.harness.checkpoint import (
 from denf.harness.experiment import Experiment
 from denf.harness.method import Method, Step
 from denf.harness.registry import Purpose, code_hash
-
-ON_DEVICE_BYTES = 8 * 2**30  # data sets up to this size are kept on a GPU as uint8
 
 
 @dataclass
@@ -160,21 +158,6 @@ def _first_weights(method: Method, experiment: Experiment, run: Path | None) -> 
     return None if run is None else start_from(method, run)
 
 
-def batch_indices(seed: int, step: int, images: int, batch_size: int) -> np.ndarray:
-    """The images of a step: shuffled epochs, a function of (seed, step) alone.
-
-    Returns:
-        (batch_size,) sorted within each epoch's share, so that reads of a memory map move forward.
-    """
-    positions = np.arange(step * batch_size, (step + 1) * batch_size)
-    epochs = positions // images
-    parts = []
-    for epoch in np.unique(epochs):
-        order = np.random.default_rng((seed, int(epoch))).permutation(images)
-        parts.append(np.sort(order[positions[epochs == epoch] % images]))
-    return np.concatenate(parts)
-
-
 def _loop(
     run: _Run,
     method: Method,
@@ -186,7 +169,7 @@ def _loop(
     settings, device = experiment.training, method.device
     steps = settings.total_steps(len(data))
     generator = torch.Generator(device)
-    load = _loader(data, device)
+    load = loader(data, device)
     saved, began = time.monotonic(), time.monotonic() - run.seconds
     with (
         _stop_requests() as stop_requested,
@@ -194,7 +177,7 @@ def _loop(
     ):
         while run.step < steps:
             indices = batch_indices(seed, run.step, len(data), settings.batch_size)
-            generator.manual_seed(_mix(seed, run.step))
+            generator.manual_seed(mix(seed, run.step))
             scalars = method.training_step(load(indices), Step(run.step, steps, generator))
             run.pending.append(scalars)
             run.step += 1
@@ -213,20 +196,6 @@ def _loop(
             if stop and run.step < steps:
                 raise InterruptionError(f"{experiment.name}: stopped at step {run.step} of {steps}")
             _keep(run, method)
-
-
-def _loader(data: Prepared, device: torch.device) -> Callable[[np.ndarray], Tensor]:
-    if device.type == "cuda" and data.images.nbytes <= ON_DEVICE_BYTES:
-        resident = torch.from_numpy(np.asarray(data.images)).to(device).permute(0, 3, 1, 2)
-        return lambda indices: resident[torch.from_numpy(indices).to(device)]
-
-    def load(indices: np.ndarray) -> Tensor:
-        batch = torch.from_numpy(data.images[indices])
-        if device.type == "cuda":
-            batch = batch.pin_memory()
-        return batch.to(device, non_blocking=True).permute(0, 3, 1, 2)
-
-    return load
 
 
 def _check(run: _Run, method: Method, seed: int, images: int, batch_size: int) -> None:
@@ -298,12 +267,6 @@ def _as_csv(history: list[dict[str, float]]) -> str:
     writer.writeheader()
     writer.writerows({**row, "step": int(row["step"])} for row in history)
     return text.getvalue()
-
-
-def _mix(seed: int, step: int) -> int:
-    """A 63-bit seed from (seed, step); neighbours give unrelated streams."""
-    state = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
-    return int(state) & (2**63 - 1)
 
 
 @contextmanager

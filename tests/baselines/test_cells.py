@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from baselines.blocks.annealing import Ramp
 from baselines.blocks.cells import cell_centres, label_maps
 from denf.errors import DenfError
-from denf.harness.experiment import validate
+from denf.harness.validation import validate
 
 
 @settings(max_examples=40, deadline=None)

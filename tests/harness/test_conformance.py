@@ -10,11 +10,11 @@ import torch
 import yaml
 from torch import Tensor
 
+from denf.harness.batches import batch_indices
 from denf.harness.checkpoint import build, load_run, save_weights, write_experiment
 from denf.harness.experiment import Experiment, load_experiment
 from denf.harness.method import Capability, Method, Step, UntrainedMethod
 from denf.harness.registry import method_names
-from denf.harness.train import batch_indices
 
 ROOT = Path(__file__).parents[2]
 PROTOCOL = yaml.safe_load((ROOT / "config/config.yaml").read_text())

@@ -22,10 +22,11 @@ from torch.optim import SGD, Optimizer
 from denf.data.prepared import Prepared
 from denf.errors import DenfError, DivergenceError, InterruptionError
 from denf.harness import train as room
+from denf.harness.batches import batch_indices
 from denf.harness.checkpoint import load_run
 from denf.harness.experiment import Experiment, load_experiment
 from denf.harness.method import Method, Step, descend
-from denf.harness.train import batch_indices, train
+from denf.harness.train import train
 
 STEPS = ("training.steps=20", "training.save_minutes=0")
 
