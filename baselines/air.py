@@ -308,13 +308,12 @@ class AirMethod(OnePassMethod):
         """Canvas and shares; see `over`."""
         side = self.settings.glimpse
         rgb, alpha = self.decoder(trace.what).unflatten(2, (4, side, side)).split((3, 1), 2)
-        seen = (
-            torch.sigmoid(alpha + self.settings.alpha_bias) * trace.presence[..., None, None, None]
-        )
-        glimpses = torch.cat((seen * torch.sigmoid(rgb), seen), 2)
+        alpha = torch.sigmoid(alpha + self.settings.alpha_bias)
+        alpha = alpha * trace.presence[..., None, None, None]
+        glimpses = torch.cat((alpha * torch.sigmoid(rgb), alpha), 2)
         placed = place(glimpses, trace.boxes, (background.shape[2], background.shape[3]))
-        colour, seen = placed.split((3, 1), 2)
-        return over(colour, seen, background)
+        colour, alpha = placed.split((3, 1), 2)
+        return over(colour, alpha, background)
 
 
 def _decide(logit: Tensor, generator: torch.Generator | None) -> Tensor:

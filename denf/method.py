@@ -40,6 +40,11 @@ class _Seen:
     x_fg: Tensor
     log_prob: Tensor
 
+    @property
+    def reconstruction(self) -> Tensor:
+        """x̂ of Eq. 10, (B, 3, H, W) in [0, 1]."""
+        return _blend(self.presence, self.x_bg, self.x_fg).clamp(0, 1)
+
 
 class DenfMethod(Method):
     """DeNF with Adam (A.4).
@@ -99,15 +104,13 @@ class DenfMethod(Method):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """x̂ of Eq. 10 with hard presence and without noise."""
-        seen = self._see(images)
-        return _blend(seen.presence, seen.x_bg, seen.x_fg).clamp(0, 1)
+        return self._see(images).reconstruction
 
     def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         seen = self._see(images)
         found = decompose(seen.latents, images, self.settings.instances)
         segmentation = Segmentation(found.labels, found.object_labels)
-        reconstruction = _blend(seen.presence, seen.x_bg, seen.x_fg).clamp(0, 1)
-        return Explanation(segmentation, reconstruction, seen.log_prob)
+        return Explanation(segmentation, seen.reconstruction, seen.log_prob)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Scenes from the priors alone, at the size of the last training (section 3.1)."""
@@ -189,7 +192,7 @@ class DenfMethod(Method):
         presence = (latents.presence_logit > 0).float()
         silence = torch.zeros_like(latents.background)
         x_bg, x_fg = self.model.components(latents, presence, silence)
-        log_prob = self.model.log_density(latents) + ladj1 + ladj2
+        log_prob = self.model.log_density(latents, ladj1, ladj2)
         return _Seen(latents, presence, x_bg, x_fg, log_prob)
 
     def _unit(self, images: Tensor, noise: Tensor | float = 0.5) -> Tensor:

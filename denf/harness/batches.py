@@ -48,7 +48,7 @@ def loader(data: Prepared, device: torch.device) -> Callable[[np.ndarray], Tenso
     return load
 
 
-def mix(seed: int, step: int) -> int:
+def noise_seed(seed: int, step: int) -> int:
     """A 63-bit seed from (seed, step); neighbours give unrelated streams."""
     state = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
     return int(state) & (2**63 - 1)

@@ -27,7 +27,7 @@ from denf.data.prepared import Prepared
 from denf.errors import DenfError, DivergenceError, InterruptionError
 from denf.files import write_atomically
 from denf.harness import provenance
-from denf.harness.batches import batch_indices, loader, mix
+from denf.harness.batches import batch_indices, loader, noise_seed
 from denf.harness.checkpoint import (
     StateStore,
     best_device,
@@ -177,7 +177,7 @@ def _loop(
     ):
         while run.step < steps:
             indices = batch_indices(seed, run.step, len(data), settings.batch_size)
-            generator.manual_seed(mix(seed, run.step))
+            generator.manual_seed(noise_seed(seed, run.step))
             scalars = method.training_step(load(indices), Step(run.step, steps, generator))
             run.pending.append(scalars)
             run.step += 1

@@ -119,13 +119,13 @@ class DeNF(nn.Module):
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x) in nats, (B,): Eq. 1 with each cell's prior chosen by the sign of its logit."""
         latents, ladj1, ladj2 = self.encode(x)
-        return self.log_density(latents) + ladj1 + ladj2
+        return self.log_density(latents, ladj1, ladj2)
 
-    def log_density(self, latents: Latents) -> Tensor:
-        """Log-density of latents under the priors in nats, (B,)."""
+    def log_density(self, latents: Latents, ladj1: Tensor, ladj2: Tensor) -> Tensor:
+        """`log_prob` of images that `encode` has mapped to latents and log-determinants."""
         p = (latents.presence_logit > 0).to(latents.background.dtype)
         log_fg = log_foreground(latents, p, self.settings.priors, self.settings.absent)
-        return log_background(latents.background) + log_fg
+        return log_background(latents.background) + log_fg + ladj1 + ladj2
 
     def _parts(self, z_fg: Tensor) -> Iterator[Tensor]:
         yield from z_fg.split(tuple(self.head_channels.values()), 1)
