@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 import torch
@@ -25,10 +25,10 @@ from torch.optim import Adam, Optimizer
 
 from baselines.blocks.broadcast import BroadcastDecoder, coordinates
 from baselines.blocks.gaussian import DiagonalGaussian
-from baselines.blocks.images import to_unit
 from baselines.blocks.likelihood import logistic_log_prob, mixture_log_prob
 from baselines.blocks.mixture import MixtureMethod, SlotMixture, SlotNoise
 from baselines.blocks.schedules import set_learning_rate
+from baselines.blocks.view import View, ViewSettings
 from denf.harness.method import Step, descend
 
 Widths = Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)]
@@ -56,6 +56,7 @@ class IodineSettings:
         decay_steps: steps in which the rate falls to a tenth.
         beta1: of Adam.
         gradient_clip: largest gradient norm.
+        view: what is shown of the images and explained; all of them, as published.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -71,6 +72,7 @@ class IodineSettings:
     decay_steps: Annotated[float, Gt(0)] = 1_000_000
     beta1: Annotated[float, Ge(0)] = 0.95
     gradient_clip: Annotated[float, Gt(0)] = 5.0
+    view: ViewSettings = field(default_factory=ViewSettings)
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ class Iodine(MixtureMethod):
     def __init__(self, settings: IodineSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
         s = settings
+        self.view = View(s.view)
         self.decoder = BroadcastDecoder(
             s.latent + 1, s.decoder_channels, 4, activation=nn.ELU, padded=True, last_kernel=3
         )
@@ -193,7 +196,8 @@ class Iodine(MixtureMethod):
         s, optimizer = self.settings, self.optimizers["adam"]
         factor = math.sqrt(len(batch) / PUBLISHED_BATCH) * 0.1 ** (step.index / s.decay_steps)
         set_learning_rate(optimizer, s.learning_rate * factor)
-        decodings = self._infer(to_unit(batch), SlotNoise(step.generator), through_time=True)
+        self.view.learn(batch, step.index)
+        decodings = self._infer(self.view(batch), SlotNoise(step.generator), through_time=True)
         losses = torch.stack([decoded.loss.mean() for decoded in decodings])
         weights = torch.linspace(0, 1, len(losses), device=losses.device)
         loss = (weights * losses).sum()
@@ -204,10 +208,10 @@ class Iodine(MixtureMethod):
         rgb, logits = [], []
         for part in images.split(EVALUATED_AT_ONCE):
             noise = SlotNoise.fixed(self.device)
-            last = self._infer(to_unit(part), noise, through_time=False)[-1].mixture
+            last = self._infer(self.view(part), noise, through_time=False)[-1].mixture
             rgb.append(last.rgb)
             logits.append(last.logits)
-        return SlotMixture(torch.cat(rgb), torch.cat(logits))
+        return self.view.restore(SlotMixture(torch.cat(rgb), torch.cat(logits)), images)
 
     @torch.enable_grad()  # the refinement needs gradients, in evaluation too
     def _infer(self, x: Tensor, noise: SlotNoise, *, through_time: bool) -> list[Decoded]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -22,14 +22,15 @@ from torch.nn.functional import softplus
 from torch.optim import Adam, Optimizer
 
 from baselines.blocks.broadcast import coordinates
-from baselines.blocks.images import to_unit
 from baselines.blocks.likelihood import gaussian_log_prob
 from baselines.blocks.mixture import MixtureMethod, SlotMixture, SlotNoise
 from baselines.blocks.schedules import decay_factor, set_learning_rate, warmup_factor
 from baselines.blocks.slot_attention import SlotAttention, SlotEncoder, initialise_as_keras
+from baselines.blocks.view import View, ViewSettings
 from denf.harness.method import Step, descend
 
 EPS = 1e-5  # of the layer normalisations
+EVEN = 0.1  # factor on the first weights of colours and mask logits, with unit gain
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,18 @@ class ObsurfSettings:
             keep the masks smooth.
         points: pixels a step and image at which the decoder is trained, at most.
         jitter: standard deviation of the noise on their positions, pixels.
-        unit_gain: start encoder and decoder with He's weights, the decoder's scales around 1 and
-            the attention as Keras does. Otherwise with PyTorch's initial values, as published,
-            through which so little of image and place reaches the output that a training of a few
-            thousand steps learns the mean image alone.
+        unit_gain: start encoder and decoder with He's weights, the decoder's scales around 1, the
+            attention as Keras does, and slots nearly alike: their means small, masks nearly even,
+            so that no slot takes all of the image before the others have learned anything.
+            Otherwise with PyTorch's initial values, as published, through which so little of image
+            and place reaches the output that a training of a few thousand steps learns the mean
+            image alone.
         centred: the encoder sees images in [−1, 1], so that their differences outweigh what they
             have in common; otherwise in [0, 1], as published.
         learning_rate: Adam's, at the end of the warm-up.
         warmup_steps: steps of linear rise.
         half_life: steps in which the rate halves after the warm-up.
+        view: what encoder and loss are shown of the images; all of them, as published.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -73,6 +77,7 @@ class ObsurfSettings:
     learning_rate: Annotated[float, Gt(0)] = 4e-4
     warmup_steps: Annotated[int, Ge(0)] = 10_000
     half_life: Annotated[float, Gt(0)] = 100_000
+    view: ViewSettings = field(default_factory=ViewSettings)
 
 
 class PointDecoder(nn.Module):
@@ -129,6 +134,7 @@ class Obsurf(MixtureMethod):
     def __init__(self, settings: ObsurfSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
         s = settings
+        self.view = View(s.view)
         self.encoder = SlotEncoder(s.channels, s.encoder_strides, EPS)
         self.slot_mean = nn.Parameter(torch.randn(s.channels))
         self.slot_raw_std = nn.Parameter(torch.randn(s.channels))
@@ -137,23 +143,33 @@ class Obsurf(MixtureMethod):
         )
         self.decoder = PointDecoder(s.channels, s.hidden, s.decoder_layers, s.frequencies)
         if s.unit_gain:
-            self.encoder.apply(_keep_variance)
-            self.attend.apply(initialise_as_keras)
-            self.decoder.layers.apply(_keep_variance)
-            for condition in self.decoder.conditions:
-                assert isinstance(condition, nn.Linear)
-                nn.init.ones_(condition.bias.chunk(2)[1])
+            self._start_with_unit_gain()
+
+    @torch.no_grad()
+    def _start_with_unit_gain(self) -> None:
+        self.encoder.apply(_keep_variance)
+        self.attend.apply(initialise_as_keras)
+        self.decoder.layers.apply(_keep_variance)
+        for condition in self.decoder.conditions:
+            assert isinstance(condition, nn.Linear)
+            nn.init.ones_(condition.bias.chunk(2)[1])
+        self.decoder.last.weight.mul_(EVEN)
+        self.decoder.last.bias.zero_()
+        self.slot_mean.mul_(0.3)
+        self.slot_raw_std.fill_(math.log(math.e - 1))  # softplus of it is 1
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         return {"adam": Adam(self.parameters(), self.settings.learning_rate, fused=True)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
-        s, optimizer, x = self.settings, self.optimizers["adam"], to_unit(batch)
+        s, optimizer = self.settings, self.optimizers["adam"]
         factor = warmup_factor(step.index, s.warmup_steps)
         factor *= decay_factor(step.index, s.half_life, start=s.warmup_steps)
         set_learning_rate(optimizer, s.learning_rate * factor)
 
-        slots = self._slots(batch, SlotNoise(step.generator))
+        self.view.learn(batch, step.index)
+        x = self.view(batch)
+        slots = self._slots(x, SlotNoise(step.generator))
         pixels = torch.randperm(x[0, 0].numel(), generator=step.generator, device=x.device)
         chosen = pixels[: s.points]
         points = _grid(x)[chosen].expand(len(x), -1, -1)
@@ -167,15 +183,15 @@ class Obsurf(MixtureMethod):
         return {"loss": loss.detach(), "mse": mse, "gradient_norm": norm}
 
     def decompose(self, images: Tensor) -> SlotMixture:
-        slots = self._slots(images, SlotNoise.fixed(self.device))
-        points = _grid(to_unit(images)).expand(len(images), -1, -1)
-        return self._decode(slots, points, (images.shape[2], images.shape[3]))
+        x = self.view(images)
+        slots = self._slots(x, SlotNoise.fixed(self.device))
+        points = _grid(x).expand(len(x), -1, -1)
+        return self.view.restore(self._decode(slots, points, (x.shape[2], x.shape[3])), images)
 
-    def _slots(self, images: Tensor, noise: SlotNoise) -> Tensor:
+    def _slots(self, x: Tensor, noise: SlotNoise) -> Tensor:
         s = self.settings
-        drawn = noise.draw(len(images), s.slots, s.channels)
+        drawn = noise.draw(len(x), s.slots, s.channels)
         first = self.slot_mean + softplus(self.slot_raw_std) * drawn
-        x = to_unit(images)
         return self.attend(self.encoder(2 * x - 1 if s.centred else x), first)[0]
 
     def _decode(self, slots: Tensor, points: Tensor, shape: tuple[int, int]) -> SlotMixture:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -22,10 +22,11 @@ from torch.nn.functional import mse_loss
 from torch.optim import Adam, Optimizer
 
 from baselines.blocks.broadcast import PositionEmbedding
-from baselines.blocks.images import check_multiple, to_unit
+from baselines.blocks.images import check_multiple
 from baselines.blocks.mixture import MixtureMethod, SlotMixture, SlotNoise
 from baselines.blocks.schedules import decay_factor, set_learning_rate, warmup_factor
 from baselines.blocks.slot_attention import SlotAttention, SlotEncoder, initialise_as_keras
+from baselines.blocks.view import View, ViewSettings
 from denf.harness.method import Step, descend
 
 Strides = Annotated[tuple[Literal[1, 2], ...], MinLen(1)]
@@ -47,6 +48,7 @@ class SlotAttentionSettings:
         learning_rate: Adam's, at the end of the warm-up.
         warmup_steps: steps of linear rise.
         half_life: steps in which the rate halves, from the first step on.
+        view: what encoder and loss are shown of the images; all of them, as published.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -60,6 +62,7 @@ class SlotAttentionSettings:
     learning_rate: Annotated[float, Gt(0)] = 4e-4
     warmup_steps: Annotated[int, Ge(0)] = 10_000
     half_life: Annotated[float, Gt(0)] = 100_000
+    view: ViewSettings = field(default_factory=ViewSettings)
 
 
 class SlotAttentionMethod(MixtureMethod):
@@ -75,6 +78,7 @@ class SlotAttentionMethod(MixtureMethod):
     ) -> None:
         super().__init__(settings, precision)
         s = settings
+        self.view = View(s.view)
         self.encoder = SlotEncoder(s.channels, s.encoder_strides)
         self.slot_mean = nn.Parameter(torch.empty(s.slot_size))
         self.slot_log_std = nn.Parameter(torch.empty(s.slot_size))
@@ -92,23 +96,24 @@ class SlotAttentionMethod(MixtureMethod):
         s, optimizer = self.settings, self.optimizers["adam"]
         factor = warmup_factor(step.index, s.warmup_steps) * decay_factor(step.index, s.half_life)
         set_learning_rate(optimizer, s.learning_rate * factor)
-        mean = self._decode(batch, SlotNoise(step.generator)).mean
-        loss = mse_loss(mean, 2 * to_unit(batch) - 1)
+        self.view.learn(batch, step.index)
+        x = 2 * self.view(batch) - 1
+        loss = mse_loss(self._decode(x, SlotNoise(step.generator)).mean, x)
         norm = descend(loss, optimizer, self, clip=None)
         return {"loss": loss.detach(), "gradient_norm": norm}
 
     def decompose(self, images: Tensor) -> SlotMixture:
-        decoded = self._decode(images, SlotNoise.fixed(self.device))
-        return SlotMixture((decoded.rgb + 1) / 2, decoded.logits)
+        decoded = self._decode(2 * self.view(images) - 1, SlotNoise.fixed(self.device))
+        return self.view.restore(SlotMixture((decoded.rgb + 1) / 2, decoded.logits), images)
 
-    def _decode(self, images: Tensor, noise: SlotNoise) -> SlotMixture:
-        """Slots with colours on the scale of [−1, 1]."""
-        s, (batch, _, height, width) = self.settings, images.shape
+    def _decode(self, x: Tensor, noise: SlotNoise) -> SlotMixture:
+        """Slots of images (B, 3, H, W), with colours, as the images, on the scale of [−1, 1]."""
+        s, (batch, _, height, width) = self.settings, x.shape
         stride = math.prod(s.decoder_strides)
-        check_multiple(images, stride, "Slot Attention")
+        check_multiple(x, stride, "Slot Attention")
         drawn = noise.draw(batch, s.slots, s.slot_size)
         slots = self.slot_mean + self.slot_log_std.exp() * drawn
-        slots, _ = self.attend(self.encoder(2 * to_unit(images) - 1), slots)
+        slots, _ = self.attend(self.encoder(x), slots)
         tiled = slots.flatten(0, 1)[:, :, None, None].expand(
             -1, -1, height // stride, width // stride
         )

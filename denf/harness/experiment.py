@@ -127,9 +127,9 @@ def load_experiment(
 ) -> Experiment:
     """Resolve and check one experiment file.
 
-    The file it extends comes first, then the protocol's `overrides` for the method, then the
-    file's own keys, then `changes`: an ablation's change survives a protocol that shrinks every
-    run. An extending file is an ablation in Table 3 unless it says otherwise.
+    The file it extends comes first, then the protocol's `overrides` for the method and for the
+    experiment, then the file's own keys, then `changes`: an ablation's change survives a protocol
+    that shrinks every run. An extending file is an ablation in Table 3 unless it says otherwise.
 
     Args:
         path: the YAML file, or the resolved `experiment.yaml` of a run.
@@ -214,15 +214,21 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _overrides(protocol: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    changes = (protocol.get("overrides") or {}).get(str(values.get("method"))) or {}
-    if not isinstance(changes, Mapping):
-        raise DenfError(
-            f"protocol {protocol.get('protocol')}: overrides.{values['method']}",
-            expected="a mapping of an experiment's keys",
-            got=repr(changes),
-            fix="See config/README.md.",
-        )
-    return dict(changes)
+    """The protocol's changes to an experiment: those of its method, then those of its name."""
+    overrides = protocol.get("overrides") or {}
+    method, name = str(values.get("method")), str(values["name"])
+    merged: dict[str, Any] = {}
+    for key in [method] if name in method_names() else [method, name]:  # a shared name is a method
+        changes = overrides.get(key) or {}
+        if not isinstance(changes, Mapping):
+            raise DenfError(
+                f"protocol {protocol.get('protocol')}: overrides.{key}",
+                expected="a mapping of an experiment's keys",
+                got=repr(changes),
+                fix="See config/README.md.",
+            )
+        merged = merge(merged, changes)
+    return merged
 
 
 def _parse_change(change: str) -> dict[str, Any]:

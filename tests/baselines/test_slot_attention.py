@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from baselines.blocks.images import to_unit
 from baselines.blocks.mixture import SlotNoise
 from baselines.blocks.slot_attention import SlotAttention, initialise_as_keras
 from baselines.slot_attention import SlotAttentionMethod, SlotAttentionSettings
@@ -118,7 +119,9 @@ def test_rate_rises_and_halves_and_the_loss_is_the_mean_squared_error(small):
     method.optimizers = method.make_optimizers()
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     with torch.no_grad():
-        mean = method._decode(images, SlotNoise(torch.Generator().manual_seed(5))).mean
+        mean = method._decode(
+            2 * to_unit(images) - 1, SlotNoise(torch.Generator().manual_seed(5))
+        ).mean
     expected = (mean - (images / 127.5 - 1)).square().mean()
     got = method.training_step(images, Step(1, 20, torch.Generator().manual_seed(5)))["loss"]
     torch.testing.assert_close(got, expected)

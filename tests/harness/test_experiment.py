@@ -72,6 +72,22 @@ def test_precedence(write):
     assert alone.settings["architecture"] == {**sizes, "couplings": 2, "clamp": 2.0}
 
 
+def test_overrides_of_an_experiment_come_after_those_of_its_method(write):
+    protocol = {
+        "protocol": "small",
+        "overrides": {
+            "denf": {"training": {"steps": 9, "batch_size": 2}},
+            "own": {"training": {"steps": 3}},
+            "k-means": {"training": {"steps": 5}},
+        },
+    }
+    path = write(own={"extends": "base"}, base=DENF, **{"k-means": {"extends": "base"}})
+    found = load_experiment(path, protocol).training
+    assert (found.steps, found.batch_size) == (3, 2)
+    # a name that a method has too stands for the method
+    assert load_experiment(path.with_name("k-means.yaml"), protocol).training.steps == 9
+
+
 def test_changes_are_yaml(write):
     changes = ["seeds=[3, 1]", "training.compile=true", "training.steps=5", "settings.mirror=yes"]
     found = load_experiment(write(own=DENF), changes=[*changes, "settings.learning_rate=1e-5"])
