@@ -5,8 +5,9 @@ Greff et al., "Multi-object representation learning with iterative variational i
 configuration clevr6 (Apache 2.0), whose details are kept: the constant 5 after the latents, the
 constant ½ among the inputs, the prior's variance ln 2. Different here: the gradients that the
 refinement sees are those of each image's own loss, not of the batch's mean, and evaluation draws
-from a fixed seed, so that an image has one decomposition whatever it is evaluated with; PyTorch's
-LSTM has a second bias (1,024 numbers).
+from a fixed seed, so that an image has one decomposition whatever it is evaluated with; `view`, off
+by default, shows less of the images, for trainings of minutes; PyTorch's LSTM has a second bias
+(1,024 numbers).
 """
 
 from __future__ import annotations

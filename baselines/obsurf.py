@@ -3,8 +3,9 @@
 Stelzner, Kersting and Kosiorek, "Decomposing 3d scenes into objects via unsupervised volume
 segmentation", arXiv:2104.01148, 2021. Table 1's value is that of the two-dimensional variant.
 Settings: stelzner/obsurf, runs/2dclevr/obsurf (published for CLEVR6 at 64 × 64). Different here:
-larger images are encoded whole and decoded at as many random points as 64 × 64 pixels have, and
-evaluation draws the initial slots from a fixed seed.
+larger images are encoded whole and decoded at as many random points as 64 × 64 pixels have,
+evaluation draws the initial slots from a fixed seed, and `unit_gain`, `centred` and `view`, off by
+default, are for trainings of minutes.
 """
 
 from __future__ import annotations

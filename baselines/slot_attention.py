@@ -3,8 +3,9 @@
 Locatello et al., "Object-centric learning with slot attention", NeurIPS 2020, section 3.1 and
 appendices E.2–E.3. Settings: google-research/google-research, folder slot_attention (Apache 2.0);
 its Keras defaults (layer normalisation, initial values) are kept. Different here: the number of
-strided decoder layers is a setting, so that other image sizes than 128 can be trained, and
-evaluation draws the initial slots from a fixed seed, so that an image has one segmentation.
+strided decoder layers is a setting, so that other image sizes than 128 can be trained, evaluation
+draws the initial slots from a fixed seed, so that an image has one segmentation, and `view`, off by
+default, shows less of the images, for trainings of minutes.
 """
 
 from __future__ import annotations
