@@ -29,4 +29,5 @@ rule all:
     input:
         rules.tables.output,
         rules.figures.output,
+        rules.curves.output if any(map(learns, EXPERIMENTS)) else [],
         data_cards(),

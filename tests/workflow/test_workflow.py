@@ -154,7 +154,7 @@ def test_a_dropped_file_adds_one_row_and_reruns_nothing_else(finished):
     added = finished / "config/experiments/my-ablation.yaml"
     added.write_text("extends: denf\nsettings: {priors: {noise: 0.0}}\n")
     rows = ["--config", f"only={json.dumps([*ROWS, 'my-ablation'])}"]
-    expected = ["evaluate:my-ablation", "figures", "tables", "train:my-ablation"]
+    expected = ["curves", "evaluate:my-ablation", "figures", "tables", "train:my-ablation"]
     assert planned(finished, *rows) == expected
     before = (finished / "results/runs/tiny-clevr6/denf/seed-0/model.safetensors").stat()
     done = snakemake(finished, *rows)
@@ -171,7 +171,7 @@ def test_an_edited_label_redraws_and_a_changed_setting_retrains(finished):
     path = finished / "config/experiments/denf.yaml"
     original = path.read_text()
     path.write_text(original.replace("DeNF (full)", "DeNF, renamed"))
-    assert planned(finished) == ["figures", "tables"]
+    assert planned(finished) == ["curves", "figures", "tables"]
     path.write_text(original + "settings: {priors: {noise: 0.1}}\n")
     both = ["denf", "denf-plus", "denf-traffic"]  # the others extend the first
     assert [job for job in planned(finished) if job.startswith("train")] == [

@@ -142,6 +142,7 @@ def with_fid():
 
 TABLE_KINDS = ["csv", "md", "tex"]
 FIGURE_KINDS = ["png", "pdf"]
+CURVES = "training-curves"  # asked for where anything is trained
 # The experiment whose runs a picture figure shows; without it the figure is not asked for.
 PICTURES = {
     "figure3": "denf",
@@ -159,11 +160,10 @@ def has_truth(name):
 
 
 def figure_names():
-    """Figures that these experiments and their data can fill."""
+    """Figures but `CURVES` that these experiments and their data can fill."""
     shown = [figure for figure, name in PICTURES.items() if name in EXPERIMENTS]
-    curves = ["training-curves"] if any(map(learns, EXPERIMENTS)) else []
     scores = ["ari-distribution"] if any(map(has_truth, EXPERIMENTS)) else []
-    return shown + curves + scores
+    return shown + scores
 
 
 def results_of(names, kinds):
@@ -176,6 +176,16 @@ def table_files(number):
 
 def figure_files(name):
     return [f"results/figures/{name}.{kind}" for kind in FIGURE_KINDS]
+
+
+def drawn(name):
+    """The files of a figure, each with its caption in the report."""
+    about = {"caption": f"../report/{name}.rst", "category": "Figures"}
+
+    def marked(kind, file):
+        return report(file, **about, labels={"figure": name, "format": kind})
+
+    return list(map(marked, FIGURE_KINDS, figure_files(name)))
 
 
 RECORDS = ("clevr6", "clevr10", "multi-dsprites", "tetrominoes", "objects-room")

@@ -36,22 +36,37 @@ rule tables:
         " --literature {input.literature} --out {params.out} > {log} 2>&1"
 
 
+# Needs trainings alone, and is drawn while runs are evaluated: it takes as long as all others.
+rule curves:
+    input:
+        results_of(EXPERIMENTS, ["history.csv", "experiment.yaml"]),
+    output:
+        *drawn(CURVES),
+    log:
+        "results/logs/curves.log",
+    localrule: True
+    conda:
+        "../envs/denf.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        runs=subpath(input[0], ancestor=4),  # results/runs, wherever a storage put it
+        out=subpath(output[0], parent=True),
+        rows=what_rows_say(),
+        listing=LISTED,
+        name=CURVES,
+        code=CODE["figures"],
+    shell:
+        "denf figures --runs {params.runs} --listing {params.listing} --name {params.name}"
+        " --out {params.out} > {log} 2>&1"
+
+
 rule figures:
     input:
-        results_of(
-            EXPERIMENTS, ["history.csv", "scores.csv", "panels.npz", "experiment.yaml"]
-        ),
+        results_of(EXPERIMENTS, ["scores.csv", "panels.npz", "experiment.yaml"]),
     output:
-        *[
-            report(
-                file,
-                caption=f"../report/{name}.rst",
-                category="Figures",
-                labels={"figure": name, "format": Path(file).suffix[1:]},
-            )
-            for name in figure_names()
-            for file in figure_files(name)
-        ],
+        *[file for name in figure_names() for file in drawn(name)],
     log:
         "results/logs/figures.log",
     localrule: True
@@ -61,7 +76,7 @@ rule figures:
         mem_mb=2000,
         runtime=10,
     params:
-        runs=subpath(input[0], ancestor=4),  # results/runs, wherever a storage put it
+        runs=subpath(input[0], ancestor=4),
         out=subpath(output[0], parent=True),
         rows=what_rows_say(),
         listing=LISTED,
