@@ -39,11 +39,14 @@ SHRUNK = {
     "iodine": [
         "settings={slots: 2, latent: 4, iterations: 2, hidden: [8], state: 8}",
         "settings={decoder_channels: [4, 4], encoder_channels: [4, 4]}",
+        "settings.view={shrink: 2, size: 16}",
     ],
     "monet": ["settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}"],
-    "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100}"],
+    "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100, view: {size: 16}}"],
     "relate": ["settings={size: 16, width: 2, objects: 3}"],
-    "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
+    "slot-attention": [
+        "settings={channels: 8, slot_size: 8, slots: 3, view: {shrink: 1, size: 16}}"
+    ],
     "space": ["settings.size=16", "settings.grid=2", "settings.components=2"],
     "spair": [
         "settings.cell=8",
