@@ -197,8 +197,8 @@ class Iodine(MixtureMethod):
         s, optimizer = self.settings, self.optimizers["adam"]
         factor = math.sqrt(len(batch) / PUBLISHED_BATCH) * 0.1 ** (step.index / s.decay_steps)
         set_learning_rate(optimizer, s.learning_rate * factor)
-        self.view.learn(batch, step.index)
-        decodings = self._infer(self.view(batch), SlotNoise(step.generator), through_time=True)
+        x = self.view(batch, step.index)
+        decodings = self._infer(x, SlotNoise(step.generator), through_time=True)
         losses = torch.stack([decoded.loss.mean() for decoded in decodings])
         weights = torch.linspace(0, 1, len(losses), device=losses.device)
         loss = (weights * losses).sum()

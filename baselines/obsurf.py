@@ -168,8 +168,7 @@ class Obsurf(MixtureMethod):
         factor *= decay_factor(step.index, s.half_life, start=s.warmup_steps)
         set_learning_rate(optimizer, s.learning_rate * factor)
 
-        self.view.learn(batch, step.index)
-        x = self.view(batch)
+        x = self.view(batch, step.index)
         slots = self._slots(x, SlotNoise(step.generator))
         pixels = torch.randperm(x[0, 0].numel(), generator=step.generator, device=x.device)
         chosen = pixels[: s.points]

@@ -55,19 +55,19 @@ class View(nn.Module):
         side = settings.size if settings.contrast else 0
         self.register_buffer("background", torch.zeros(3, side, side), persistent=side > 0)
 
-    def learn(self, images: Tensor, index: int) -> None:
-        """Let a training batch, uint8 (B, 3, H, W), the index-th from 0, add to the background."""
-        if self.settings.contrast and index < BATCHES:
-            check_size(images, self.settings.size, "a view with contrast")
-            median = to_unit(images).median(0).values
-            self.background += (median - self.background) / (index + 1)
+    def forward(self, images: Tensor, index: int | None = None) -> Tensor:
+        """What is shown of images, (B, 3, H / shrink, W / shrink).
 
-    def forward(self, images: Tensor) -> Tensor:
-        """uint8 (B, 3, H, W) to what is shown, (B, 3, H / shrink, W / shrink)."""
+        Args:
+            images: uint8 (B, 3, H, W).
+            index: of a training batch, from 0; the first `BATCHES` add to the background.
+        """
         s, x = self.settings, to_unit(images)
         check_multiple(images, s.shrink, "a view that shrinks")
         if s.contrast:
             check_size(images, s.size, "a view with contrast")
+            if index is not None and index < BATCHES:
+                self.background += (x.median(0).values - self.background) / (index + 1)
             x = MIDDLE + s.contrast * (x - self.background)
         return functional.avg_pool2d(x, s.shrink) if s.shrink > 1 else x
 

@@ -162,18 +162,18 @@ def load_experiment(
             )
         ablation = {"label": path.stem, "group": "ablation", "tables": [3]}
         values = merge(merge(values, inherited), ablation)
-        values = merge(values, _overrides(protocol, {**values, **own}))
-        values = merge(values, own)
+        overrides = _overrides(protocol, {**values, **own})
+        values = merge(merge(values, overrides), own)
     else:
         values = merge(values, own)
-        values = merge(values, _overrides(protocol, values))
+        overrides = _overrides(protocol, values)
+        values = merge(values, overrides)
     if protocol:
         values["protocol"] = protocol["protocol"]
         values.setdefault("seeds", protocol.get("seeds", [0]))
     for change in changes:
         values = merge(values, _parse_change(change))
-    overridden = bool(_overrides(protocol, values))
-    where = f"{path} with the overrides of protocol {values['protocol']}" if overridden else path
+    where = f"{path} with the overrides of protocol {values['protocol']}" if overrides else path
     return _check(str(where), values, cache)
 
 

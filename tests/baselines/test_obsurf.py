@@ -10,7 +10,7 @@ import torch
 
 from baselines.blocks.images import to_unit
 from baselines.blocks.mixture import SlotNoise
-from baselines.obsurf import Obsurf, ObsurfSettings, PointDecoder, position_code
+from baselines.obsurf import EVEN, Obsurf, ObsurfSettings, PointDecoder, position_code
 from denf.harness.method import Step
 
 SMALL = ObsurfSettings(slots=3, channels=8, hidden=8, points=10_000, jitter=0.0)
@@ -67,7 +67,8 @@ def test_unit_gain_lets_place_and_image_reach_the_masks(images):
         return over_place, float((slots[0] - slots[1]).abs().mean()), largest
 
     published, gained = spreads(), spreads(unit_gain=True, centred=True)
-    assert published[0] < 1e-3 < 0.02 < gained[0]
+    # With unit gain the weights of the logits alone start small, for even masks.
+    assert published[0] < 1e-3 < 0.05 < gained[0] / EVEN
     assert gained[1] > 5 * published[1]
     assert gained[2] < 1.5  # no slot has taken the image yet
 

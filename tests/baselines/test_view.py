@@ -25,7 +25,7 @@ def as_slots(x: torch.Tensor) -> SlotMixture:
 
 def test_by_default_images_are_shown_as_they_are(images):
     view = View(ViewSettings())
-    view.learn(images, 0)
+    view(images, 0)
     assert torch.equal(view(images), to_unit(images))
     assert not view.state_dict()  # so that published weights fit
 
@@ -35,7 +35,7 @@ def test_blocks_are_averaged(images, contrast):
     small = View(ViewSettings(shrink=4, contrast=contrast, size=16))
     large = View(ViewSettings(contrast=contrast, size=16))
     for view in (small, large):
-        view.learn(images, 0)
+        view(images, 0)
     blocks = large(images).unflatten(3, (4, 4)).unflatten(2, (4, 4)).mean((3, 5))
     torch.testing.assert_close(small(images), blocks)
 
@@ -46,24 +46,24 @@ def test_objects_that_cover_a_pixel_now_and_then_leave_no_trace_in_the_backgroun
     for step in range(5):
         scenes = floor.repeat(7, 1, 1, 1)
         scenes[step % 3 :: 3, :, step : step + 6, 4:9] = 0
-        view.learn(scenes, step)
+        view(scenes, step)
     torch.testing.assert_close(view.background, to_unit(floor)[0])
     torch.testing.assert_close(view(floor), torch.full((1, 3, 16, 16), 0.5))
 
 
 def test_the_background_is_the_mean_of_the_first_medians(images):
     view = View(ViewSettings(contrast=1, size=16))
-    view.learn(images[:3], 0)
-    view.learn(images[1:], 1)
+    view(images[:3], 0)
+    view(images[1:], 1)
     expected = (to_unit(images[:3]).median(0).values + to_unit(images[1:]).median(0).values) / 2
     torch.testing.assert_close(view.background, expected)
-    view.learn(images, BATCHES)
+    view(images, BATCHES)
     torch.testing.assert_close(view.background, expected)
 
 
 def test_restored_slots_have_the_images_colours(images):
     view = View(ViewSettings(contrast=3, size=16))
-    view.learn(images, 0)
+    view(images, 0)
     restored = view.restore(as_slots(view(images)), images)
     torch.testing.assert_close(restored.mean, to_unit(images))
 
