@@ -198,7 +198,7 @@ class Iodine(MixtureMethod):
         factor = math.sqrt(len(batch) / PUBLISHED_BATCH) * 0.1 ** (step.index / s.decay_steps)
         set_learning_rate(optimizer, s.learning_rate * factor)
         x = self.view(batch, step.index)
-        decodings = self._infer(x, SlotNoise(step.generator), through_time=True)
+        decodings = self._infer(x, SlotNoise.of(step.generator), through_time=True)
         losses = torch.stack([decoded.loss.mean() for decoded in decodings])
         weights = torch.linspace(0, 1, len(losses), device=losses.device)
         loss = (weights * losses).sum()

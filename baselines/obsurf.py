@@ -169,7 +169,7 @@ class Obsurf(MixtureMethod):
         set_learning_rate(optimizer, s.learning_rate * factor)
 
         x = self.view(batch, step.index)
-        slots = self._slots(x, SlotNoise(step.generator))
+        slots = self._slots(x, SlotNoise.of(step.generator))
         pixels = torch.randperm(x[0, 0].numel(), generator=step.generator, device=x.device)
         chosen = pixels[: s.points]
         points = _grid(x)[chosen].expand(len(x), -1, -1)

@@ -34,9 +34,7 @@ class RandomLabels(UntrainedMethod):
     capabilities = frozenset({Capability.SEGMENT})
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        generator = torch.Generator(images.device).manual_seed(self.settings.seed)
+        generator = torch.Generator().manual_seed(self.settings.seed)  # alike on every device
         shape = (len(images), *images.shape[2:])
-        labels = torch.randint(
-            self.settings.labels, shape, generator=generator, device=images.device
-        )
+        labels = torch.randint(self.settings.labels, shape, generator=generator).to(images.device)
         return Segmentation(labels, labels)

@@ -98,7 +98,7 @@ class SlotAttentionMethod(MixtureMethod):
         factor = warmup_factor(step.index, s.warmup_steps) * decay_factor(step.index, s.half_life)
         set_learning_rate(optimizer, s.learning_rate * factor)
         x = 2 * self.view(batch, step.index) - 1
-        loss = mse_loss(self._decode(x, SlotNoise(step.generator)).mean, x)
+        loss = mse_loss(self._decode(x, SlotNoise.of(step.generator)).mean, x)
         norm = descend(loss, optimizer, self, clip=None)
         return {"loss": loss.detach(), "gradient_norm": norm}
 

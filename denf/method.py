@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,13 +12,15 @@ from torch.optim import Adam, Optimizer
 from denf.errors import DenfError
 from denf.harness.method import Capability, Explanation, Method, Segmentation, Step, descend
 from denf.model.boxes import cell_boxes
+from denf.model.captured import CapturedObjective
 from denf.model.denf import DeNF, to_pixels
 from denf.model.instances import Decomposition, decompose, inside
 from denf.model.latents import Latents
-from denf.model.objective import Noise, objective, phase
+from denf.model.objective import Noise, Phase, objective, phase
 from denf.model.priors import sample_latents
 from denf.model.settings import DenfSettings
 
+Objective = Callable[[DeNF, Tensor, Phase, Noise], tuple[Tensor, dict[str, Tensor]]]
 MAX_SINGLES = 6  # pictures of single objects for figure 6
 
 
@@ -74,14 +76,15 @@ class DenfMethod(Method):
         self.model = DeNF(settings, precision)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.register_buffer("image_size", torch.tensor(0))
-        self._objective = objective
+        self._objective: Objective = objective
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         return {"adam": Adam(self.model.parameters(), self.settings.learning_rate, fused=True)}
 
-    def compile_training(self) -> None:
-        """One graph for the objective; the optimiser is one fused kernel already."""
-        self._objective = torch.compile(objective, fullgraph=True)
+    def capture_training(self) -> None:
+        """Graphs for the objective; the optimiser is one fused kernel already."""
+        if self.device.type == "cuda":
+            self._objective = CapturedObjective()
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         x = self._unit(batch, _uniform(batch, step.generator))

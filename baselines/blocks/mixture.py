@@ -83,23 +83,30 @@ class SlotNoise:
     """Standard normal noise of slots that start alike.
 
     Args:
-        generator: on the device of the slots.
+        generator: what it is drawn from.
+        device: of the slots.
         shared: one draw for all images of a batch, so that the place in it does not matter.
     """
 
     generator: torch.Generator
+    device: torch.device
     shared: bool = False
 
     @staticmethod
+    def of(generator: torch.Generator) -> SlotNoise:
+        """Drawn where the generator is."""
+        return SlotNoise(generator, generator.device)
+
+    @staticmethod
     def fixed(device: torch.device) -> SlotNoise:
-        """The same for every image and every call: an image has one decomposition."""
-        return SlotNoise(torch.Generator(device).manual_seed(0), shared=True)
+        """The same for every image, call and device: an image has one decomposition."""
+        return SlotNoise(torch.Generator().manual_seed(0), device, shared=True)
 
     def draw(self, batch: int, slots: int, size: int) -> Tensor:
         """(batch, slots, size)."""
         shape = (1 if self.shared else batch, slots, size)
         noise = torch.randn(shape, generator=self.generator, device=self.generator.device)
-        return noise.expand(batch, -1, -1)
+        return noise.to(self.device).expand(batch, -1, -1)
 
 
 class MixtureMethod(OnePassMethod):

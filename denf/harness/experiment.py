@@ -43,7 +43,7 @@ class Training:
         steps: number of updates; 0 for methods that do not train.
         batch_size: images a step (A.4: 12).
         precision: arithmetic of the parts of a method that tolerate less than float32.
-        compile: run the training step through `torch.compile`.
+        graph: on a GPU, record the training step as CUDA graphs and replay them.
         log_every: steps between rows of history.csv (and checks for a finite loss).
         save_minutes: minutes between saved states.
     """
@@ -53,7 +53,7 @@ class Training:
     steps: Annotated[int, Ge(0)] | None = None
     batch_size: Annotated[int, Ge(1)] = 12
     precision: Literal["float32", "bfloat16"] = "float32"
-    compile: bool = False
+    graph: bool = False
     log_every: Annotated[int, Ge(1)] = 25
     save_minutes: Annotated[float, Ge(0)] = 5
 

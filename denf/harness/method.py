@@ -129,13 +129,13 @@ class Method(nn.Module, ABC):
         """Optimisers by name, made once the parameters are on their device. None by default."""
         return {}
 
-    def compile_training(self) -> None:
-        """Put `torch.compile` around what pays; called once before training when asked for."""
+    def capture_training(self) -> None:
+        """Replay steps as CUDA graphs from now on; called once before training when asked for."""
         raise DenfError(
-            "training.compile",
+            "training.graph",
             expected="false",
             got="true",
-            fix=f"{type(self).__name__} does not compile: implement `compile_training`.",
+            fix=f"{type(self).__name__} records no graph: implement `capture_training`.",
         )
 
     @abstractmethod

@@ -94,8 +94,8 @@ def train(
     experiment = replace(experiment, settings=asdict(method.settings))  # with all defaults
     method.to(device).train()
     method.optimizers = method.make_optimizers()
-    if experiment.training.compile:
-        method.compile_training()
+    if experiment.training.graph:
+        method.capture_training()
     sources = code_hash(Purpose.TRAIN, experiment.method)
     key = "-".join((experiment.fingerprint(), sources, data.sha256[:16], str(seed)))
     key += "" if first is None else f"-{first[:16]}"
@@ -130,7 +130,7 @@ def train(
         "peak_memory_bytes": provenance.peak_memory(device),
         "parameters": sum(p.numel() for p in method.parameters()),
         "precision": experiment.training.precision,
-        "compiled": experiment.training.compile,
+        "graph": experiment.training.graph,
         "first_weights_sha256": first,
         **provenance.describe_code(sources),
         **provenance.describe_machine(device),

@@ -44,7 +44,7 @@ def box_union(
     centres: Tensor,
     sizes: Tensor,
     shape: tuple[int, int],
-    edge: float,
+    edge: float | Tensor,
     kind: BoxUnion,
     agreement: Tensor | float = 1.0,
 ) -> Tensor:
@@ -89,7 +89,12 @@ class _Superposition(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, p: Tensor, centres: Tensor, sizes: Tensor, shape: tuple[int, int], edge: float
+        ctx: Any,
+        p: Tensor,
+        centres: Tensor,
+        sizes: Tensor,
+        shape: tuple[int, int],
+        edge: float | Tensor,
     ) -> Tensor:
         positions = cell_centres(*shape, centres)
         profiles = [
@@ -118,7 +123,7 @@ class _Superposition(torch.autograd.Function):
         return grad_p, grad_centres, grad_sizes, None, None
 
 
-def _profile(axis: Tensor, centre: Tensor, size: Tensor, edge: float) -> Tensor:
+def _profile(axis: Tensor, centre: Tensor, size: Tensor, edge: float | Tensor) -> Tensor:
     """σ((s/2 − |y − c|)/τ) for all boxes: (B, N, len(axis))."""
     distance = (axis - centre[..., None]).abs_()
     return distance.neg_().add_(size[..., None] / 2).div_(edge).sigmoid_()

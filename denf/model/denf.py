@@ -103,7 +103,7 @@ class DeNF(nn.Module):
         x_bg, x_fg = self.f1.inverse(torch.cat((only_bg, only_fg)))[0].chunk(2)
         return x_bg, x_fg
 
-    def union(self, latents: Latents, presence: Tensor, edge: float) -> Tensor:
+    def union(self, latents: Latents, presence: Tensor, edge: float | Tensor) -> Tensor:
         """ẑ_pres of Eq. 12: the union of the present cells' boxes, (B, h, w) in [0, 1].
 
         A cell is filled when the boxes of a fraction `agreement` of the cells that are present

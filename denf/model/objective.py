@@ -19,16 +19,16 @@ class Phase:
     """Where training stands.
 
     Args:
-        temperature: λ of Eq. 14.
-        edge: τ of the box edges, fractions of the image side.
+        temperature: λ of Eq. 14, a number or a tensor of one.
+        edge: τ of the box edges, fractions of the image side, likewise.
         warmup: whether the losses send no gradient into presence yet.
         learning_rate: factor on the learning rate.
     """
 
-    temperature: float
-    edge: float
+    temperature: float | Tensor
+    edge: float | Tensor
     warmup: bool
-    learning_rate: float
+    learning_rate: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def log_foreground(latents: Latents, p: Tensor, priors: Priors, absent: AbsentDe
     return total.sum((1, 2))
 
 
-def sample_presence(logit: Tensor, temperature: float, u: Tensor) -> Tensor:
+def sample_presence(logit: Tensor, temperature: float | Tensor, u: Tensor) -> Tensor:
     r"""Relaxed Bernoulli sample of z_pres (Eq. 14), elementwise in (0, 1).
 
     .. math:: z = \sigma((\log\alpha + L)/\lambda), \quad L = \log U - \log(1 - U)

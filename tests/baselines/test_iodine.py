@@ -164,7 +164,7 @@ def test_steps_weigh_linearly_from_zero_to_one(small, images):
     method = Iodine(SMALL)
     method.load_state_dict(small.state_dict())
     method.optimizers = method.make_optimizers()
-    noise = SlotNoise(torch.Generator().manual_seed(4))
+    noise = SlotNoise.of(torch.Generator().manual_seed(4))
     decodings = small._infer(images / 255, noise, through_time=True)
     expected = sum(w * d.loss.mean() for w, d in zip((0.0, 0.5, 1.0), decodings, strict=True))
     scalars = method.training_step(images, Step(0, 9, torch.Generator().manual_seed(4)))

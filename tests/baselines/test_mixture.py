@@ -53,7 +53,7 @@ def test_subsets_keep_the_largest_slot_and_renormalise(mixture):
 
 
 def test_noise_is_an_image_s_own_in_training_and_everyone_s_in_evaluation():
-    drawn = SlotNoise(torch.Generator().manual_seed(0)).draw(2, 3, 1000)
+    drawn = SlotNoise.of(torch.Generator().manual_seed(0)).draw(2, 3, 1000)
     assert len(drawn.flatten(0, 1).unique(dim=0)) == 6
     torch.testing.assert_close(drawn.std(2), torch.ones(2, 3), rtol=0.1, atol=0)
     fixed = SlotNoise.fixed(torch.device("cpu")).draw(2, 3, 1000)

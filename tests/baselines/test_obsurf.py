@@ -90,7 +90,7 @@ def test_loss_is_half_the_squared_error_and_a_constant_over_all_points(small, im
     method.load_state_dict(small.state_dict())
     method.optimizers = method.make_optimizers()
     with torch.no_grad():
-        slots = small._slots(to_unit(images), SlotNoise(torch.Generator().manual_seed(3)))
+        slots = small._slots(to_unit(images), SlotNoise.of(torch.Generator().manual_seed(3)))
         points = torch.stack(
             [torch.tensor([c / 15 - 0.5, r / 11 - 0.5]) for r in range(12) for c in range(16)]
         )

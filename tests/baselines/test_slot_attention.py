@@ -120,7 +120,7 @@ def test_rate_rises_and_halves_and_the_loss_is_the_mean_squared_error(small):
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     with torch.no_grad():
         mean = method._decode(
-            2 * to_unit(images) - 1, SlotNoise(torch.Generator().manual_seed(5))
+            2 * to_unit(images) - 1, SlotNoise.of(torch.Generator().manual_seed(5))
         ).mean
     expected = (mean - (images / 127.5 - 1)).square().mean()
     got = method.training_step(images, Step(1, 20, torch.Generator().manual_seed(5)))["loss"]

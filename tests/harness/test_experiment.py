@@ -89,10 +89,10 @@ def test_overrides_of_an_experiment_come_after_those_of_its_method(write):
 
 
 def test_changes_are_yaml(write):
-    changes = ["seeds=[3, 1]", "training.compile=true", "training.steps=5", "settings.mirror=yes"]
+    changes = ["seeds=[3, 1]", "training.graph=true", "training.steps=5", "settings.mirror=yes"]
     found = load_experiment(write(own=DENF), changes=[*changes, "settings.learning_rate=1e-5"])
     assert found.seeds == (3, 1)
-    assert (found.training.compile, found.training.steps) == (True, 5)
+    assert (found.training.graph, found.training.steps) == (True, 5)
     assert (found.settings["mirror"], found.settings["learning_rate"]) == (True, 1e-5)
 
 

@@ -381,7 +381,7 @@ def test_run_folder(small, scenes, whole):
     assert record["data"]["sha256"] == scenes.sha256
     assert record["data"]["count"] == len(scenes)
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
-    assert (record["precision"], record["compiled"]) == ("float32", False)
+    assert (record["precision"], record["graph"]) == ("float32", False)
     assert record["deterministic"] is False
     assert record["device"]
     assert len(record["code_hash"]) == 16
@@ -408,9 +408,9 @@ def test_without_steps_nothing_is_trained(small, scenes, tmp_path):
     assert history(tmp_path / "run") == []
 
 
-def test_a_method_that_does_not_compile_says_so(idle, scenes, tmp_path):
-    with pytest.raises(DenfError, match="RandomLabels does not compile"):
-        train(idle("training.compile=true"), scenes, tmp_path / "run", seed=0)
+def test_a_method_that_records_no_graph_says_so(idle, scenes, tmp_path):
+    with pytest.raises(DenfError, match="RandomLabels records no graph"):
+        train(idle("training.graph=true"), scenes, tmp_path / "run", seed=0)
     assert not (tmp_path / "run").exists()
 
 

@@ -1,0 +1,63 @@
+"""The objective recorded as CUDA graphs: a step of thousands of small kernels is launched at once.
+
+The kernels and their order are those of the objective itself, which launches them one by one and
+keeps a GPU waiting at small batches (docs/reproduction.md has the figures).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import set_warn_on_accumulate_grad_stream_mismatch
+
+from denf.model.denf import DeNF
+from denf.model.objective import Noise, Phase, objective
+
+
+class CapturedObjective:
+    """`objective`, recorded once for each phase and shape of the images; on a GPU alone.
+
+    A recording owns the memory of all its tensors, those kept for the backward pass included.
+    """
+
+    def __init__(self) -> None:
+        self._recordings: dict[tuple[bool, torch.Size], OfTensors] = {}
+
+    def __call__(
+        self, model: DeNF, x: Tensor, at: Phase, noise: Noise
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `objective`."""
+        numbers = (torch.full((), float(v), device=x.device) for v in (at.temperature, at.edge))
+        arguments = (x, *numbers, noise.epsilon, noise.u)
+        recording = self._recordings.get(key := (at.warmup, x.shape))
+        if recording is None:
+            recording = self._recordings[key] = OfTensors(model, at.warmup)
+            # Recorded on a stream of its own, by torch's design.
+            set_warn_on_accumulate_grad_stream_mismatch(False)
+            torch.cuda.make_graphed_callables(recording, arguments, allow_unused_input=True)
+        loss, *terms = recording(*arguments)
+        # A recording writes to the same places in every step, and terms are read steps later.
+        return loss, {n: t.detach().clone() for n, t in zip(recording.names, terms, strict=True)}
+
+
+class OfTensors(nn.Module):
+    """`objective` as a recording wants it: from tensors to tensors, all else fixed.
+
+    Args:
+        model: DeNF.
+        warmup: see `Phase`.
+    """
+
+    def __init__(self, model: DeNF, warmup: bool) -> None:
+        super().__init__()
+        self.model, self.warmup = model, warmup
+        self.names: tuple[str, ...] = ()  # of the terms, after the first call
+
+    def forward(
+        self, x: Tensor, temperature: Tensor, edge: Tensor, epsilon: Tensor, u: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The loss and its terms."""
+        at = Phase(temperature, edge, self.warmup)
+        loss, terms = objective(self.model, x, at, Noise(epsilon, u))
+        self.names = tuple(terms)
+        return loss, *terms.values()
