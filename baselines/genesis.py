@@ -7,7 +7,8 @@ Architecture, constants, GECO and optimiser as in the authors' public repository
 applied-ai-lab/genesis (its flags' defaults); seven slots for CLEVR6 and, as RELATE's authors
 trained it on Real-Traffic (ogroth/genesis), nine there. What differs here: the mixture is summed by
 log-sum-exp, the last slot's mask logit, which no mask uses, is not decoded, and evaluation takes
-the posteriors' means in place of samples, so that it can be repeated.
+the posteriors' means in place of samples, so that it can be repeated; `view`, off by default, shows
+less of the images, for trainings of minutes.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from baselines.blocks.autoregressive import AutoregressivePrior
 from baselines.blocks.component_vae import ComponentVAE
 from baselines.blocks.gaussian import DiagonalGaussian, learned_prior, posterior
 from baselines.blocks.geco import Geco, GecoSettings
-from baselines.blocks.images import check_size, to_bytes, to_unit
+from baselines.blocks.images import check_size, to_bytes
 from baselines.blocks.mixture import MixtureMethod, SlotMixture
 from baselines.blocks.stick_breaking import stick_breaking
+from baselines.blocks.view import View, ViewSettings
 from denf.errors import DenfError
 from denf.harness.method import Capability, Step, descend
 
@@ -46,7 +48,7 @@ class GenesisSettings:
     """Settings; defaults of applied-ai-lab/genesis unless said otherwise.
 
     Args:
-        size: side of the images in pixels, one of 16, 32, 64, 128, 256.
+        size: side of the images in pixels; of what the view shows, one of 16, 32, 64, 128, 256.
         slots: K; seven are six objects and the background of CLEVR6.
         width: channels of the mask VAE as a fraction of the published 32 and 64.
         hidden: units of the image's vector, of the priors' LSTM and of their MLP.
@@ -59,6 +61,7 @@ class GenesisSettings:
         masked_input: the component VAE sees m and m·x (see there); log m and x as published.
         posterior_shift: σ of every z is softplus of it at first. The published 0.5 starts near one;
             a short training then unlearns z_m, and with it the masks, before images come through.
+        view: what is shown of the images and explained; all of them, as published.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -74,6 +77,12 @@ class GenesisSettings:
     learning_rate: Annotated[float, Gt(0)] = 1e-4
     masked_input: bool = False
     posterior_shift: float = 0.5
+    view: ViewSettings = field(default_factory=ViewSettings)
+
+    @property
+    def side(self) -> int:
+        """Side in pixels of what the view shows."""
+        return self.size // self.view.shrink
 
 
 class Gated(nn.Module):
@@ -107,8 +116,8 @@ class MaskVAE(nn.Module):
         super().__init__()
         s = settings
         full, half = (max(1, round(s.width * c)) for c in (_FULL, _HALF))
-        strides = _STRIDES.get(s.size, _STRIDES_SMALL)
-        cells = s.size // prod(strides)  # side of the coarsest feature map
+        strides = _STRIDES.get(s.side, _STRIDES_SMALL)
+        cells = s.side // prod(strides)  # side of the coarsest feature map
         self.slots, self.latent, self.shift = s.slots, s.mask_latent, s.posterior_shift
 
         down = zip(
@@ -158,17 +167,18 @@ class Genesis(MixtureMethod):
     def __init__(self, settings: GenesisSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
         s = settings
-        if s.size not in _SIZES:
+        if s.side not in _SIZES:
             raise DenfError(
-                "settings.size of GENESIS",
+                "settings.size of GENESIS, divided by view.shrink",
                 expected=f"one of {', '.join(map(str, _SIZES))}",
-                got=s.size,
+                got=s.side,
                 fix="Change it and the size of the data set.",
             )
+        self.view = View(s.view)
         self.masks = MaskVAE(s)
         self.mask_prior = AutoregressivePrior(s.mask_latent, s.hidden)
         self.components = ComponentVAE(
-            size=s.size,
+            size=s.side,
             channels=s.component_channels,
             latent=s.component_latent,
             outputs=3,
@@ -181,14 +191,14 @@ class Genesis(MixtureMethod):
             nn.Linear(s.hidden, s.hidden), nn.ELU(),
             nn.Linear(s.hidden, 2 * s.component_latent),
         )  # fmt: skip
-        self.geco = Geco(s.geco, (3, s.size, s.size))
+        self.geco = Geco(s.geco, (3, s.side, s.side))
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         return {"adam": Adam(self.parameters(), self.settings.learning_rate)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         """GECO's Lagrangian of error and KL; divergences by the one sample."""
-        x = self._unit(batch)
+        x = self._seen(batch, step.index)
         q_m, z_m = self.masks.encode(x, lambda q: q.sample(step.generator))
         log_masks = self.masks.decode(z_m)
         q_c = self.components.encode(x, log_masks)
@@ -212,19 +222,21 @@ class Genesis(MixtureMethod):
 
     def decompose(self, images: Tensor) -> SlotMixture:
         """Slots from the means of both posteriors."""
-        x = self._unit(images)
+        x = self._seen(images)
         _, z_m = self.masks.encode(x, lambda q: q.mean)
         log_masks = self.masks.decode(z_m)
         z_c = self.components.encode(x, log_masks).mean
-        return SlotMixture(self.components.decode(z_c).sigmoid(), log_masks)
+        mixture = SlotMixture(self.components.decode(z_c).sigmoid(), log_masks)
+        return self.view.restore(mixture, images.shape[2:])
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Ancestral: mask latents slot by slot, appearances given them, both from the priors."""
         z_m = self.mask_prior.sample(count, self.settings.slots, generator)
         z_c = learned_prior(self.component_prior(z_m)).sample(generator)
-        rgb = self.components.decode(z_c).sigmoid()
-        return to_bytes(SlotMixture(rgb, self.masks.decode(z_m)).mean)
+        mixture = SlotMixture(self.components.decode(z_c).sigmoid(), self.masks.decode(z_m))
+        size = (self.settings.size, self.settings.size)
+        return to_bytes(self.view.restore(mixture, size).mean)
 
-    def _unit(self, images: Tensor) -> Tensor:
+    def _seen(self, images: Tensor, index: int | None = None) -> Tensor:
         check_size(images, self.settings.size, "GENESIS")
-        return to_unit(images)
+        return self.view(images, index)

@@ -212,7 +212,7 @@ class Iodine(MixtureMethod):
             last = self._infer(self.view(part), noise, through_time=False)[-1].mixture
             rgb.append(last.rgb)
             logits.append(last.logits)
-        return self.view.restore(SlotMixture(torch.cat(rgb), torch.cat(logits)), images)
+        return self.view.restore(SlotMixture(torch.cat(rgb), torch.cat(logits)), images.shape[2:])
 
     @torch.enable_grad()  # the refinement needs gradients, in evaluation too
     def _infer(self, x: Tensor, noise: SlotNoise, *, through_time: bool) -> list[Decoded]:

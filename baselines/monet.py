@@ -6,13 +6,14 @@ decomposition and representation", arXiv:1901.11390, 2019.
 Architecture as in the re-implementation of GENESIS' authors (public repository
 applied-ai-lab/genesis); β, γ, the pixels' deviations, RMSprop's rate, batch size and number of
 steps as published (appendix B). What follows that code rather than the paper: slots are mixed per
-pixel and channel, the KL of the masks floors probabilities at 1e-5, σ = softplus(x + ½).
+pixel and channel, the KL of the masks floors probabilities at 1e-5, σ = softplus(x + ½). `view`,
+off by default, shows less of the images, for trainings of minutes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 import torch
@@ -23,10 +24,11 @@ from torch.optim import Optimizer, RMSprop
 
 from baselines.blocks.component_vae import ComponentVAE
 from baselines.blocks.gaussian import standard
-from baselines.blocks.images import check_size, to_bytes, to_unit
+from baselines.blocks.images import check_size, to_bytes
 from baselines.blocks.mixture import MixtureMethod, SlotMixture
 from baselines.blocks.stick_breaking import break_stick
 from baselines.blocks.unet import UNet, instance_norm
+from baselines.blocks.view import View, ViewSettings
 from denf.harness.method import Capability, Step, descend
 
 _FLOOR = 1e-5  # of the masks' probabilities in their KL
@@ -50,6 +52,7 @@ class MonetSettings:
         masked_input: the component VAE sees m and m·x (see there); log m and x as published.
         posterior_shift: σ of z is softplus of it at first; 0.5 in applied-ai-lab/genesis, which
             starts near one, far above what tells slots apart in the means.
+        view: what is shown of the images and explained; all of them, as published.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -65,6 +68,7 @@ class MonetSettings:
     learning_rate: Annotated[float, Gt(0)] = 1e-4
     masked_input: bool = False
     posterior_shift: float = 0.5
+    view: ViewSettings = field(default_factory=ViewSettings)
 
 
 class Monet(MixtureMethod):
@@ -79,12 +83,13 @@ class Monet(MixtureMethod):
 
     def __init__(self, settings: MonetSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
-        s = settings
+        s, side = settings, settings.size // settings.view.shrink
+        self.view = View(s.view)
         self.attention = nn.Sequential(
-            UNet(s.size, 4, s.channels, instance_norm), nn.Conv2d(s.channels, 1, 1)
+            UNet(side, 4, s.channels, instance_norm), nn.Conv2d(s.channels, 1, 1)
         )
         self.component_vae = ComponentVAE(
-            size=s.size,
+            size=side,
             channels=s.component_channels,
             latent=s.latent,
             outputs=4,
@@ -101,7 +106,7 @@ class Monet(MixtureMethod):
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         """−log p(x | z, m) + β·KL(z) + γ·KL(m), mean over the batch."""
-        x = self._unit(batch)
+        x = self._seen(batch, step.index)
         log_masks = self.attend(x)
         q = self.component_vae.encode(x, log_masks)
         rgb, decoded_log_masks = self.decode(q.sample(step.generator))
@@ -120,16 +125,17 @@ class Monet(MixtureMethod):
 
     def decompose(self, images: Tensor) -> SlotMixture:
         """Slots by the attention masks, colours from the posteriors' means."""
-        x = self._unit(images)
+        x = self._seen(images)
         log_masks = self.attend(x)
         rgb, _ = self.decode(self.component_vae.encode(x, log_masks).mean)
-        return SlotMixture(rgb, log_masks)
+        return self.view.restore(SlotMixture(rgb, log_masks), images.shape[2:])
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Slots drawn independently from N(0, I), blended by their decoded masks."""
         like = self.pixel_std.new_empty(count, self.settings.slots, self.settings.latent)
         z = standard(like).sample(generator)
-        return to_bytes(SlotMixture(*self.decode(z)).mean)
+        size = (self.settings.size, self.settings.size)
+        return to_bytes(self.view.restore(SlotMixture(*self.decode(z)), size).mean)
 
     def attend(self, x: Tensor) -> Tensor:
         """Log-masks (B, K, 1, H, W) of x (B, 3, H, W): K − 1 runs on image and log-scope."""
@@ -145,9 +151,9 @@ class Monet(MixtureMethod):
         rgb, logits = self.component_vae.decode(z).split((3, 1), 2)
         return rgb.sigmoid(), logits.log_softmax(1)
 
-    def _unit(self, images: Tensor) -> Tensor:
+    def _seen(self, images: Tensor, index: int | None = None) -> Tensor:
         check_size(images, self.settings.size, "MONet")
-        return to_unit(images)
+        return self.view(images, index)
 
 
 def mask_kl(q: Tensor, p: Tensor) -> Tensor:

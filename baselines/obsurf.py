@@ -186,7 +186,8 @@ class Obsurf(MixtureMethod):
         x = self.view(images)
         slots = self._slots(x, SlotNoise.fixed(self.device))
         points = _grid(x).expand(len(x), -1, -1)
-        return self.view.restore(self._decode(slots, points, (x.shape[2], x.shape[3])), images)
+        found = self._decode(slots, points, (x.shape[2], x.shape[3]))
+        return self.view.restore(found, images.shape[2:])
 
     def _slots(self, x: Tensor, noise: SlotNoise) -> Tensor:
         s = self.settings

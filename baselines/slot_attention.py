@@ -104,7 +104,9 @@ class SlotAttentionMethod(MixtureMethod):
 
     def decompose(self, images: Tensor) -> SlotMixture:
         decoded = self._decode(2 * self.view(images) - 1, SlotNoise.fixed(self.device))
-        return self.view.restore(SlotMixture((decoded.rgb + 1) / 2, decoded.logits), images)
+        return self.view.restore(
+            SlotMixture((decoded.rgb + 1) / 2, decoded.logits), images.shape[2:]
+        )
 
     def _decode(self, x: Tensor, noise: SlotNoise) -> SlotMixture:
         """Slots of images (B, 3, H, W), with colours, as the images, on the scale of [−1, 1]."""

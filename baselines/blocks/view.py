@@ -8,6 +8,7 @@ are all that there is to explain.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -71,25 +72,22 @@ class View(nn.Module):
             x = MIDDLE + s.contrast * (x - self.background)
         return functional.avg_pool2d(x, s.shrink) if s.shrink > 1 else x
 
-    def restore(self, mixture: SlotMixture, images: Tensor) -> SlotMixture:
+    def restore(self, mixture: SlotMixture, size: Sequence[int]) -> SlotMixture:
         """Slots with the images' size and colours, from slots with those of the view.
 
         Args:
             mixture: (B, K, ·, h, w), enlarged where it is smaller than the images.
-            images: (B, 3, H, W).
+            size: height and width of the images.
         """
-        rgb, logits = (
-            _resized(part, (images.shape[2], images.shape[3]))
-            for part in (mixture.rgb, mixture.logits)
-        )
+        rgb, logits = (_resized(part, size) for part in (mixture.rgb, mixture.logits))
         if self.settings.contrast:
             rgb = self.background + (rgb - MIDDLE) / self.settings.contrast
         return SlotMixture(rgb, logits)
 
 
-def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
+def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
     """(B, K, C, h, w) to (B, K, C, *size), bilinear."""
-    if x.shape[3:] == size:
+    if tuple(x.shape[3:]) == tuple(size):
         return x
-    large = functional.interpolate(x.flatten(0, 1), size=size, mode="bilinear")
+    large = functional.interpolate(x.flatten(0, 1), size=tuple(size), mode="bilinear")
     return large.unflatten(0, x.shape[:2])

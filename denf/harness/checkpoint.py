@@ -186,11 +186,14 @@ def _refuse_other_settings(
         raise DenfError(f"{path}: method", expected=name, got=metadata["method"], fix=fix)
     trained = validate(method.Settings, json.loads(metadata["settings"]), where=where)
     theirs, ours = dict(_flat(trained)), dict(_flat(method.settings))
-    differing = [key for key in ours if ours[key] != theirs[key]]
+    # A part that one of them has not (None) has keys of its own in the other.
+    differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     if differing:
         more = f" (and {len(differing) - 1} more)" if differing[1:] else ""
         key = differing[0]
-        raise DenfError(f"{path}: {key}{more}", expected=ours[key], got=theirs[key], fix=fix)
+        raise DenfError(
+            f"{path}: {key}{more}", expected=ours.get(key), got=theirs.get(key), fix=fix
+        )
 
 
 def _flat(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

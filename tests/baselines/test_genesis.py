@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from baselines.blocks.view import ViewSettings
 from baselines.genesis import Genesis, GenesisSettings
 from denf.errors import DenfError
 from denf.harness.method import Step
@@ -119,6 +120,17 @@ def test_samples_are_ancestral(method):
     expected = 255 * (masks * rgb).sum(1)
     found = method.sample(2, torch.Generator().manual_seed(3)).float()
     assert (found - expected).abs().max() <= 1
+
+
+@torch.no_grad()
+def test_shown_less_it_still_answers_at_the_size_of_the_images(images):
+    torch.manual_seed(0)
+    method = Genesis(replace(SMALL, size=32, view=ViewSettings(shrink=2))).eval()
+    large = images.repeat(1, 1, 2, 2)
+    found = method.explain(large)
+    assert found.segmentation.labels.shape == (2, 32, 32)
+    assert found.reconstruction.shape == large.shape
+    assert method.sample(3, torch.Generator().manual_seed(0)).shape == (3, 3, 32, 32)
 
 
 def test_other_sizes_are_refused():

@@ -68,6 +68,12 @@ def test_weights_of_equal_shapes_and_other_meaning_are_refused(run):
         load_run(run)
 
 
+def test_weights_with_a_part_that_the_settings_lack_are_refused(run):
+    edit(run, "settings", "instances", "appearance", value={"weight": 0.7})
+    with pytest.raises(DenfError, match=r"appearance.* \(and \d+ more\): expected .*, got None"):
+        load_run(run)
+
+
 def test_weights_of_another_method_are_refused(small, run):
     write_experiment(small(method="k-means"), run / "experiment.yaml")
     with pytest.raises(DenfError, match=r"method: expected k-means, got denf"):

@@ -32,7 +32,7 @@ SHRUNK = {
     ],
     "genesis": [
         "settings={size: 16, slots: 3, width: 0.125, hidden: 8, mask_latent: 4}",
-        "settings={component_channels: 4, component_latent: 3}",
+        "settings={component_channels: 4, component_latent: 3, view: {shrink: 1}}",
     ],
     "genesis-v2": ["settings={size: 16, slots: 3, features: 8, colours: 4}"],
     "gmair": ["settings.size=16", "settings.largest=9", "settings.what=8"],
@@ -41,7 +41,10 @@ SHRUNK = {
         "settings={decoder_channels: [4, 4], encoder_channels: [4, 4]}",
         "settings.view={shrink: 2, size: 16}",
     ],
-    "monet": ["settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}"],
+    "monet": [
+        "settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}",
+        "settings={view: {shrink: 1}}",
+    ],
     "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100, view: {size: 16}}"],
     "relate": ["settings={size: 16, width: 2, objects: 3}"],
     "slot-attention": [
