@@ -47,6 +47,8 @@ def bench_methods(
 def _step(experiment: Experiment, size: int, device: torch.device) -> dict[str, Any]:
     method = build(experiment, seed=0).to(device).train()
     method.optimizers = method.make_optimizers()
+    if experiment.training.graph:
+        method.capture_training()
     batch = experiment.training.batch_size
     generator = torch.Generator(device).manual_seed(0)
     images = torch.randint(
@@ -75,6 +77,7 @@ def _step(experiment: Experiment, size: int, device: torch.device) -> dict[str, 
         "batch": batch,
         "device": device.type,
         "precision": experiment.training.precision,
+        "graph": experiment.training.graph,
         "parameters": sum(p.numel() for p in method.parameters()),
         "seconds": min(seconds),
         "images_per_second": batch / min(seconds),
