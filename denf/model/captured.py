@@ -27,7 +27,7 @@ class CapturedObjective:
         self, model: DeNF, x: Tensor, at: Phase, noise: Noise
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `objective`."""
-        numbers = (torch.full((), float(v), device=x.device) for v in (at.temperature, at.edge))
+        numbers = (x.new_full((), float(v)) for v in (at.temperature, at.edge))
         arguments = (x, *numbers, noise.epsilon, noise.u)
         recording = self._recordings.get(key := (at.warmup, x.shape))
         if recording is None:
