@@ -8,7 +8,6 @@ are all that there is to explain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -72,7 +71,7 @@ class View(nn.Module):
             x = MIDDLE + s.contrast * (x - self.background)
         return functional.avg_pool2d(x, s.shrink) if s.shrink > 1 else x
 
-    def restore(self, mixture: SlotMixture, size: Sequence[int]) -> SlotMixture:
+    def restore(self, mixture: SlotMixture, size: tuple[int, ...]) -> SlotMixture:
         """Slots with the images' size and colours, from slots with those of the view.
 
         Args:
@@ -85,9 +84,9 @@ class View(nn.Module):
         return SlotMixture(rgb, logits)
 
 
-def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
+def _resized(x: Tensor, size: tuple[int, ...]) -> Tensor:
     """(B, K, C, h, w) to (B, K, C, *size), bilinear."""
-    if tuple(x.shape[3:]) == tuple(size):
+    if x.shape[3:] == size:
         return x
-    large = functional.interpolate(x.flatten(0, 1), size=tuple(size), mode="bilinear")
+    large = functional.interpolate(x.flatten(0, 1), size=size, mode="bilinear")
     return large.unflatten(0, x.shape[:2])

@@ -19,7 +19,6 @@ def gradients(loss: torch.Tensor, model: DeNF) -> list[torch.Tensor | None]:
 @pytest.mark.parametrize("warmup", [True, False])
 def test_numbers_or_tensors_of_a_phase_make_no_difference(denf, images, warmup):
     noise = Noise.draw(denf, images, torch.Generator().manual_seed(0))
-    noise = Noise(noise.epsilon.double(), noise.u.double())
     loss, terms = objective(denf, images, Phase(0.05, 0.02, warmup), noise)
     expected = gradients(loss, denf)
     recordable = OfTensors(denf, warmup)
@@ -38,7 +37,6 @@ def test_replayed_steps_are_those_launched_one_by_one(denf):
         generator = torch.Generator("cuda").manual_seed(index)
         x = torch.rand(3, 3, 16, 16, generator=generator, device="cuda").double()
         noise = Noise.draw(model, x, generator)
-        noise = Noise(noise.epsilon.double(), noise.u.double())
         at = Phase(0.1 / (index + 1), 0.03 / (index + 1), warmup=index % 2 == 0)
         loss, terms = objective(model, x, at, noise)
         expected = gradients(loss, model)
