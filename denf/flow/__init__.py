@@ -2,7 +2,7 @@
 
 from denf.flow.bijection import Bijection
 from denf.flow.coupling import Coupling
-from denf.flow.squeeze import Squeeze
+from denf.flow.squeeze import HaarSqueeze, Squeeze
 from denf.flow.stack import Stack, couplings
 
-__all__ = ["Bijection", "Coupling", "Squeeze", "Stack", "couplings"]
+__all__ = ["Bijection", "Coupling", "HaarSqueeze", "Squeeze", "Stack", "couplings"]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import set_warn_on_accumulate_grad_stream_mismatch
 
+from denf.model.components import BoxTargets
 from denf.model.denf import DeNF
 from denf.model.objective import Noise, Phase, objective
 
@@ -21,17 +22,23 @@ class CapturedObjective:
     """
 
     def __init__(self) -> None:
-        self._recordings: dict[tuple[bool, torch.Size], OfTensors] = {}
+        self._recordings: dict[tuple[bool, bool, bool, torch.Size], OfTensors] = {}
 
     def __call__(
-        self, model: DeNF, x: Tensor, at: Phase, noise: Noise
+        self,
+        model: DeNF,
+        x: Tensor,
+        at: Phase,
+        noise: Noise,
+        targets: BoxTargets | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `objective`."""
         numbers = (x.new_full((), float(v)) for v in (at.temperature, at.edge))
-        arguments = (x, *numbers, noise.epsilon, noise.u)
-        recording = self._recordings.get(key := (at.warmup, x.shape))
+        given = () if targets is None else (targets.boxes, targets.weight)
+        arguments = (x, *numbers, noise.epsilon, noise.u, *given)
+        recording = self._recordings.get(key := (at.warmup, at.boxes, bool(given), x.shape))
         if recording is None:
-            recording = self._recordings[key] = OfTensors(model, at.warmup)
+            recording = self._recordings[key] = OfTensors(model, at.warmup, at.boxes)
             # Recorded on a stream of its own, by torch's design.
             set_warn_on_accumulate_grad_stream_mismatch(False)
             torch.cuda.make_graphed_callables(recording, arguments, allow_unused_input=True)
@@ -45,19 +52,26 @@ class OfTensors(nn.Module):
 
     Args:
         model: DeNF.
-        warmup: see `Phase`.
+        warmup, boxes: see `Phase`.
     """
 
-    def __init__(self, model: DeNF, warmup: bool) -> None:
+    def __init__(self, model: DeNF, warmup: bool, boxes: bool) -> None:
         super().__init__()
-        self.model, self.warmup = model, warmup
+        self.model, self.warmup, self.boxes = model, warmup, boxes
         self.names: tuple[str, ...] = ()  # of the terms, after the first call
 
     def forward(
-        self, x: Tensor, temperature: Tensor, edge: Tensor, epsilon: Tensor, u: Tensor
+        self,
+        x: Tensor,
+        temperature: Tensor,
+        edge: Tensor,
+        epsilon: Tensor,
+        u: Tensor,
+        *targets: Tensor,
     ) -> tuple[Tensor, ...]:
-        """The loss and its terms."""
-        at = Phase(temperature, edge, self.warmup)
-        loss, terms = objective(self.model, x, at, Noise(epsilon, u))
+        """The loss and its terms; `targets` are the fields of `BoxTargets`, or none."""
+        at = Phase(temperature, edge, self.warmup, self.boxes)
+        given = BoxTargets(*targets) if targets else None
+        loss, terms = objective(self.model, x, at, Noise(epsilon, u), given)
         self.names = tuple(terms)
         return loss, *terms.values()

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from denf.flow import Bijection, Squeeze, Stack, couplings
+from denf.flow import Bijection, HaarSqueeze, Squeeze, Stack, couplings
 from denf.model.boxes import box_union, cell_boxes, present_around
 from denf.model.latents import Latents
 from denf.model.priors import log_background, log_foreground
-from denf.model.settings import DenfSettings
+from denf.model.settings import DenfSettings, SqueezeKind
 
 LATENT_CHANNELS = {"presence": 2, "scale": 2, "loc": 2}  # Table 4; z_what takes the rest
 BACKGROUND_CHANNELS = 1
@@ -52,7 +52,8 @@ class DeNF(nn.Module):
             channels *= 4
         what = channels - sum(LATENT_CHANNELS.values())
         self.head_channels = {**LATENT_CHANNELS, "what": what}
-        self.f1 = Stack([block(3), Squeeze()])
+        haar = shape.squeeze is SqueezeKind.HAAR
+        self.f1 = Stack([block(3), HaarSqueeze() if haar else Squeeze()])
         self.trunk = Stack(trunk)
         self.heads = nn.ModuleDict({name: block(k) for name, k in self.head_channels.items()})
 

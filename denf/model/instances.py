@@ -108,7 +108,8 @@ def group_proposals(
         boxes = means[suppress(means, votes, settings.merge)]
     means, votes = _means(proposals, boxes)
     boxes = means[votes >= votes.max().clamp(max=least_votes)]
-    return boxes, box_iou(proposals, boxes).argmax(1) + 1
+    used, members = box_iou(proposals, boxes).argmax(1).unique(return_inverse=True)
+    return boxes[used], members + 1
 
 
 def _means(proposals: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,11 +127,3 @@ def _spread(cells: Tensor, mask: Tensor, members: Tensor) -> Tensor:
         return torch.ones(len(cells), dtype=torch.long, device=cells.device)
     distance = torch.cdist(cells, cells[mask])
     return members[distance.argmin(1)]
-
-
-def inside(box: Tensor, h: int, w: int) -> Tensor:
-    """Cells whose centre lies in the box (x0, y0, x1, y1), fractions of the side: (h, w) bool."""
-    rows, columns = cell_centres(h, w, box)
-    in_rows = (rows >= box[1]) & (rows <= box[3])
-    in_columns = (columns >= box[0]) & (columns <= box[2])
-    return in_rows[:, None] & in_columns[None, :]

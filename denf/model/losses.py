@@ -5,9 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from denf.model.boxes import cell_boxes, corners
+from denf.model.components import BoxTargets
 from denf.model.latents import Latents
 from denf.model.priors import log_background, log_foreground, log_geometry
 from denf.model.settings import AbsentDensity, Priors
+
+_DARKEST, _LARGEST_GAIN = 0.02, 5.0  # bounds of the factors between two lights
+_CORNER_UNIT = 0.1  # fraction of the image side: a corner that far off costs as much as no overlap
+_LEAST_AREA = 1e-9
 
 
 def background_forward(z_bg: Tensor, ladj: Tensor) -> Tensor:
@@ -15,22 +21,43 @@ def background_forward(z_bg: Tensor, ladj: Tensor) -> Tensor:
     return -log_background(z_bg) - ladj
 
 
-def background_backward(x: Tensor, x_bg: Tensor) -> Tensor:
+def background_backward(
+    x: Tensor, x_bg: Tensor, hidden: Tensor | None = None, *, matched_light: bool = False
+) -> Tensor:
     r"""Squared distance of each background pixel to the nearest of that pixel over the batch.
 
     .. math:: \frac1M \sum_j \min_{x \in B} \|x^j - \hat x_{bg}^j\|_2^2
 
-    An object stands at a pixel in few images of the batch, so the minimum forgets it.
+    An object stands at a pixel in few images of the batch, so the minimum forgets it. As printed,
+    B holds the image itself, so that painting its own objects costs nothing.
 
     Args:
         x: images (B, C, H, W) in [0, 1], one camera.
         x_bg: generated backgrounds, same shape.
+        hidden: bool (B, H, W), pixels that an image does not explain in its own background; None
+            for the printed form.
+        matched_light: give every other image the medians of the image's channels first.
 
     Returns:
-        (B,), squared error summed over channels, mean over pixels. Source: Eq. 5.
+        (B,), squared error summed over channels, mean over pixels; a pixel without a candidate
+        counts 0. Source: Eq. 5.
     """
-    nearest = torch.stack([(x_bg - image).square().sum(1) for image in x]).amin(0)  # (B, H, W)
-    return nearest.mean((1, 2))
+    medians = x.flatten(2).median(2).values if matched_light else None
+    nearest = torch.full_like(x_bg[:, 0], torch.inf)
+    for k, image in enumerate(x):
+        shown = image if medians is None else image * _gain(medians, k)[..., None, None]
+        error = (x_bg - shown).square().sum(1)
+        if hidden is not None:
+            blocked = torch.zeros_like(hidden)
+            blocked[k] = hidden[k]
+            error = error.masked_fill(blocked, torch.inf)
+        nearest = torch.minimum(nearest, error)
+    return nearest.masked_fill(nearest.isinf(), 0).mean((1, 2))
+
+
+def _gain(medians: Tensor, k: int) -> Tensor:
+    """Factors (B, C) that give image k the medians of each image; 1 for itself."""
+    return (medians / medians[k].clamp(min=_DARKEST)).clamp(1 / _LARGEST_GAIN, _LARGEST_GAIN)
 
 
 def foreground_forward(
@@ -96,3 +123,31 @@ def geometry(latents: Latents, p: Tensor, priors: Priors) -> Tensor:
         priors: Table 5.
     """
     return -(p * log_geometry(latents, priors)).sum((1, 2)) / p.sum((1, 2)).clamp(min=1)
+
+
+def box(latents: Latents, targets: BoxTargets) -> Tensor:
+    r"""Disagreement of the cells' boxes with their targets, a weighted mean over cells; a scalar.
+
+    .. math:: \frac{\sum_n w_n \left(1 - \mathrm{GIoU}(b_n, t_n) +
+        \frac{1}{4 \cdot 0.1} \lVert b_n - t_n \rVert_1 \right)}{\sum_n w_n}
+
+    The union of Eq. 12 cannot tell many small boxes from one of the right size; a box per cell can.
+
+    Args:
+        latents: of the batch.
+        targets: see `denf.model.components`. Without any the loss is 0.
+
+    Source: section 3.1.4; GIoU: Rezatofighi et al. (2019).
+    """
+    b, t, w = corners(*cell_boxes(latents)), targets.boxes, targets.weight
+    shared = _area(torch.max(b[..., :2], t[..., :2]), torch.min(b[..., 2:], t[..., 2:]))
+    union = _area(b[..., :2], b[..., 2:]) + _area(t[..., :2], t[..., 2:]) - shared
+    hull = _area(torch.min(b[..., :2], t[..., :2]), torch.max(b[..., 2:], t[..., 2:]))
+    union, hull = union.clamp(min=_LEAST_AREA), hull.clamp(min=_LEAST_AREA)
+    giou = shared / union - (hull - union) / hull
+    cost = 1 - giou + (b - t).abs().mean(-1) / _CORNER_UNIT
+    return (w * cost).sum() / w.sum().clamp(min=_LEAST_AREA)
+
+
+def _area(low: Tensor, high: Tensor) -> Tensor:
+    return (high - low).clamp(min=0).prod(-1)

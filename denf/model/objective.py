@@ -7,11 +7,21 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from denf.model import losses
+from denf.model.components import BoxTargets, box_targets, find_components
 from denf.model.denf import DeNF, to_pixels
 from denf.model.priors import sample_presence
-from denf.model.settings import CompatibilityGradient, PresenceGradient, Schedule
+from denf.model.settings import (
+    Background,
+    BackgroundGradient,
+    CompatibilityGradient,
+    DenfSettings,
+    OwnImage,
+    PresenceGradient,
+    Schedule,
+)
 
 
 @dataclass(frozen=True)
@@ -22,12 +32,14 @@ class Phase:
         temperature: λ of Eq. 14, a number or a tensor of one.
         edge: τ of the box edges, fractions of the image side, likewise.
         warmup: whether the losses send no gradient into presence yet.
+        boxes: whether cells' boxes are compared with components of presence.
         learning_rate: factor on the learning rate.
     """
 
     temperature: float | Tensor
     edge: float | Tensor
     warmup: bool
+    boxes: bool = True
     learning_rate: float = 1.0
 
 
@@ -65,6 +77,7 @@ def phase(schedule: Schedule, step: int, steps: int) -> Phase:
         temperature=mix(schedule.temperature_start, schedule.temperature_end, cooled),
         edge=mix(schedule.edge_start, schedule.edge_end, done),
         warmup=step < schedule.warmup_steps,
+        boxes=step >= schedule.boxes_from,
         learning_rate=_learning_rate(schedule, step, done),
     )
 
@@ -75,7 +88,9 @@ def _learning_rate(schedule: Schedule, step: int, done: float) -> float:
     return rising * (end + (1 - end) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def objective(model: DeNF, x: Tensor, at: Phase, noise: Noise) -> tuple[Tensor, dict[str, Tensor]]:
+def objective(
+    model: DeNF, x: Tensor, at: Phase, noise: Noise, targets: BoxTargets | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Total loss (Eq. 13) and its terms, batch means.
 
     Args:
@@ -83,6 +98,8 @@ def objective(model: DeNF, x: Tensor, at: Phase, noise: Noise) -> tuple[Tensor, 
         x: dequantised images (B, 3, H, W) in [0, 1].
         at: see `phase`.
         noise: ε of Eq. 5 and U of Eq. 14.
+        targets: of the cells' boxes, where they are known from how the images were composed; None
+            finds them in the presence map.
 
     Returns:
         the loss (a scalar) and detached scalars to log.
@@ -104,12 +121,23 @@ def objective(model: DeNF, x: Tensor, at: Phase, noise: Noise) -> tuple[Tensor, 
         "foreground_forward": losses.foreground_forward(
             latents, presence, ladj2, s.priors, s.absent
         ),
-        "background_backward": losses.background_backward(x, x_bg),
-        "foreground_backward": _reconstruction(x, x_fg, x_bg, presence, at, s.presence_gradient),
+        "background_backward": losses.background_backward(
+            x,
+            x_bg,
+            _hidden(presence, x, at, s.background),
+            matched_light=s.background.matched_light,
+        ),
+        "foreground_backward": _reconstruction(x, x_fg, x_bg, presence, at, s),
         "compatibility": losses.compatibility(model.union(latents, target, at.edge), target),
         "geometry": losses.geometry(latents, presence, s.priors),
         "presence": presence.mean((1, 2)),
     }
+    if w.box:
+        if targets is None and at.boxes:
+            targets = box_targets(find_components(latents.presence_logit > 0, s.components))
+        terms["box"] = (
+            latents.scale.new_zeros(()) if targets is None else losses.box(latents, targets)
+        )
     terms = {name: term.mean() for name, term in terms.items()}
     density = terms["background_forward"] + terms["foreground_forward"]
     reconstruction = terms["foreground_backward"]
@@ -125,15 +153,32 @@ def objective(model: DeNF, x: Tensor, at: Phase, noise: Noise) -> tuple[Tensor, 
         + w.compatibility * terms["compatibility"]
         + w.geometry * terms["geometry"]
     )
+    if w.box:
+        loss = loss + w.box * terms["box"]
     return loss, {"loss": loss.detach(), **{k: v.detach() for k, v in terms.items()}}
 
 
 def _reconstruction(
-    x: Tensor, x_fg: Tensor, x_bg: Tensor, presence: Tensor, at: Phase, gradient: PresenceGradient
+    x: Tensor, x_fg: Tensor, x_bg: Tensor, presence: Tensor, at: Phase, settings: DenfSettings
 ) -> Tensor:
-    if at.warmup:  # both flows learn the whole image; presence does not choose between them yet
-        return (losses.squared_error(x, x_fg) + losses.squared_error(x, x_bg)) / 2
+    """Eq. 10, (B,); in the warm-up the whole image's error of each flow that Eq. 10 trains."""
+    both = settings.background.gradient is BackgroundGradient.BOTH
+    if at.warmup:  # presence does not choose between the flows yet
+        error = losses.squared_error(x, x_fg)
+        return (error + losses.squared_error(x, x_bg)) / 2 if both else error
+    x_bg = x_bg if both else x_bg.detach()
     m = to_pixels(presence, (x.shape[2], x.shape[3]))
-    if gradient is PresenceGradient.CONCRETE:
+    if settings.presence_gradient is PresenceGradient.CONCRETE:
         return losses.squared_error(x, losses.mixture(m, x_fg, x_bg))
     return losses.expected_error(x, x_fg, x_bg, m)
+
+
+def _hidden(presence: Tensor, x: Tensor, at: Phase, settings: Background) -> Tensor | None:
+    """Pixels that an image does not explain in its own background (Eq. 5): bool (B, H, W)."""
+    if settings.own_image is OwnImage.ALWAYS:
+        return None
+    if at.warmup:  # presence says nothing yet
+        return torch.ones_like(x[:, 0], dtype=torch.bool)
+    reach = round(settings.margin * presence.shape[1])
+    around = functional.max_pool2d(presence.detach()[:, None], 2 * reach + 1, 1, reach)[:, 0]
+    return to_pixels(around, (x.shape[2], x.shape[3])) > settings.threshold

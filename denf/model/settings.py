@@ -55,6 +55,27 @@ class CompatibilityGradient(StrEnum):
     BOTH = "both"  # presence as well, as printed: its map takes the shape of boxes
 
 
+class OwnImage(StrEnum):
+    """Where the image itself is a candidate of the minimum in its own background loss (Eq. 5)."""
+
+    ABSENT = "absent"  # where no cell is present: painting one's own object is not free
+    ALWAYS = "always"  # as printed
+
+
+class BackgroundGradient(StrEnum):
+    """Which losses train x̂_bg."""
+
+    BACKGROUND = "background"  # Eq. 5 alone: Eq. 10 would teach it to paint objects
+    BOTH = "both"  # Eqs. 5 and 10, as printed
+
+
+class SqueezeKind(StrEnum):
+    """What the squeeze before the background's split does to a block of 2×2 pixels."""
+
+    HAAR = "haar"  # Haar wavelets (Liu et al., 2021): z_bg starts as the block's mean
+    PIXELS = "pixels"  # a permutation (Dinh et al., 2016): z_bg starts as one red pixel of four
+
+
 @dataclass(frozen=True)
 class Architecture:
     """Table 4.
@@ -64,6 +85,7 @@ class Architecture:
         couplings: coupling layers a block.
         squeezes: 1 for cells of 2×2 pixels (64×64 cells at 128²), 2 for the ablation's 32×32.
         clamp: largest |log-scale| of one coupling.
+        squeeze: how the first squeeze mixes its channels.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -71,6 +93,7 @@ class Architecture:
     couplings: Annotated[int, Ge(1)] = 4
     squeezes: Annotated[int, Ge(1), Le(2)] = 1
     clamp: Positive = 1.0
+    squeeze: SqueezeKind = SqueezeKind.HAAR
 
 
 @dataclass(frozen=True)
@@ -113,6 +136,8 @@ class Weights:
         presence: cost of the mean presence; above what the foreground flow gains on a background
             pixel and far below what it gains on an object pixel.
         compatibility: Eq. 12.
+        box: of a cell's box against the box of its component (section 3.1.4), see
+            `denf.model.losses.box`; 0 leaves boxes to the union alone, as printed.
         geometry: per nat of the size and displacement priors averaged over present cells; without
             it a tiny box on every cell satisfies the union.
         as_printed: sum the densities and the error of Eq. 10 over the image, as the paper prints
@@ -121,10 +146,11 @@ class Weights:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     density: NonNegative = 0.02
-    background: NonNegative = 50.0
+    background: NonNegative = 150.0
     reconstruction: NonNegative = 50.0
     presence: NonNegative = 1.25
     compatibility: NonNegative = 1.0
+    box: NonNegative = 1.0
     geometry: NonNegative = 0.05
     as_printed: bool = False
 
@@ -136,6 +162,8 @@ class Schedule:
     Args:
         warmup_steps: steps in which the mixture's error (Eq. 10) sends no gradient into presence,
             while both flows learn to reconstruct; without it presence collapses to all ones.
+        boxes_from: first step of the box loss and of composites; before, components of presence
+            are not objects yet.
         temperature_start, temperature_end: λ of the concrete distribution (Table 5).
         temperature_from: fraction of training from which λ falls linearly (A.4: epoch 3 of 20).
         edge_start, edge_end: softness τ of the box edges, fractions of the image side; soft edges
@@ -146,6 +174,7 @@ class Schedule:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     warmup_steps: Annotated[int, Ge(0)] = 60
+    boxes_from: Annotated[int, Ge(0)] = 150
     temperature_start: Positive = 0.1
     temperature_end: Positive = 0.01
     temperature_from: Fraction = 0.15
@@ -153,6 +182,71 @@ class Schedule:
     edge_end: Positive = 0.01
     learning_rate_rise: Annotated[int, Ge(0)] = 0
     learning_rate_end: Fraction = 1.0
+
+
+@dataclass(frozen=True)
+class Background:
+    """How x̂_bg is kept free of objects (Eq. 5).
+
+    Args:
+        gradient: which losses train it.
+        own_image: where the image itself may explain its background. Not at all in the warm-up.
+        margin: around present cells, a fraction of the side, that counts as present here.
+        threshold: presence above which a cell counts as present here.
+        matched_light: multiply every other image, per channel, by the ratio of the medians before
+            the minimum, so that it says what stands there and not how bright it is; for scenes
+            under changing light that are covered by objects to less than half.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    gradient: BackgroundGradient = BackgroundGradient.BACKGROUND
+    own_image: OwnImage = OwnImage.ABSENT
+    margin: Fraction = 0.03
+    threshold: Fraction = 0.1
+    matched_light: bool = False
+
+
+@dataclass(frozen=True)
+class Components:
+    """When a connected component of the presence map passes for one object.
+
+    Args:
+        least_cells: fewer are no object.
+        least_area: a smaller fraction of all cells is no object.
+        longest_side: of its box, a fraction of the image side: mean and two standard deviations of
+            the size prior.
+        solidity: cells of the component per cell of its convex hull, a polygon of 16 sides.
+        erosion: how far components that are not whole are eroded to break them apart, a fraction
+            of the image side; 0 for not at all. On CLEVR scenes at 64 × 64 cells the components of
+            the true foreground give 59 % of the objects a box, with erosion 78 %.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    least_cells: Annotated[int, Ge(1)] = 4
+    least_area: Fraction = 0.002
+    longest_side: Positive = 0.4
+    solidity: Fraction = 0.86
+    erosion: Fraction = 0.06
+
+
+@dataclass(frozen=True)
+class Composites:
+    """Training images with components of other images of the batch laid over them.
+
+    Args:
+        probability: that an image becomes a composite; 0 for none.
+        most: components laid over one image, 1 to this many.
+        beside: probability that one is laid beside or over a component of the image, and not
+            anywhere.
+        nearest, farthest: distance of the two centres, in summed half sizes: below 1 they touch.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    probability: Fraction = 0.0
+    most: Annotated[int, Ge(1)] = 2
+    beside: Fraction = 0.85
+    nearest: NonNegative = 0.5
+    farthest: NonNegative = 1.15
 
 
 @dataclass(frozen=True)
@@ -176,14 +270,13 @@ class Instances:
     Args:
         overlap: IoU above which non-maximum suppression drops a proposal for a better one.
         merge: IoU above which two boxes, each the mean of its cells' proposals, are one object's.
-            Low, since the proposals of one object agree on its centre more than on its outline.
         support: a box needs the votes of at least this fraction of the image's cells.
         appearance: clusters of boxes and colours in place of non-maximum suppression.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-    overlap: Fraction = 0.2
-    merge: Fraction = 0.1
+    overlap: Fraction = 0.5
+    merge: Fraction = 0.3
     support: Fraction = 0.001
     appearance: Appearance | None = None
 
@@ -210,6 +303,9 @@ class DenfSettings:
     priors: Priors = field(default_factory=Priors)
     weights: Weights = field(default_factory=Weights)
     schedule: Schedule = field(default_factory=Schedule)
+    background: Background = field(default_factory=Background)
+    components: Components = field(default_factory=Components)
+    composites: Composites = field(default_factory=Composites)
     instances: Instances = field(default_factory=Instances)
     absent: AbsentDensity = AbsentDensity.STANDARD
     union: BoxUnion = BoxUnion.SMOOTH

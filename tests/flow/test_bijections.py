@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from denf.flow import Bijection, Coupling, Squeeze, Stack, couplings
+from denf.flow import Bijection, Coupling, HaarSqueeze, Squeeze, Stack, couplings
 from denf.flow.coupling import Subnet
 
 CASES = {
@@ -14,6 +14,7 @@ CASES = {
     "coupling-swapped": lambda: Coupling(3, swap=True, features=4),
     "coupling-two-channels": lambda: Coupling(2, features=4, clamp=0.5),
     "squeeze": Squeeze,
+    "haar-squeeze": HaarSqueeze,
     "block": lambda: couplings(3, features=4),
     "stack": lambda: Stack([couplings(3, count=2, features=4), Squeeze(), Coupling(12)]),
 }
@@ -120,3 +121,12 @@ def test_reduced_precision_keeps_the_affine_map_in_float32():
 def test_one_channel_cannot_be_split():
     with pytest.raises(ValueError, match="channels: expected at least 2"):
         Coupling(1)
+
+
+def test_haar_squeeze_is_orthogonal_and_starts_with_the_mean_of_the_block():
+    squeeze = HaarSqueeze().double()
+    Q = squeeze.Q[:, :, 0, 0]
+    torch.testing.assert_close(Q @ Q.T, torch.eye(12).double(), atol=1e-6, rtol=0)
+    x = images(3)
+    mean = functional.avg_pool2d(x, 2).mean(1)
+    torch.testing.assert_close(squeeze(x)[0][:, 0], mean * 12**0.5, atol=1e-6, rtol=1e-6)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from denf.model.captured import CapturedObjective, OfTensors
+from denf.model.components import BoxTargets
 from denf.model.denf import DeNF
 from denf.model.objective import Noise, Phase, objective
 
@@ -16,14 +17,20 @@ def gradients(loss: torch.Tensor, model: DeNF) -> list[torch.Tensor | None]:
     return [None if p.grad is None else p.grad.clone() for p in model.parameters()]
 
 
-@pytest.mark.parametrize("warmup", [True, False])
-def test_numbers_or_tensors_of_a_phase_make_no_difference(denf, images, warmup):
+@pytest.mark.parametrize("composed", [True, False])
+@pytest.mark.parametrize(("warmup", "boxes"), [(True, False), (False, False), (False, True)])
+def test_numbers_or_tensors_of_a_phase_make_no_difference(denf, images, warmup, boxes, composed):
     noise = Noise.draw(denf, images, torch.Generator().manual_seed(0))
-    loss, terms = objective(denf, images, Phase(0.05, 0.02, warmup), noise)
+    given = ()
+    if composed:
+        cells = noise.u.flatten(1)
+        given = (cells[..., None] + torch.tensor([0, 0, 0.1, 0.2]), cells)
+    targets = BoxTargets(*given) if composed else None
+    loss, terms = objective(denf, images, Phase(0.05, 0.02, warmup, boxes), noise, targets)
     expected = gradients(loss, denf)
-    recordable = OfTensors(denf, warmup)
+    recordable = OfTensors(denf, warmup, boxes)
     numbers = (torch.tensor(v, dtype=images.dtype) for v in (0.05, 0.02))
-    found, *values = recordable(images, *numbers, noise.epsilon, noise.u)
+    found, *values = recordable(images, *numbers, noise.epsilon, noise.u, *given)
     assert recordable.names == tuple(terms)
     torch.testing.assert_close(values, list(terms.values()))
     torch.testing.assert_close(gradients(found, denf), expected)
@@ -37,7 +44,7 @@ def test_replayed_steps_are_those_launched_one_by_one(denf):
         generator = torch.Generator("cuda").manual_seed(index)
         x = torch.rand(3, 3, 16, 16, generator=generator, device="cuda").double()
         noise = Noise.draw(model, x, generator)
-        at = Phase(0.1 / (index + 1), 0.03 / (index + 1), warmup=index % 2 == 0)
+        at = Phase(0.1 / (index + 1), 0.03 / (index + 1), warmup=index % 2 == 0, boxes=index > 2)
         loss, terms = objective(model, x, at, noise)
         expected = gradients(loss, model)
         found, replayed = captured(model, x, at, noise)

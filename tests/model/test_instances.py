@@ -64,6 +64,15 @@ def test_touching_objects_get_a_label_each(noise):
     assert same_partition(labels, truth(*TOUCHING))
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_every_box_has_a_proposal(seed):
+    g = torch.Generator().manual_seed(seed)
+    low = torch.rand(200, 2, generator=g)
+    proposals = torch.cat((low, low + 0.02 + 0.3 * torch.rand(200, 2, generator=g)), 1)
+    boxes, members = group_proposals(proposals, Instances(), least_votes=4)
+    assert members.unique().tolist() == list(range(1, len(boxes) + 1))
+
+
 def test_boxes_are_those_of_the_objects():
     found = decompose(scene(*TOUCHING, noise=0.03), BLANK, Instances())
     exact = torch.tensor([[c - s / 2, r - s / 2, c + s / 2, r + s / 2] for r, c, s in TOUCHING])

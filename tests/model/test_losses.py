@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from torchvision.ops import generalized_box_iou_loss
 
 from denf.model import losses
+from denf.model.boxes import cell_boxes, corners
+from denf.model.components import BoxTargets
 from denf.model.latents import Latents
 from denf.model.priors import sample_latents, sample_presence
 from denf.model.settings import AbsentDensity, Priors, WhatPrior
@@ -53,6 +57,37 @@ def test_background_backward_is_eq_5():
                     float((x[k, :, i, j] - x_bg[b, :, i, j]).square().sum()) for k in range(4)
                 )
         assert float(values[b]) == pytest.approx(total / 30)
+
+
+def test_background_backward_leaves_the_own_image_out_where_it_is_hidden():
+    g = torch.Generator().manual_seed(3)
+    x, x_bg = (torch.rand(3, 3, 4, 5, generator=g, dtype=torch.float64) for _ in range(2))
+    hidden = torch.rand(3, 4, 5, generator=g) < 0.5
+    values = losses.background_backward(x, x_bg, hidden)
+    for b in range(3):
+        total = 0.0
+        for i in range(4):
+            for j in range(5):
+                others = [k for k in range(3) if k != b or not hidden[b, i, j]]
+                total += min(
+                    float((x[k, :, i, j] - x_bg[b, :, i, j]).square().sum()) for k in others
+                )
+        assert float(values[b]) == pytest.approx(total / 20)
+    alone = losses.background_backward(x[:1], x_bg[:1], torch.ones(1, 4, 5, dtype=torch.bool))
+    assert alone.tolist() == [0]  # no image says what stands there
+
+
+def test_matched_light_forgives_a_brighter_image_and_a_tinted_one():
+    g = torch.Generator().manual_seed(4)
+    scene = 0.2 + 0.2 * torch.rand(3, 8, 8, generator=g, dtype=torch.float64)
+    tint = torch.tensor([1.5, 1.2, 0.8], dtype=torch.float64)[:, None, None]
+    x = torch.stack((scene, scene * tint))
+    hidden = torch.ones(2, 8, 8, dtype=torch.bool)  # each learns from the other alone
+    assert (losses.background_backward(x, x, hidden) > 1e-3).all()
+    matched = losses.background_backward(x, x, hidden, matched_light=True)
+    torch.testing.assert_close(matched, torch.zeros(2).double())
+    black = torch.stack((torch.zeros_like(scene), scene))
+    assert torch.isfinite(losses.background_backward(black, x, hidden, matched_light=True)).all()
 
 
 @pytest.mark.parametrize("what", WhatPrior)
@@ -142,6 +177,26 @@ def test_compatibility_is_eq_12(p):
         assert float(value) == pytest.approx(over / under)
     torch.testing.assert_close(losses.compatibility(p, p), torch.zeros(2).double())
     assert losses.compatibility(0 * p, 0 * p).tolist() == [0, 0]  # an empty scene agrees
+
+
+def test_box_compares_each_cell_with_its_target(latents):
+    g = torch.Generator().manual_seed(9)
+    low = torch.rand(2, 12, 2, generator=g, dtype=torch.float64) * 0.5
+    high = low + 0.05 + 0.4 * torch.rand(2, 12, 2, generator=g, dtype=torch.float64)
+    weight = torch.rand(2, 12, generator=g, dtype=torch.float64) * (torch.arange(12) % 3 > 0)
+    targets = BoxTargets(torch.cat((low, high), -1), weight)
+    boxes = corners(*cell_boxes(latents))
+    giou = -generalized_box_iou_loss(boxes.flatten(0, 1), targets.boxes.flatten(0, 1)) + 1
+    total = 0.0
+    for n, (b, i) in enumerate((b, i) for b in range(2) for i in range(12)):
+        off = sum(abs(float(boxes[b, i, k] - targets.boxes[b, i, k])) for k in range(4)) / 4
+        total += float(weight[b, i]) * (1 - float(giou[n]) + off / 0.1)
+    assert float(losses.box(latents, targets)) == pytest.approx(total / float(weight.sum()))
+    nothing = BoxTargets(targets.boxes, 0 * weight)
+    assert float(losses.box(latents, nothing)) == 0
+    with_area = replace(latents, scale=latents.scale.abs() + 0.1)
+    perfect = BoxTargets(corners(*cell_boxes(with_area)), weight)
+    assert float(losses.box(with_area, perfect)) == pytest.approx(0, abs=1e-9)
 
 
 def test_geometry_averages_over_present_cells(latents):

@@ -1,0 +1,133 @@
+"""Components of presence against SciPy's labels and hulls; boxes of cells against plain loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from scipy import ndimage
+from scipy.spatial import ConvexHull
+
+from denf.model.components import (
+    Components,
+    box_targets,
+    boxes_of,
+    connected,
+    find_components,
+    hull_cells,
+)
+from denf.model.settings import Components as Settings
+
+maps = npst.arrays(
+    bool,
+    st.tuples(st.integers(1, 3), st.integers(4, 24), st.integers(4, 24)),
+    elements=st.booleans(),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(maps)
+def test_connected_components_are_scipys(present):
+    numbers = connected(torch.from_numpy(present)).numpy()
+    for found, expected in zip(numbers, present, strict=True):
+        labels, count = ndimage.label(expected, np.ones((3, 3)))
+        assert ((found > 0) == expected).all()
+        assert len(np.unique(found[expected])) == count
+        for k in range(1, count + 1):
+            assert len(np.unique(found[labels == k])) == 1
+
+
+def test_a_component_may_wind_through_the_whole_map():
+    spiral = torch.zeros(1, 32, 32, dtype=torch.bool)
+    for k in range(0, 16, 2):
+        spiral[0, k, k : 32 - k] = True
+        spiral[0, k : 32 - k, 31 - k] = True
+        spiral[0, 31 - k, k : 32 - k] = True
+        spiral[0, k + 2 : 32 - k, k] = True
+        spiral[0, min(k + 2, 31), k : k + 3] = True
+    assert len(torch.unique(connected(spiral)[spiral])) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(maps)
+def test_boxes_enclose_their_masks(masks):
+    h, w = masks.shape[1:]
+    for box, mask in zip(boxes_of(torch.from_numpy(masks)), masks, strict=True):
+        ys, xs = np.nonzero(mask)
+        if len(ys):
+            expected = [xs.min() / w, ys.min() / h, (xs.max() + 1) / w, (ys.max() + 1) / h]
+            assert box.tolist() == pytest.approx(expected)
+        else:
+            assert (box[2:] - box[:2] == 0).all()
+
+
+def ellipse(h, w, y, x, a, b, angle):
+    rows, columns = np.mgrid[:h, :w]
+    u = (columns - x) * np.cos(angle) + (rows - y) * np.sin(angle)
+    v = (rows - y) * np.cos(angle) - (columns - x) * np.sin(angle)
+    return (u / a) ** 2 + (v / b) ** 2 <= 1
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3, 0.8, 1.2])
+def test_hull_is_near_the_convex_hull_of_the_cells(angle):
+    one, other = ellipse(64, 64, 30, 24, 14, 9, angle), ellipse(64, 64, 36, 42, 8, 8, 0)
+    for mask in (one, one | other):
+        ys, xs = np.nonzero(mask)
+        outline = np.concatenate(
+            [np.stack((ys + dy, xs + dx), 1) for dy in (0, 1) for dx in (0, 1)]
+        )
+        area = ConvexHull(outline).volume
+        cells = float(hull_cells(torch.from_numpy(mask)))
+        assert 0.96 * area <= cells <= 1.08 * area  # a polygon around the hull, in whole cells
+    rectangle = torch.zeros(20, 20, dtype=torch.bool)
+    rectangle[3:9, 5:17] = True
+    assert int(hull_cells(rectangle)) == 72
+    assert int(hull_cells(torch.zeros(20, 20, dtype=torch.bool))) == 0
+
+
+def test_whole_are_compact_components_of_a_permitted_size():
+    present = torch.zeros(1, 64, 64, dtype=torch.bool)
+    present[0, 2:12, 2:14] = True  # a block
+    present[0, 40, 40] = True  # a speck
+    present[0, 30:33, 2:60] = True  # too long
+    present[0, 45:60, 5:8] = present[0, 57:60, 5:25] = True  # an L
+    found = find_components(present, Settings(erosion=0))
+    assert found.whole.sum() == 1
+    k = int(found.whole[0].nonzero())
+    assert torch.equal(
+        found.masks[0, k], present[0] & (torch.arange(64) < 14) & (torch.arange(64)[:, None] < 12)
+    )
+    assert torch.equal(found.labels > 0, present)
+
+
+def test_erosion_breaks_objects_apart_that_touch():
+    one, other = ellipse(64, 64, 30, 20, 9, 9, 0), ellipse(64, 64, 34, 36, 9, 8, 0)
+    assert (one & other).sum() > 0 or ndimage.label(one | other, np.ones((3, 3)))[1] == 1
+    present = torch.from_numpy(one | other)[None]
+    assert not find_components(present, Settings(erosion=0)).whole.any()
+    found = find_components(present, Settings())
+    assert found.whole.sum() == 2
+    boxes = boxes_of(found.masks)[found.whole]
+    expected = boxes_of(torch.from_numpy(np.stack((one, other))))
+    order = boxes[:, 0].argsort()
+    assert (boxes[order] - expected).abs().max() <= 1.5 / 64
+
+
+def test_targets_are_the_boxes_of_whole_components():
+    labels = torch.tensor([[[1, 1, 0, 2], [1, 0, 0, 2], [0, 0, 0, 2]]])
+    found = box_targets(Components(labels, torch.tensor([[True, False]])))
+    for cell, label in enumerate(labels.flatten().tolist()):
+        weight = float(found.weight[0, cell])
+        assert weight == pytest.approx(3**-0.5 if label == 1 else 0)
+        if label == 1:
+            assert found.boxes[0, cell].tolist() == pytest.approx([0, 0, 2 / 4, 2 / 3])
+
+
+def test_an_empty_map_has_no_targets():
+    found = find_components(torch.zeros(2, 8, 8, dtype=torch.bool), Settings())
+    assert not found.labels.any()
+    assert not found.whole.any()
+    assert not box_targets(found).weight.any()
