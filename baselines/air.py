@@ -32,15 +32,15 @@ from torch.optim import Adam, Optimizer
 
 from baselines.blocks.annealing import Ramp
 from baselines.blocks.background_vae import BackgroundVae, seen
-from baselines.blocks.cells import label_maps
 from baselines.blocks.concrete import kl_bernoulli
 from baselines.blocks.convolutions import quieten
 from baselines.blocks.gaussian import DiagonalGaussian, draw, posterior, standard
 from baselines.blocks.glimpse import crop, place
+from baselines.blocks.glimpse_explanation import GLIMPSE_CAPABILITIES, explanation
 from baselines.blocks.images import to_unit
 from baselines.blocks.likelihood import gaussian_log_prob
 from baselines.blocks.perceptron import perceptron
-from denf.harness.method import Capability, Explanation, OnePassMethod, Step, descend
+from denf.harness.method import Explanation, OnePassMethod, Step, descend
 
 WHERE = 3  # scale, shift along x, shift along y
 PRESENCE_BIAS = 0.75  # akosiorek/attend_infer_repeat
@@ -252,7 +252,7 @@ class AirMethod(OnePassMethod):
     """Reparametrised gradients for where and what, REINFORCE with a baseline for presence."""
 
     Settings = AirSettings
-    capabilities = frozenset({Capability.SEGMENT, Capability.RECONSTRUCT})
+    capabilities = GLIMPSE_CAPABILITIES
 
     def __init__(self, settings: AirSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
@@ -301,8 +301,9 @@ class AirMethod(OnePassMethod):
         shown = seen(x, background, above_background=s.above_background)
         trace = self.inference(shown, None, s.presence_prior.end)
         canvas, shares = self._render(trace, background)
-        found = label_maps(shares[:, :, 0], trace.presence)
-        return Explanation(found, canvas.clamp(0, 1))
+        return explanation(
+            shares, trace.presence, trace.boxes, canvas=canvas, background=background
+        )
 
     def _render(self, trace: Trace, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas and shares; see `over`."""

@@ -129,7 +129,9 @@ class DtiSprites(OnePassMethod):
     """
 
     Settings = DtiSpritesSettings
-    capabilities = frozenset({Capability.SEGMENT, Capability.RECONSTRUCT, Capability.RECOMPOSE})
+    capabilities = frozenset(
+        {Capability.SEGMENT, Capability.RECONSTRUCT, Capability.RECOMPOSE, Capability.BACKGROUND}
+    )
     usage: Tensor  # (K,), how often each sprite was chosen since the last look
 
     def __init__(
@@ -188,7 +190,11 @@ class DtiSprites(OnePassMethod):
     def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         x = to_unit(images)
         scene = self._scene(x)
-        return Explanation(scene.segmentation(x), scene.compose().clamp(0, 1))
+        return Explanation(
+            scene.segmentation(x),
+            scene.compose().clamp(0, 1),
+            background=scene.background.clamp(0, 1),
+        )
 
     @torch.no_grad()
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:

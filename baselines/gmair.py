@@ -31,15 +31,16 @@ from torch.optim import Adam, Optimizer
 
 from baselines.blocks.annealing import Ramp
 from baselines.blocks.background_vae import BackgroundVae, seen
-from baselines.blocks.cells import cell_centres, label_maps
+from baselines.blocks.cells import cell_centres
 from baselines.blocks.concrete import kl_bernoulli
 from baselines.blocks.convolutions import convolution, enlargement, quieten
 from baselines.blocks.gaussian import DiagonalGaussian, draw, posterior, standard
 from baselines.blocks.glimpse import crop, place
+from baselines.blocks.glimpse_explanation import GLIMPSE_CAPABILITIES, explanation
 from baselines.blocks.heads import resnet18
 from baselines.blocks.images import check_size, to_unit
 from baselines.blocks.perceptron import perceptron
-from denf.harness.method import Capability, Explanation, OnePassMethod, Step, descend
+from denf.harness.method import Explanation, OnePassMethod, Step, descend
 
 GLIMPSE = 32  # side in pixels
 FEATURES = 64  # of the backbone in each cell
@@ -273,7 +274,7 @@ class GmairMethod(OnePassMethod):
     """Cross-entropy, divergences and the overlap term; presence is a probability throughout."""
 
     Settings = GmairSettings
-    capabilities = frozenset({Capability.SEGMENT, Capability.RECONSTRUCT})
+    capabilities = GLIMPSE_CAPABILITIES
 
     def __init__(self, settings: GmairSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
@@ -329,8 +330,10 @@ class GmairMethod(OnePassMethod):
         shown = seen(x, background, above_background=s.above_background)
         objects = self.inference(shown, s.presence_floor, None)
         rendering = self._render(objects)
-        found = label_maps(rendering.shares[:, :, 0], objects.presence[:, :, 0])
-        return Explanation(found, _blend(rendering, background).clamp(0, 1))
+        canvas, presence = _blend(rendering, background), objects.presence[:, :, 0]
+        return explanation(
+            rendering.shares, presence, objects.boxes, canvas=canvas, background=background
+        )
 
     def _render(self, objects: Objects) -> Rendering:
         logits = self.decoder(objects.what.flatten(0, 1)).unflatten(0, objects.what.shape[:2])

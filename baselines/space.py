@@ -26,9 +26,9 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer, RMSprop
 
 from baselines.blocks.annealing import Ramp
-from baselines.blocks.cells import label_maps
 from baselines.blocks.concrete import kl_bernoulli
 from baselines.blocks.gaussian import DiagonalGaussian, standard
+from baselines.blocks.glimpse_explanation import GLIMPSE_CAPABILITIES, explanation
 from baselines.blocks.images import check_size, to_bytes, to_unit
 from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
 from baselines.blocks.space_background import Background, SpaceBackground
@@ -110,7 +110,7 @@ class SpaceMethod(OnePassMethod):
     """The evidence lower bound and the boundary loss; one optimiser for each half."""
 
     Settings = SpaceSettings
-    capabilities = frozenset({Capability.SEGMENT, Capability.RECONSTRUCT, Capability.SAMPLE})
+    capabilities = GLIMPSE_CAPABILITIES | {Capability.SAMPLE}
 
     def __init__(self, settings: SpaceSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
@@ -185,8 +185,11 @@ class SpaceMethod(OnePassMethod):
         """The reconstruction is α · foreground + (1 - α) · background, as the authors show it."""
         x = self._unit(images)
         objects, rendering = self._foreground(x)
-        found = label_maps(rendering.masks[:, :, 0], objects.presence[:, :, 0])
-        return Explanation(found, self._blend(rendering, self.background(x, None).mean))
+        background, presence = self.background(x, None).mean, objects.presence[:, :, 0]
+        canvas = self._blend(rendering, background)
+        return explanation(
+            rendering.masks, presence, objects.boxes, canvas=canvas, background=background
+        )
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Scenes from the priors at the ends of their schedules."""

@@ -28,15 +28,15 @@ from torch.optim import Adam, Optimizer
 from baselines.blocks.annealing import Ramp
 from baselines.blocks.background_vae import BackgroundVae
 from baselines.blocks.broadcast import BroadcastDecoder
-from baselines.blocks.cells import label_maps
 from baselines.blocks.concrete import kl_bernoulli, relaxed_bernoulli
 from baselines.blocks.convolutions import convolution
 from baselines.blocks.gaussian import DiagonalGaussian, draw, posterior, standard
 from baselines.blocks.glimpse import crop, place
+from baselines.blocks.glimpse_explanation import GLIMPSE_CAPABILITIES, explanation
 from baselines.blocks.images import check_multiple, to_unit
 from baselines.blocks.likelihood import gaussian_log_prob
 from baselines.blocks.perceptron import perceptron
-from denf.harness.method import Capability, Explanation, OnePassMethod, Step, descend
+from denf.harness.method import Explanation, OnePassMethod, Step, descend
 
 BOX = 4  # logits of width, height and of the centre along x and y
 LOOK_BACK = ((-1, -1), (-1, 0), (-1, 1), (0, -1))  # rows and columns of the context
@@ -287,7 +287,7 @@ class SpairMethod(OnePassMethod):
     """A weighted evidence lower bound; presence is relaxed, so that all gradients go through."""
 
     Settings = SpairSettings
-    capabilities = frozenset({Capability.SEGMENT, Capability.RECONSTRUCT})
+    capabilities = GLIMPSE_CAPABILITIES
 
     def __init__(self, settings: SpairSettings, precision: torch.dtype = torch.float32) -> None:
         super().__init__(settings, precision)
@@ -327,9 +327,10 @@ class SpairMethod(OnePassMethod):
     def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         x = self._unit(images)
         objects = self.inference(x, self.settings.success.end, None)
-        canvas, masks = self._render(objects, self.background(x, None)[0])
-        found = label_maps(masks[:, :, 0], objects.presence[:, :, 0])
-        return Explanation(found, canvas.clamp(0, 1))
+        background, _ = self.background(x, None)
+        canvas, masks = self._render(objects, background)
+        presence = objects.presence[:, :, 0]
+        return explanation(masks, presence, objects.boxes, canvas=canvas, background=background)
 
     def _render(self, objects: Objects, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas (B, 3, H, W) and masks (B, N, 1, H, W)."""

@@ -132,12 +132,22 @@ def render(
     seed: Annotated[int, typer.Option(help="With the scene's number, its only seed.")] = 0,
     split: Annotated[str, typer.Option(help="Name of the split in dataset.json.")] = "train",
     workers: Annotated[int, typer.Option(help="Processes; any number gives one set.")] = 1,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Render each scene without its objects as well.")
+    ] = False,
 ) -> None:
     """Render embedded scenes with exact masks and factors."""
     from denf.data.scenes.render import render as render_scenes
 
     render_scenes(
-        kind.value, count=count, size=size, seed=seed, out=out, split=split, workers=workers
+        kind.value,
+        count=count,
+        size=size,
+        seed=seed,
+        out=out,
+        split=split,
+        workers=workers,
+        empty=empty,
     )
 
 
@@ -441,11 +451,12 @@ def evaluate(
     panel_count: Annotated[int, typer.Option(help="Scenes in --panels.", min=1)] = 8,
     batch_size: Annotated[int, typer.Option(help="Scenes at a time.", min=1)] = 32,
 ) -> None:
-    """Score a run: ARI, reconstruction error, bits per dimension.
+    """Score a run: ARI, boxes, numbers of objects, backgrounds, reconstructions, density.
 
     The adjusted Rand index comes in three forms: ari_fg (true objects, no predicted background),
     ari_fg_strict (true objects, a predicted background counts as a segment), ari (all pixels).
-    Statistics are over scenes.
+    Backgrounds are compared with the same scenes without their objects, where the data have these
+    (`denf data render --empty`). Statistics are over scenes.
     """
     from denf.data.prepared import open_prepared
     from denf.files import write_atomically
@@ -548,12 +559,13 @@ def sample(
 def decompose(
     run: Run,
     images: Annotated[list[Path], typer.Argument(help="Pictures to decompose.")],
-    out: Annotated[Path, typer.Option(help="Folder; one subfolder a picture.")],
+    out: Annotated[Path, typer.Option(help="Folder; one subfolder per picture.")],
 ) -> None:
     """Decompose your own pictures into background and objects.
 
-    Writes a label map, boxes, the background and one picture an object, and prints what was found
-    as JSON. The largest centred square of a picture is taken.
+    Writes an overlay of outlines and boxes, a label map, the background, one picture of each object
+    on it, and objects.json; prints what was found as JSON. The largest centred square of a picture
+    is taken.
     """
     from denf.harness.checkpoint import load_run
     from denf.pictures import decompose_pictures

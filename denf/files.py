@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` to `path` under a temporary name in the same folder, then rename."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path` under a temporary name in the same folder, then rename."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
+    if isinstance(content, str):
+        temporary.write_text(content)
+    else:
+        temporary.write_bytes(content)
     os.replace(temporary, path)

@@ -10,18 +10,30 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from denf.errors import DenfError
-from denf.harness.method import Capability, Explanation, Method, Segmentation, Step, descend
-from denf.model.boxes import cell_boxes
+from denf.harness.method import (
+    Capability,
+    Explanation,
+    Method,
+    Proposals,
+    Segmentation,
+    Step,
+    descend,
+)
+from denf.model.boxes import cell_boxes, cell_centres, corners
 from denf.model.captured import CapturedObjective
+from denf.model.components import BoxTargets, box_targets, find_components
+from denf.model.composites import composites
 from denf.model.denf import DeNF, to_pixels
-from denf.model.instances import Decomposition, decompose, inside
+from denf.model.instances import Decomposition, decompose
 from denf.model.latents import Latents
 from denf.model.objective import Noise, Phase, objective, phase
 from denf.model.priors import sample_latents
 from denf.model.settings import DenfSettings
+from denf.singles import whole_objects
 
-Objective = Callable[[DeNF, Tensor, Phase, Noise], tuple[Tensor, dict[str, Tensor]]]
-MAX_SINGLES = 6  # pictures of single objects for figure 6
+Objective = Callable[
+    [DeNF, Tensor, Phase, Noise, BoxTargets | None], tuple[Tensor, dict[str, Tensor]]
+]
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,8 @@ class DenfMethod(Method):
             Capability.SAMPLE,
             Capability.RECOMPOSE,
             Capability.LOG_PROB,
+            Capability.BACKGROUND,
+            Capability.BOXES,
             Capability.INSPECT,
         }
     )
@@ -94,12 +108,23 @@ class DenfMethod(Method):
             x = torch.where(flip, x.flip(3), x)
         at = phase(self.settings.schedule, step.index, step.total)
         noise = Noise.draw(self.model, x, step.generator)
-        loss, terms = self._objective(self.model, x, at, noise)
+        targets = None
+        if at.boxes and self.settings.composites.probability:
+            x, targets = self._compose(x, step.generator)
+        loss, terms = self._objective(self.model, x, at, noise, targets)
         optimizer = self.optimizers["adam"]
         for group in optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * at.learning_rate
         norm = descend(loss, optimizer, self.model, self.settings.gradient_clip)
         return {**terms, "gradient_norm": norm}
+
+    @torch.no_grad()
+    def _compose(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, BoxTargets]:
+        """Composites of the batch and the boxes of their cells."""
+        present = self.model.encode(x)[0].presence_logit > 0
+        found = find_components(present, self.settings.components)
+        x, found = composites(x, found, self.settings.composites, generator)
+        return x.contiguous(memory_format=torch.channels_last), box_targets(found)
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
         found = self._decompose(images)[1]
@@ -113,7 +138,24 @@ class DenfMethod(Method):
         seen = self._see(images)
         found = decompose(seen.latents, images, self.settings.instances)
         segmentation = Segmentation(found.labels, found.object_labels)
-        return Explanation(segmentation, seen.reconstruction, seen.log_prob)
+        return Explanation(
+            segmentation,
+            seen.reconstruction,
+            seen.log_prob,
+            seen.x_bg.clamp(0, 1),
+            _proposals(seen.latents, found),
+        )
+
+    def without_objects(self, images: Tensor) -> Tensor:
+        """x̂_bg of Eq. 5, from the background latent alone and without noise."""
+        return self._see(images).x_bg.clamp(0, 1)
+
+    def boxes(self, images: Tensor) -> Proposals:
+        """One box per cell, from (z_scale, z_loc), anchored at the cell's centre (section 3.1.4).
+
+        The count is that of boxes after non-maximum suppression (section 3.1.5).
+        """
+        return _proposals(*self._decompose(images))
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Scenes from the priors alone, at the size of the last training (section 3.1)."""
@@ -139,34 +181,22 @@ class DenfMethod(Method):
         return self.model.log_prob(self._unit(images))
 
     def inspect(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Rows of figures 3, 4 and 6.
+        """Rows of figures 3 to 6, and all that `denf decompose` writes.
 
         Returns:
-            `presence` (B, h, w), `scale` and `loc` (B, h, w, 2), `background` uint8 (B, H, W, 3),
-            `boxes` (B, K, 4) in pixels with NaN where unused, `singles` uint8 (B, K, H, W, 3): the
-            scene with one object kept, `single_count` (B,).
+            `presence` (B, h, w) in [0, 1], `scale` and `loc` (B, h, w, 2), `background` uint8
+            (B, H, W, 3), and the arrays of `denf.singles.whole_objects`.
         """
         seen = self._see(images)
-        latents, presence, x_bg, x_fg = seen.latents, seen.presence, seen.x_bg, seen.x_fg
-        shape = (images.shape[2], images.shape[3])
+        latents, shape = seen.latents, seen.presence.shape[1:]
         found = decompose(latents, images, self.settings.instances)
-        boxes = images.new_full((len(images), MAX_SINGLES, 4), torch.nan, dtype=torch.float32)
-        singles = x_bg[:, None].repeat(1, MAX_SINGLES, 1, 1, 1)
-        for b, kept in enumerate(found.boxes):
-            for k, box in enumerate(kept[:MAX_SINGLES]):
-                boxes[b, k] = box * shape[1]
-                window = inside(box, *presence.shape[1:]).float() * presence[b]
-                m = to_pixels(window[None], shape)
-                singles[b, k] = m * x_fg[b] + (1 - m) * x_bg[b]
-        count = torch.tensor([min(len(kept), MAX_SINGLES) for kept in found.boxes])
+        x_bg, x_fg = _bytes(seen.x_bg), _bytes(seen.x_fg)
         return {
             "presence": torch.sigmoid(latents.presence_logit),
-            "scale": cell_boxes(latents)[1].unflatten(1, presence.shape[1:]),
+            "scale": cell_boxes(latents)[1].unflatten(1, shape),
             "loc": latents.loc.permute(0, 2, 3, 1),
-            "background": _bytes(x_bg).permute(0, 2, 3, 1),
-            "boxes": boxes,
-            "singles": _bytes(singles).permute(0, 1, 3, 4, 2),
-            "single_count": count,
+            "background": x_bg.permute(0, 2, 3, 1),
+            **whole_objects(found, x_bg, x_fg),
         }
 
     @property
@@ -211,6 +241,19 @@ class DenfMethod(Method):
             )
         x = (images.float() + noise) / 256
         return x.contiguous(memory_format=torch.channels_last)
+
+
+def _proposals(latents: Latents, found: Decomposition) -> Proposals:
+    boxes = corners(*cell_boxes(latents))
+    h, w = latents.presence_logit.shape[1:]
+    rows, columns = cell_centres(h, w, boxes)
+    centres = torch.cartesian_prod(rows, columns).flip(1)  # x before y
+    return Proposals(
+        boxes,
+        centres.expand(len(boxes), -1, -1),
+        (latents.presence_logit > 0).flatten(1),
+        torch.tensor([len(kept) for kept in found.boxes], device=boxes.device),
+    )
 
 
 def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from denf.data.prepared import Prepared, PreparedWriter, open_prepared
+from denf.data.prepared import Prepared, open_prepared
+from denf.data.prepared_writer import PreparedWriter
 
 
 @pytest.fixture(scope="session")

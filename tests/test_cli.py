@@ -190,15 +190,17 @@ def test_from_pictures_to_samples(denf, pictures, experiment, tmp_path):
     assert [entry["picture"] for entry in found] == [str(wide), str(square)]
     for entry in found:
         folder = Path(entry["folder"])
-        assert json.loads((folder / "boxes.json").read_text()) == entry
+        assert json.loads((folder / "objects.json").read_text()) == entry
+        files = {one["file"] for one in entry["objects"]}
+        plain = {"input.png", "labels.png", "background.png"}
         names = {p.name for p in folder.iterdir()}
-        objects = {f"object-{k + 1}.png" for k in range(len(entry["boxes"]))}
-        assert names == {"input.png", "labels.png", "background.png", "boxes.json"} | objects
-        for name in names - {"boxes.json"}:
+        assert names == plain | files | {"overlay.png", "objects.json"}
+        for name in plain | files:
             assert pixels(folder / name).shape[:2] == (SIZE, SIZE)
+        assert pixels(folder / "overlay.png").shape == (512, 512, 3)
         labels = pixels(folder / "labels.png")
         assert labels.ndim == 2, "a palette image, whose values are the labels"
-        assert entry["objects"] == len(set(np.unique(labels)) - {0})
+        assert {one["number"] for one in entry["objects"]} == set(np.unique(labels)) - {0}
     np.testing.assert_array_equal(pixels(chain / "decomposed/00/input.png"), pixels(square))
 
     twice = denf("decompose", run, square, pictures / "masks/00.png", "--out", chain / "refused")

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from denf.harness.registry import source_files
+
 ROOT = Path(__file__).parents[1]
 
 # Every room may import itself and these leaves, which import nothing of the project.
-LEAVES = {"denf", "denf.errors", "denf.files"}
+LEAVES = {"denf", "denf.errors", "denf.files", "denf.palette"}
 # Room → the other rooms that it may import.
 ARROWS = {
     "denf.flow": set[str](),
@@ -23,11 +25,16 @@ ARROWS = {
     "denf.harness": {"denf.data", "denf.metrics", "denf.model.settings"},
     # The card of a data set reads the prepared format with its own reader.
     "denf.report": {"denf.data.prepared"},
-    "denf.method": {"denf.harness", "denf.model"},
-    "denf.pictures": {"denf.harness", "denf.data"},
+    "denf.singles": {"denf.model.instances"},
+    "denf.method": {"denf.harness", "denf.model", "denf.singles"},
+    "denf.overlay": set(),
+    "denf.pictures": {"denf.harness", "denf.data", "denf.overlay"},
     "baselines": {"denf.harness", "denf.data"},
 }
-NO_TORCH = ["denf.report", "denf.errors", "denf.files", "denf.model.settings"]
+NO_TORCH = [
+    *("denf.report", "denf.overlay", "denf.model.settings"),
+    *("denf.errors", "denf.files", "denf.palette"),
+]
 
 
 def module_of(path: Path) -> str:
@@ -86,6 +93,19 @@ def test_room_needs_no_torch(room: str):
         if module.split(".")[0] in ("torch", "torchvision", "torch_fidelity")
     ]
     assert heavy == []
+
+
+def test_decomposing_pictures_needs_no_plotting():
+    """Torch is slow enough to import: `denf decompose` draws with Pillow and NumPy."""
+    files = source_files("denf.pictures", "denf.method", "denf.harness.checkpoint")
+    slow = [
+        f"{path.relative_to(ROOT)}:{line}: {module}"
+        for path in files
+        for line, module in imports(path)
+        if module.split(".")[0] in ("matplotlib", "pandas", "seaborn", "sklearn")
+    ]
+    assert ROOT / "denf/overlay.py" in files
+    assert slow == []
 
 
 def test_leaves_import_nothing_of_the_project():

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from denf.harness.method import Segmentation
 
+PRESENT = 0.5  # an object is there above this probability
+
 
 def cell_centres(grid: int, like: Tensor) -> Tensor:
     """Centres of grid × grid cells in units of cells, row by row: (grid², 2), x before y."""
@@ -24,13 +26,13 @@ def label_maps(masks: Tensor, presence: Tensor) -> Segmentation:
     Args:
         masks: (B, K, H, W) shares of the objects in each pixel, which sum to at most one; the
             background has the rest.
-        presence: (B, K) probabilities; an object is there above one half.
+        presence: (B, K) probabilities; an object is there above `PRESENT`.
 
     Returns:
         `labels`: the largest share, the background's included; `object_labels`: the largest share
         of an object, 1 everywhere in a scene without any.
     """
-    there = (presence > 0.5)[:, :, None, None]
+    there = (presence > PRESENT)[:, :, None, None]
     masks = masks * there
     background = 1 - masks.sum(1, keepdim=True)
     objects = masks.masked_fill(~there, -1)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from denf.data.archive import SourceFile
 from denf.data.in_order import in_order
-from denf.data.prepared import PreparedWriter
+from denf.data.prepared_writer import PreparedWriter
 from denf.errors import DenfError
 
 Array = NDArray[np.uint8]

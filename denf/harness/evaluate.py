@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
@@ -16,12 +15,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from denf.data.prepared import Prepared
+from denf.data.prepared import Array, Prepared
 from denf.errors import DenfError
-from denf.harness.method import Capability, Method, Segmentation
-from denf.metrics.ari import ari_scores, count_trivial_scenes
-
-Row = dict[str, float]
+from denf.harness.method import Capability, Method
+from denf.harness.scores import BatchScores, Row, score_batch, summarise
+from denf.metrics.ari import count_trivial_scenes
 
 
 class SampleMode(StrEnum):
@@ -39,57 +37,49 @@ def evaluate(
 
     Args:
         method: on its device, in evaluation mode.
-        data: the split; without masks there is no ARI.
+        data: the split. Without masks there is no score of segmentation or boxes, without `empty`
+            none of backgrounds.
         batch_size: scenes at a time.
 
     Returns:
-        the summary (`ari_fg`, `ari_fg_strict`, `ari`, `mse`, `bits_per_dim`, each with mean, std
-        and n over scenes, where the method can; `one_object_scenes`) and one row a scene. A
-        score that is not finite is left out of the summary, and its n tells; without any finite
-        one mean and std are None.
+        the summary and one row per scene. Both hold what the method can and the data allow:
+
+        - `ari_fg`, `ari_fg_strict`, `ari`: see `denf.metrics.ari`;
+        - `mse`, `bits_per_dim`: of the reconstruction, of the density;
+        - `box_iou`: see `denf.metrics.boxes`; `count_error`: predicted minus visible objects,
+          absolute; `coverage`: of the objects by labels that are not background, their mean;
+        - `background_psnr`, `background_psnr_objects`: of the generated background against the
+          scene without its objects, in dB, over all pixels and over those of true objects.
+
+        In the summary each has mean, std and n over scenes. A score that is not finite is left
+        out, and its n tells; without any finite one mean and std are None. The summary further has
+
+        - `one_object_scenes`: their number;
+        - `count`: fractions of scenes whose predicted number of objects is `right`, `too_few`,
+          `too_many`;
+        - `coverage_worst_tenth`: mean over the tenth of all objects that is covered least;
+        - `background_psnr_pooled`, `background_psnr_objects_pooled`: of the mean squared error over
+          the pixels of all scenes;
+        - `by_objects`, `by_touching`: means of the indices, and n, of scenes by their number of
+          visible objects and by whether two of these come within 2 pixels.
+
+        Rows further have `objects` (visible ones), `predicted_objects` and `touching` (0 or 1).
     """
     rows: list[Row] = []
+    scored: list[BatchScores] = []
     trivial = 0
     for start, images, truth in batches(data, method.device, batch_size):
-        scores = _score(method, images, truth)
-        table = {name: values.double().cpu().tolist() for name, values in scores.items()}
-        for k in range(len(images)):
-            rows.append({"scene": start + k, **{name: v[k] for name, v in table.items()}})
+        empty = None
+        if data.empty is not None:
+            empty = _channels_first(data.empty[start : start + len(images)], method.device)
+        scores = score_batch(method, images, truth, empty)
+        rows += scores.rows(range(start, start + len(images)))
+        scored.append(scores)
         trivial += 0 if truth is None else count_trivial_scenes(truth)
-    summary: dict[str, Any] = {name: _summary(rows, name) for name in rows[0] if name != "scene"}
+    summary = summarise(rows, scored)
     if data.masks is not None:
         summary["one_object_scenes"] = trivial
     return summary, rows
-
-
-def _score(method: Method, images: Tensor, truth: Tensor | None) -> dict[str, Tensor]:
-    scores: dict[str, Tensor] = {}
-    can = method.capabilities
-    found: Segmentation | None = None
-    reconstruction: Tensor | None = None
-    log_prob: Tensor | None = None
-    segments, reconstructs = Capability.SEGMENT in can, Capability.RECONSTRUCT in can
-    shown = truth if Capability.ORACLE in can else None
-    if segments and reconstructs and truth is not None:
-        explained = method.explain(images, shown)
-        found, reconstruction = explained.segmentation, explained.reconstruction
-        log_prob = explained.log_prob
-    elif segments and truth is not None:
-        found = method.segment(images, shown)
-    elif reconstructs:
-        reconstruction = method.reconstruct(images)
-    if found is not None and truth is not None:
-        ari = ari_scores(truth, found.labels, found.object_labels)
-        scores.update(ari_fg=ari.ari_fg, ari_fg_strict=ari.ari_fg_strict, ari=ari.ari)
-    if reconstruction is not None:
-        x = images.float() / 255
-        scores["mse"] = (reconstruction - x).square().mean((1, 2, 3))
-    if Capability.LOG_PROB in can:
-        log_prob = method.log_prob(images) if log_prob is None else log_prob
-        nats = log_prob / images[0].numel()
-        # A density of intensities in [0, 1] times the width of a grey level is a probability.
-        scores["bits_per_dim"] = 8 - nats / math.log(2)
-    return scores
 
 
 @torch.no_grad()
@@ -105,7 +95,7 @@ def panels(method: Method, data: Prepared, count: int) -> dict[str, np.ndarray]:
     # Neighbours in footage show the same moment.
     chosen = np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)
     masks = None if data.masks is None else data.masks[chosen]
-    shown = replace(data, images=data.images[chosen], masks=masks)
+    shown = replace(data, images=data.images[chosen], masks=masks, empty=None)
     _, images, truth = next(batches(shown, method.device, len(chosen)))
     found = method.segment(images, truth if Capability.ORACLE in method.capabilities else None)
     arrays = {
@@ -178,11 +168,16 @@ def batches(
 ) -> Iterator[tuple[int, Tensor, Tensor | None]]:
     """Scenes in order: index of the first, uint8 images (B, 3, H, W), masks (B, H, W) or None."""
     for start in range(0, len(data), batch_size):
-        images = torch.from_numpy(np.array(data.images[start : start + batch_size]))
+        images = _channels_first(data.images[start : start + batch_size], device)
         truth = None
         if data.masks is not None:
             truth = torch.from_numpy(np.array(data.masks[start : start + batch_size])).to(device)
-        yield start, images.to(device).permute(0, 3, 1, 2), truth
+        yield start, images, truth
+
+
+def _channels_first(images: Array, device: torch.device) -> Tensor:
+    """(n, H, W, 3), read into memory, as (n, 3, H, W) on the device."""
+    return torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2)
 
 
 def rows_as_csv(rows: list[Row]) -> str:
@@ -205,11 +200,3 @@ def save_panels(arrays: Mapping[str, np.ndarray], path: Path) -> None:
     temporary = path.with_name(path.name + ".tmp.npz")
     np.savez_compressed(temporary, allow_pickle=False, **arrays)
     temporary.replace(path)
-
-
-def _summary(rows: list[Row], name: str) -> dict[str, float | int | None]:
-    values = np.array([row[name] for row in rows])
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return {"mean": None, "std": None, "n": 0}
-    return {"mean": float(values.mean()), "std": float(values.std()), "n": len(values)}

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from denf.errors import DenfError
+from denf.harness.outputs import Explanation, Proposals, Segmentation
 
 
 class Capability(StrEnum):
@@ -27,6 +28,8 @@ class Capability(StrEnum):
     SAMPLE = "sample"  # new images from the prior alone
     RECOMPOSE = "recompose"  # new images from given ones, with a subset of their objects
     LOG_PROB = "log_prob"
+    BACKGROUND = "background"  # the scene without its objects
+    BOXES = "boxes"
     INSPECT = "inspect"  # the pictures of figures 3–6
     ORACLE = "oracle"  # a control: is shown the true masks when it segments
 
@@ -45,34 +48,6 @@ class Step:
     index: int
     total: int
     generator: torch.Generator
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """Two label maps, each (B, H, W) integers.
-
-    Args:
-        labels: 0 is background where the method has that notion.
-        object_labels: never background; equal to `labels` for methods without that notion.
-    """
-
-    labels: Tensor
-    object_labels: Tensor
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What one look at images gives.
-
-    Args:
-        segmentation: see `Method.segment`.
-        reconstruction: see `Method.reconstruct`.
-        log_prob: see `Method.log_prob`; None where it takes another look.
-    """
-
-    segmentation: Segmentation
-    reconstruction: Tensor
-    log_prob: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -190,23 +165,50 @@ class Method(nn.Module, ABC):
         """LOG_PROB: log-density of uint8 images in nats for intensities in [0, 1], (B,)."""
         raise NotImplementedError
 
+    def without_objects(self, images: Tensor) -> Tensor:
+        """BACKGROUND: float (B, 3, H, W) in [0, 1], the scenes generated without their objects.
+
+        Its name leaves `background` free for parameters and submodules, which `nn.Module` looks up
+        after methods.
+        """
+        raise NotImplementedError
+
+    def boxes(self, images: Tensor) -> Proposals:
+        """BOXES: proposed boxes of the objects in uint8 images (B, 3, H, W)."""
+        raise NotImplementedError
+
     def inspect(self, images: Tensor) -> Mapping[str, Tensor]:
         """INSPECT: arrays for the figures, by name; see `denf.harness.evaluate.panels`."""
         raise NotImplementedError
 
 
 class OnePassMethod(Method):
-    """A method whose segmentation and reconstruction come from one pass: `explain` is the pass."""
+    """A method with one pass for segmentation and reconstruction: `explain` is the pass.
+
+    With BACKGROUND and BOXES, `explain` fills these fields too.
+    """
 
     @abstractmethod
     def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
-        """SEGMENT and RECONSTRUCT of the same images."""
+        """SEGMENT and RECONSTRUCT of the same images, BACKGROUND and BOXES where declared."""
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
         return self.explain(images, truth).segmentation
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.explain(images).reconstruction
+
+    def without_objects(self, images: Tensor) -> Tensor:
+        background = self.explain(images).background
+        if background is None:
+            raise NotImplementedError
+        return background
+
+    def boxes(self, images: Tensor) -> Proposals:
+        proposals = self.explain(images).proposals
+        if proposals is None:
+            raise NotImplementedError
+        return proposals
 
 
 class UntrainedMethod(Method):

@@ -1,1 +1,1 @@
-"""Metrics: segmentation agreement (ARI) and image distribution distance (Fréchet)."""
+"""Metrics: segmentation (ARI), boxes, objects, backgrounds (PSNR), sets of images (Fréchet)."""

@@ -20,8 +20,8 @@ from denf.report.style import RC, NothingToDrawError, save
 CLEVR, TRAFFIC = "denf", "denf-traffic"  # names of the experiments that the paper's figures show
 
 FIGURES: Mapping[str, Callable[[Sequence[Row]], Figure]] = {
-    "figure3": lambda rows: decomposition(rows, CLEVR, segmentation=True),
-    "figure4": lambda rows: decomposition(rows, TRAFFIC, segmentation=False),
+    "figure3": lambda rows: decomposition(rows, CLEVR),
+    "figure4": lambda rows: decomposition(rows, TRAFFIC),
     "figure5": lambda rows: backgrounds(rows, TRAFFIC),
     "figure6": lambda rows: singles(rows, [("CLEVR6", CLEVR), ("Traffic", TRAFFIC)]),
     "training-curves": training_curves,

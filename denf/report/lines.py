@@ -12,7 +12,7 @@ from denf.report.records import Group, Metric, Reading, Row, Run, Status
 from denf.report.statistics import Summary, Verdict, judge, summarise
 
 SIDE_METRICS: Mapping[Metric, tuple[Metric, ...]] = {
-    Metric.ARI_FG: (Metric.ARI_FG_STRICT, Metric.ARI),
+    Metric.ARI_FG: tuple(m for m in Metric if not m.of_samples and m is not Metric.ARI_FG),
     Metric.FID: (Metric.KID, Metric.PRECISION, Metric.RECALL),
 }
 
@@ -36,7 +36,7 @@ class Line:
         reported: the paper's row; None for one that is not in the paper.
         readings: the table's metric, one a seed, as stored.
         summary: over the seeds with a value, in the table's unit; None without a value.
-        side: the further metrics of the table, in the table's unit.
+        side: the further metrics of the table, in the table's unit or their own.
         objections: why the values are not compared with reported ones; empty when they may be.
     """
 
@@ -159,7 +159,7 @@ def _line(table: PaperTable, block: Block, row: Row | None, reported: Reported |
     side = {
         metric: summary
         for metric in SIDE_METRICS.get(table.metric, ())
-        if (summary := _summary(row.read(metric), table.factor))
+        if (summary := _summary(row.read(metric), 1 if metric.has_own_unit else table.factor))
     }
     summary = _summary(readings, table.factor)
     return Line(

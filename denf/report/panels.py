@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from denf.errors import DenfError
-from denf.report.style import ABSENT, instance_colours
+from denf.palette import instance_colours
+from denf.report.style import ABSENT
 
 PRESENT = 0.5  # cells above it hold an object
 
@@ -72,19 +73,46 @@ def draw_image(axes: Axes, image: NDArray[np.uint8]) -> None:
     axes.imshow(image, extent=(0, width, height, 0), interpolation="antialiased")
 
 
+def draw_blank(axes: Axes, text: str) -> None:
+    """Fill a cell that has nothing to show with light grey, and say why."""
+    axes.set_facecolor(ABSENT)
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#737373")
+
+
+def recompose(
+    panels: Panels, scene: int, kept: NDArray[np.bool_], background: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Objects of a scene over a background, this scene's or another's.
+
+    Args:
+        panels: with `labels` and `singles`.
+        scene: its number in the archive.
+        kept: (K,), whether objects 1…K stay.
+        background: (H, W, 3).
+
+    Returns:
+        (H, W, 3).
+    """
+    picture = background.copy()
+    for k in np.flatnonzero(kept):
+        own = panels["labels"][scene] == k + 1
+        picture[own] = panels["singles"][scene, k][own]
+    return picture
+
+
 def draw_boxes(
-    axes: Axes, image: NDArray[np.uint8], boxes: NDArray[Any], labels: NDArray[Any] | None
+    axes: Axes, image: NDArray[np.uint8], boxes: NDArray[Any], labels: NDArray[Any]
 ) -> None:
     """Draw detected boxes over the image, each in the colour of its instance.
 
     Args:
         image: (H, W, 3).
         boxes: (K, 4), x0 y0 x1 y1 in pixels, NaN where unused.
-        labels: (H, W), 0 background; None when there is no segmentation.
+        labels: (H, W), 0 background.
     """
     draw_image(axes, image)
     used = boxes[np.isfinite(boxes).all(axis=1)]
-    order = box_instances(used, labels) if labels is not None else np.arange(len(used))
+    order = box_instances(used, labels)
     colours = instance_colours(int(order.max(initial=0)) + 1)
     for (x0, y0, x1, y1), index in zip(used, order, strict=True):
         axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, lw=1.2, ec=colours[index]))

@@ -1,85 +1,60 @@
-"""Figures 3 to 6 of the paper: decompositions, backgrounds, and scenes with one object."""
+"""Figures 3 to 6 of the paper: decompositions, backgrounds, scenes with some or one object."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from denf.report.grid import Strip, grid
 from denf.report.panels import (
     PRESENT,
     Panels,
+    draw_blank,
     draw_boxes,
     draw_image,
     draw_map,
     draw_segmentation,
     load_panels,
     present_norm,
+    recompose,
 )
 from denf.report.records import Row
 from denf.report.style import NothingToDrawError
 
 log = logging.getLogger(__name__)
 SCENES = 8  # columns of figures 3 to 5
-SINGLES = 6  # objects a row of figure 6
-SINGLE_SCENES = 4  # rows a data set of figure 6
-_CELL, _GAP, _LEFT, _RIGHT, _EDGE = 0.92, 0.04, 0.95, 0.62, 0.06  # inches
+SINGLES = 6  # objects shown per row of figure 6
+SINGLE_SCENES = 4  # rows of each data set in figure 6
+SUBSETS = 3  # rows of figure 5 with some of the objects
 
 
-@dataclass(frozen=True)
-class Strip:
-    """One row of a picture grid.
-
-    Args:
-        label: at the left.
-        draw: draws scene i into an axes.
-        scale: colours and range of a map, for the bar at the right.
-    """
-
-    label: str
-    draw: Callable[[Axes, int], None]
-    scale: tuple[Normalize, str] | None = None
-
-
-def decomposition(rows: Sequence[Row], experiment: str, *, segmentation: bool) -> Figure:
-    """Figures 3 and 4: image, boxes, (segmentation,) presence, |scale|, |loc|, background.
+def decomposition(rows: Sequence[Row], experiment: str) -> Figure:
+    """Figures 3 and 4: image, boxes, segmentation, presence, |scale|, |loc|, background.
 
     Args:
         rows: all rows.
         experiment: whose first seed is shown, a finished one if there is.
-        segmentation: whether instances have a row (Figure 3 has it, Figure 4 has not).
 
     Raises:
         NothingToDrawError: without such a run.
     """
-    keys = ["boxes", "presence", "scale", "loc", "background"] + ["labels"] * segmentation
+    keys = "boxes", "labels", "presence", "scale", "loc", "background"
     panels = find_panels(rows, experiment, *keys)
     present = panels["presence"] > PRESENT
     scale = np.linalg.norm(panels["scale"], axis=-1)
     loc = np.linalg.norm(panels["loc"], axis=-1)
     unit, sizes = Normalize(0, 1), present_norm(scale, present)
     distances = present_norm(loc, present)
-    image, labels = panels["image"], panels.arrays.get("labels")
+    image, labels, boxes = panels["image"], panels["labels"], panels["boxes"]
     strips = [
         Strip("image", lambda axes, i: draw_image(axes, image[i])),
-        Strip(
-            "boxes",
-            lambda axes, i: draw_boxes(
-                axes, image[i], panels["boxes"][i], None if labels is None else labels[i]
-            ),
-        ),
-    ]
-    if labels is not None and segmentation:
-        strips.append(
-            Strip("segmentation", lambda axes, i: draw_segmentation(axes, image[i], labels[i]))
-        )
-    strips += [
+        Strip("boxes", lambda axes, i: draw_boxes(axes, image[i], boxes[i], labels[i])),
+        Strip("segmentation", lambda axes, i: draw_segmentation(axes, image[i], labels[i])),
         Strip(
             r"$z_\mathrm{pres}$",
             lambda axes, i: draw_map(axes, panels["presence"][i], unit, "gray", None),
@@ -97,21 +72,60 @@ def decomposition(rows: Sequence[Row], experiment: str, *, segmentation: bool) -
         ),
         Strip("background", lambda axes, i: draw_image(axes, panels["background"][i])),
     ]
-    return _grid(strips, min(SCENES, len(panels)))
+    return grid(strips, min(SCENES, len(panels)))
 
 
 def backgrounds(rows: Sequence[Row], experiment: str) -> Figure:
-    """Figure 5: input images over the backgrounds generated from them."""
-    panels = find_panels(rows, experiment, "background")
+    """Figure 5: generated backgrounds, how they differ, and scenes recomposed over them.
+
+    From top to bottom: image; generated background; its brightness minus that of the mean of the
+    backgrounds shown; the objects of one scene over each background; subsets of the scene's own
+    objects, each kept with probability one half (section 4.1).
+
+    Args:
+        rows: all rows.
+        experiment: whose first seed is shown, a finished one if there is.
+
+    Raises:
+        NothingToDrawError: without such a run.
+    """
+    panels = find_panels(rows, experiment, "background", "labels", "singles", "single_count")
+    shown = min(SCENES, len(panels))
+    background, counts = panels["background"], panels["single_count"]
+    grey = background[:shown].mean(axis=3)
+    change = grey - grey.mean(axis=0)
+    most = max(1.0, float(np.percentile(np.abs(change), 99)))
+    levels = Normalize(-most, most)
+    scene = int(counts[:shown].argmax())  # whose objects are seen over every background
+    coins = np.random.default_rng(0).random((SUBSETS, shown, int(counts.max()))) < 0.5
+
+    def subset(number: int) -> Callable[[Axes, int], None]:
+        return lambda axes, i: draw_image(
+            axes, recompose(panels, i, coins[number, i, : counts[i]], background[i])
+        )
+
+    everything = np.ones(counts[scene], bool)
     strips = [
         Strip("image", lambda axes, i: draw_image(axes, panels["image"][i])),
-        Strip("background", lambda axes, i: draw_image(axes, panels["background"][i])),
+        Strip("background", lambda axes, i: draw_image(axes, background[i])),
+        Strip(
+            "background\n− mean",
+            lambda axes, i: draw_map(axes, change[i], levels, "RdBu_r", None),
+            (levels, "RdBu_r"),
+        ),
+        Strip(
+            f"objects of\nimage {scene + 1}",
+            lambda axes, i: draw_image(axes, recompose(panels, scene, everything, background[i])),
+        ),
+        *(Strip("subset", subset(number)) for number in range(SUBSETS)),
     ]
-    return _grid(strips, min(SCENES, len(panels)))
+    return grid(strips, shown)
 
 
 def singles(rows: Sequence[Row], experiments: Sequence[tuple[str, str]]) -> Figure:
-    """Figure 6: the scene reconstructed with one object at a time; the first column is the input.
+    """Figure 6: image, generated background, and the background with one whole object at a time.
+
+    At most `SINGLES` objects of a scene are shown; "+n" says how many more were found.
 
     Args:
         rows: all rows.
@@ -124,7 +138,8 @@ def singles(rows: Sequence[Row], experiments: Sequence[tuple[str, str]]) -> Figu
     missing = []
     for label, experiment in experiments:
         try:
-            parts.append((label, find_panels(rows, experiment, "singles", "single_count")))
+            keys = "background", "singles", "single_count"
+            parts.append((label, find_panels(rows, experiment, *keys)))
         except NothingToDrawError as error:
             missing.append(str(error))
     chosen = [
@@ -134,26 +149,28 @@ def singles(rows: Sequence[Row], experiments: Sequence[tuple[str, str]]) -> Figu
     ]
     if not chosen:
         raise NothingToDrawError("; ".join(missing) or "no scene has an object")
-    columns = 1 + min(SINGLES, max(int(panels["single_count"][i]) for _, panels, i in chosen))
+    objects = min(SINGLES, max(int(panels["single_count"][i]) for _, panels, i in chosen))
 
     def strip(label: str, panels: Panels, scene: int) -> Strip:
-        def draw(axes: Axes, column: int) -> None:
-            if column == 0:
-                draw_image(axes, panels["image"][scene])
-            elif column <= panels["single_count"][scene]:
-                draw_image(axes, panels["singles"][scene, column - 1])
-            else:
-                axes.set_axis_off()  # its column keeps its title
+        count = int(panels["single_count"][scene])
 
-        return Strip(label, draw)
+        def draw(axes: Axes, column: int) -> None:
+            if column < 2:
+                draw_image(axes, panels[("image", "background")[column]][scene])
+            elif column < 2 + count:
+                draw_image(axes, panels["singles"][scene, column - 2])
+            else:
+                draw_blank(axes, "no further\nobject" if column == 2 + count else "")
+
+        return Strip(label, draw, note=f"+{count - SINGLES}" if count > SINGLES else "")
 
     labels = [label for label, _, _ in chosen]
     strips = [
         strip(label if labels.index(label) == k else "", panels, scene)
         for k, (label, panels, scene) in enumerate(chosen)
     ]
-    heads = ["image", *(f"object {k}" for k in range(1, columns))]
-    return _grid(strips, columns, heads)
+    heads = ["image", "background", *(f"object {k + 1}" for k in range(objects))]
+    return grid(strips, len(heads), heads)
 
 
 def find_panels(rows: Sequence[Row], experiment: str, *keys: str) -> Panels:
@@ -174,40 +191,3 @@ def find_panels(rows: Sequence[Row], experiment: str, *keys: str) -> Panels:
             log.warning("%s diverged: its last good state is shown", run.folder)
         return panels
     raise NothingToDrawError(f"no run of experiment {experiment} with panels.npz")
-
-
-def _grid(strips: Sequence[Strip], columns: int, heads: Sequence[str] = ()) -> Figure:
-    """Square cells of one size; labels at the left, colour bars at the right of maps."""
-    right = _RIGHT if any(strip.scale for strip in strips) else _EDGE
-    top = _EDGE + (0.2 if heads else 0)
-    width = _LEFT + columns * (_CELL + _GAP) - _GAP + right
-    height = top + len(strips) * (_CELL + _GAP) - _GAP + _EDGE
-    figure = Figure(figsize=(width, height))
-    for r, strip in enumerate(strips):
-        bottom = height - top - r * (_CELL + _GAP) - _CELL
-        for column in range(columns):
-            left = _LEFT + column * (_CELL + _GAP)
-            axes = figure.add_axes(
-                (left / width, bottom / height, _CELL / width, _CELL / height),
-                label=f"{r}-{column}",
-            )
-            strip.draw(axes, column)
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-            if heads and r == 0:
-                axes.set_title(heads[column], pad=3)
-        middle = (bottom + _CELL / 2) / height
-        figure.text((_LEFT - 0.08) / width, middle, strip.label, ha="right", va="center")
-        if strip.scale:
-            norm, cmap = strip.scale
-            left = _LEFT + columns * (_CELL + _GAP)
-            bar = figure.add_axes(
-                (left / width, bottom / height, 0.08 / width, _CELL / height), label=f"{r}-scale"
-            )
-            figure.colorbar(ScalarMappable(norm, cmap), cax=bar)
-            bar.set_yticks([norm.vmin or 0, norm.vmax or 1])
-            bar.set_yticklabels([f"{norm.vmin or 0:.2g}", f"{norm.vmax or 1:.2g}"])
-            low, high = bar.get_yticklabels()
-            low.set_verticalalignment("bottom")
-            high.set_verticalalignment("top")
-    return figure

@@ -17,11 +17,24 @@ from denf.errors import DenfError
 
 
 class Metric(StrEnum):
-    """A number that a run is judged by, named as in its file."""
+    """A number that a run is judged by, named as in its file, or as in `PLACES` where it is."""
 
     ARI_FG = "ari_fg"
     ARI_FG_STRICT = "ari_fg_strict"
     ARI = "ari"
+    ARI_FG_TOUCHING = "ari_fg_touching"
+    ARI_FG_APART = "ari_fg_apart"
+    BOX_IOU = "box_iou"
+    COUNT_RIGHT = "count_right"
+    COUNT_TOO_FEW = "count_too_few"
+    COUNT_TOO_MANY = "count_too_many"
+    COUNT_ERROR = "count_error"
+    COVERAGE = "coverage"
+    COVERAGE_WORST_TENTH = "coverage_worst_tenth"
+    BACKGROUND_PSNR = "background_psnr"
+    BACKGROUND_PSNR_POOLED = "background_psnr_pooled"
+    BACKGROUND_PSNR_OBJECTS = "background_psnr_objects"
+    BACKGROUND_PSNR_OBJECTS_POOLED = "background_psnr_objects_pooled"
     FID = "fid"
     KID = "kid"
     PRECISION = "precision"
@@ -38,9 +51,28 @@ class Metric(StrEnum):
         return "fid.json" if self.of_samples else "metrics.json"
 
     @property
+    def place(self) -> tuple[str, ...]:
+        """Keys that lead to the number in the file."""
+        return PLACES.get(self, (str(self),))
+
+    @property
+    def has_own_unit(self) -> bool:
+        """Whether the number has a unit of its own and not that of its table: decibels, objects."""
+        return self is Metric.COUNT_ERROR or self.startswith(Metric.BACKGROUND_PSNR)
+
+    @property
     def capability(self) -> str:
         """What a method needs to have this number."""
         return "sampling" if self.of_samples else "segmentation"
+
+
+PLACES: Mapping[Metric, tuple[str, ...]] = {
+    Metric.ARI_FG_TOUCHING: ("by_touching", "touching", "ari_fg"),
+    Metric.ARI_FG_APART: ("by_touching", "apart", "ari_fg"),
+    Metric.COUNT_RIGHT: ("count", "right"),
+    Metric.COUNT_TOO_FEW: ("count", "too_few"),
+    Metric.COUNT_TOO_MANY: ("count", "too_many"),
+}
 
 
 class Group(StrEnum):
@@ -151,7 +183,9 @@ class Run:
             return Reading(self.seed, Status.DIVERGED)
         if document is None:
             return Reading(self.seed, Status.NOT_EVALUATED)
-        entry = document.get(metric)
+        entry: Any = document
+        for key in metric.place:
+            entry = entry.get(key) if isinstance(entry, Mapping) else None
         if isinstance(entry, Mapping):
             entry = entry.get("mean")
         if entry is None:

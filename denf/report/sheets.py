@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from denf.report.lines import SIDE_METRICS, Block, Line, data_sets, join
+from denf.report.columns import SIDE_COLUMNS
+from denf.report.lines import Block, Line, data_sets, join
 from denf.report.literature import PaperTable
 from denf.report.markup import Sheet, escape_markdown
 from denf.report.records import Metric
@@ -19,12 +20,10 @@ def sheet_of(table: PaperTable, lines: Sequence[Line]) -> Sheet:
     """The table as text, in the unit and with the one decimal of the paper."""
     head = ["Method", "Framework", "Reported", "Source", "Reproduced", "n", "Seeds"]
     head += ["95 % interval", "Difference", "Verdict"]
+    side = SIDE_COLUMNS[table.metric]
+    head, align = [*head, *(column.head for column in side)], "llrlrrlrrl" + "r" * len(side)
     if table.metric is Metric.FID:
-        head += ["KID", "Precision", "Recall", "Extractor", "Samples / real", "Mode"]
-        align = "llrlrrlrrlrrrlrl"
-    else:
-        head += ["ARI-FG strict", "ARI"]
-        align = "llrlrrlrrlrr"
+        head, align = [*head, "Extractor", "Samples / real", "Mode"], align + "lrl"
     head, align = [*head, "Parameters", "Training images/s"], align + "rr"
     noted = any(line.notes for line in lines)
     if noted:
@@ -67,7 +66,7 @@ def _text(line: Line, several: bool) -> list[str]:
         "—" if line.difference is None else f"{line.difference:+.1f}".replace("-", "−"),
         str(line.verdict),
     ]
-    side = [line.side.get(metric) for metric in SIDE_METRICS[line.table.metric]]
+    side = [line.side.get(column.metric) for column in SIDE_COLUMNS[line.table.metric]]
     if line.table.metric is Metric.FID:
         cells += [_significant(summary) for summary in side]
         facts = {key: join(v for v in line.facts(key) if v is not None) for key in GENERATION}
@@ -124,24 +123,15 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
         "± is the sample standard deviation over seeds; intervals are percentile bootstrap over "
         f"seeds with {RESAMPLES:,} resamples, from {FEWEST_FOR_INTERVAL} seeds on.",
     ]
+    text += [column.legend for column in SIDE_COLUMNS[table.metric]]
     if table.metric is Metric.FID:
         extractors = dict.fromkeys(v for line in measured for v in line.facts("extractor"))
         text.append(f"Features from {join(extractors)}.")
-        text.append(
-            "KID is the kernel distance, which does not depend on the number of samples; precision "
-            "is the fraction of samples among the real images, recall that of real images among "
-            "the samples."
-        )
         floors = dict.fromkeys(f"{value:.1f}" for line in measured for value in line.floors)
         if floors:
             text.append(f"Training images in place of samples have an FID of {join(floors)}.")
         notes = [note for line in measured for note in line.facts("rank_note") if note]
         text += [f"Note: {note.rstrip('.')}." for note in dict.fromkeys(notes)]
-    else:
-        text.append(
-            "The main number scores objects only; strict counts a predicted background as one "
-            "more cluster; ARI is over all pixels."
-        )
     if any(line.failed for line in lines):
         text.append("Failed seeds are listed and are not in the mean.")
     if compared:

@@ -20,6 +20,42 @@ from denf.report.markup import to_latex, to_markdown
 from denf.report.records import Metric
 from denf.report.sheets import COSTS, GENERATION, protocols, provenance, sheet_of
 
+SIDE_MEANINGS: Mapping[Metric, str] = {
+    Metric.ARI_FG_STRICT: "foreground ARI with a predicted background as one more cluster",
+    Metric.ARI: "ARI over all pixels",
+    Metric.ARI_FG_TOUCHING: "foreground ARI, scenes in which two objects come within 2 pixels",
+    Metric.ARI_FG_APART: "foreground ARI, all other scenes",
+    Metric.BOX_IOU: "overlap of predicted boxes with the visible extents of their objects",
+    Metric.COUNT_RIGHT: "fraction of scenes with the right number of objects",
+    Metric.COUNT_TOO_FEW: "fraction of scenes with too few objects",
+    Metric.COUNT_TOO_MANY: "fraction of scenes with too many objects",
+    Metric.COUNT_ERROR: "absolute error of the number of objects, mean over scenes, in objects",
+    Metric.COVERAGE: "fraction of an object's pixels that are not predicted to be background",
+    Metric.COVERAGE_WORST_TENTH: "its mean over the tenth of all objects that is covered least",
+    Metric.BACKGROUND_PSNR: "PSNR of the generated background against the scene rendered without "
+    "its objects, in dB, mean over scenes",
+    Metric.BACKGROUND_PSNR_POOLED: "the same of the mean squared error over all scenes, in dB",
+    Metric.BACKGROUND_PSNR_OBJECTS: "background_psnr_mean under the objects alone, in dB",
+    Metric.BACKGROUND_PSNR_OBJECTS_POOLED: "background_psnr_pooled_mean under the objects alone, "
+    "in dB",
+    Metric.KID: "kernel distance: squared maximum mean discrepancy, unbiased in the samples",
+    Metric.PRECISION: "fraction of the samples within the real images, in [0, 1]",
+    Metric.RECALL: "fraction of the real images within the samples, in [0, 1]",
+}
+
+
+def _side_columns(table: Metric) -> dict[str, str]:
+    """Columns of a table's further metrics and what they hold."""
+    return {
+        f"{metric}_{part}": text
+        for metric in SIDE_METRICS[table]
+        for part, text in (
+            ("mean", SIDE_MEANINGS[metric]),
+            ("std", "its standard deviation over seeds"),
+        )
+    }
+
+
 COLUMNS: Mapping[str, str] = {
     "table": "number of the table",
     "block": "in the paper, not in the paper, or controls",
@@ -29,7 +65,7 @@ COLUMNS: Mapping[str, str] = {
     "dataset": "folder name of the data set under which the runs lie",
     "protocol": "protocol of the runs; only `paper` is compared with reported values",
     "metric": "what the numbers are",
-    "unit": "unit of all numbers of the line but those in `values`",
+    "unit": "unit of the line's numbers, but of those in `values` and where a column says another",
     "reported_mean": "the paper's mean",
     "reported_std": "the paper's standard deviation, empty where it gives none",
     "source": "where the reported value was read",
@@ -60,35 +96,17 @@ COLUMNS: Mapping[str, str] = {
     "the runs",
     "data": "data sets that the values were measured on",
     "data_sha256": "their hashes",
-    "ari_fg_strict_mean": "foreground ARI with a predicted background as one more cluster",
-    "ari_fg_strict_std": "its standard deviation over seeds",
-    "ari_mean": "ARI over all pixels",
-    "ari_std": "its standard deviation over seeds",
+    **_side_columns(Metric.ARI_FG),
     "one_object_scenes": "scenes with one object, whose foreground ARI is 1 for every prediction",
-    "kid_mean": "kernel distance: squared maximum mean discrepancy, unbiased in the samples",
-    "kid_std": "its standard deviation over seeds",
-    "precision_mean": "fraction of the samples within the real images, in [0, 1]",
-    "precision_std": "its standard deviation over seeds",
-    "recall_mean": "fraction of the real images within the samples, in [0, 1]",
-    "recall_std": "its standard deviation over seeds",
+    **_side_columns(Metric.FID),
     "floor": "FID of training images against the same test images",
     "extractor": "network whose features the FID compares",
     "samples": "number of generated images",
     "reference": "number of real images",
     "mode": "how the images were generated",
 }
-_SEGMENTATION = (
-    "ari_fg_strict_mean",
-    "ari_fg_strict_std",
-    "ari_mean",
-    "ari_std",
-    "one_object_scenes",
-)
-_GENERATION = (
-    *(f"{metric}_{part}" for metric in SIDE_METRICS[Metric.FID] for part in ("mean", "std")),
-    "floor",
-    *GENERATION,
-)
+_SEGMENTATION = (*_side_columns(Metric.ARI_FG), "one_object_scenes")
+_GENERATION = (*_side_columns(Metric.FID), "floor", *GENERATION)
 
 
 def write_tables(

@@ -7,7 +7,8 @@ import csv
 import numpy as np
 import pytest
 
-from denf.data.prepared import PreparedWriter, open_prepared
+from denf.data.prepared import open_prepared
+from denf.data.prepared_writer import PreparedWriter
 from denf.errors import DenfError
 
 INFO = {"name": "test", "source": "generated", "licence": "none", "split": "train"}
@@ -83,3 +84,56 @@ def test_refusals(tmp_path):
         PreparedWriter(tmp_path / "there", size=8, masks=False, info=INFO),
     ):
         pass
+
+
+def with_empty(seed: int, n: int):
+    images, masks, factors = batch(seed, n)
+    return images, masks, factors, 255 - images
+
+
+def test_scenes_without_objects_are_one_more_array(tmp_path):
+    options = {"size": 8, "masks": True, "info": INFO}
+    with PreparedWriter(tmp_path / "bare", **options) as writer:
+        writer.append(*batch(0, 3))
+    with PreparedWriter(tmp_path / "whole", **options, empty=True) as writer:
+        writer.append(*with_empty(0, 3))
+        writer.append(*with_empty(1, 2))
+    with (
+        pytest.raises(KeyboardInterrupt),
+        PreparedWriter(tmp_path / "broken", **options, empty=True) as writer,
+    ):
+        writer.append(*with_empty(0, 3))
+        writer._files["empty.npy"].write(b"half a scene")
+        raise KeyboardInterrupt
+    with PreparedWriter(tmp_path / "broken", **options, empty=True) as writer:
+        assert writer.count == 3
+        writer.append(*with_empty(1, 2))
+    whole, broken, bare = (open_prepared(tmp_path / n) for n in ("whole", "broken", "bare"))
+    np.testing.assert_array_equal(whole.empty, np.subtract(255, whole.images))
+    assert whole.info["sha256"].keys() == {"images.npy", "masks.npy", "empty.npy"}
+    assert broken.info == whole.info
+    names = {path.name for path in whole.folder.iterdir()}
+    assert names == {*whole.info["sha256"], "factors.csv", "dataset.json"}
+    for name in names:
+        assert (whole.folder / name).read_bytes() == (broken.folder / name).read_bytes()
+    assert bare.empty is None
+    assert "empty" not in bare.info
+    assert bare.info["sha256"].keys() == {"images.npy", "masks.npy"}
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_arrays_that_were_announced_are_demanded_and_no_others(tmp_path, empty):
+    images, masks, factors, bare = with_empty(0, 2)
+    options = {"size": 8, "masks": True, "info": INFO, "empty": empty}
+    expected = "an array, got none" if empty else "none, got an array"
+    with (
+        pytest.raises(ValueError, match=f"empty: expected {expected}"),
+        PreparedWriter(tmp_path / "d", **options) as writer,
+    ):
+        writer.append(images, masks, factors, None if empty else bare)
+    with (
+        pytest.raises(ValueError, match="masks: expected an array, got none"),
+        PreparedWriter(tmp_path / "d", **options) as writer,
+    ):
+        writer.append(images, None, factors, bare if empty else None)
+    assert (tmp_path / "d.partial/images.npy").stat().st_size == 128  # nothing of a refused batch

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from denf.data.prepared import PreparedWriter, open_prepared
+from denf.data.prepared import open_prepared
+from denf.data.prepared_writer import PreparedWriter
 from denf.errors import DenfError
 
 INFO = {"name": "test", "source": "generated", "licence": "none", "split": "train"}
@@ -64,4 +65,15 @@ def test_a_damaged_folder_is_refused(tmp_path, damage):
         content = (folder / "images.npy").read_bytes()
         (folder / "images.npy").write_bytes(content[:-10])
     with pytest.raises(DenfError, match=f"{folder}.*: expected .*Prepare"):
+        open_prepared(folder)
+
+
+@pytest.mark.parametrize("name", ["masks.npy", "empty.npy"])
+def test_an_array_of_another_shape_than_the_images_is_refused(tmp_path, name):
+    folder = tmp_path / "d"
+    images, masks, _ = scenes(2)
+    with PreparedWriter(folder, size=8, masks=True, info=INFO, empty=True) as writer:
+        writer.append(images, masks, (), images)
+    np.save(folder / name, np.load(folder / name)[:1])
+    with pytest.raises(DenfError, match=rf"{name}: expected uint8 \(2, 8, 8.*got uint8 \(1, 8, 8"):
         open_prepared(folder)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from denf.data.prepared import Prepared
+from denf.harness.checkpoint import build
 from denf.harness.experiment import Experiment, load_experiment
 
 SMALL = (
@@ -47,3 +50,26 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Experiment]
         return load_experiment(path, changes=(*own, *changes))
 
     return make
+
+
+@pytest.fixture
+def method(small):
+    return lambda name, *changes: build(small(*changes, method=name), seed=0).eval()
+
+
+@pytest.fixture(scope="session")
+def crowd(tmp_path_factory, write_scenes):
+    """Enough pixels for random labels to be nothing but random."""
+    return write_scenes(tmp_path_factory.mktemp("data") / "crowd", count=40, size=32, objects=4)
+
+
+@pytest.fixture
+def with_empty() -> Callable[[Prepared], Prepared]:
+    """The squares' ground alone beside them."""
+
+    def add(data: Prepared) -> Prepared:
+        ground = [image[mask == 0][0] for image, mask in zip(data.images, data.masks, strict=True)]
+        empty = np.broadcast_to(np.array(ground)[:, None, None], data.images.shape)
+        return replace(data, empty=empty)
+
+    return add

@@ -13,7 +13,7 @@ from torch import Tensor
 from denf.harness.batches import batch_indices
 from denf.harness.checkpoint import build, load_run, save_weights, write_experiment
 from denf.harness.experiment import Experiment, load_experiment
-from denf.harness.method import Capability, Method, Step, UntrainedMethod
+from denf.harness.method import Capability, Method, Proposals, Step, UntrainedMethod
 from denf.harness.registry import method_names
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +157,10 @@ def outputs(method: Method, images: Tensor, truth: Tensor) -> dict[str, Tensor]:
         found["recompose"] = method.recompose(images, torch.Generator().manual_seed(0))
     if Capability.LOG_PROB in can:
         found["log_prob"] = method.log_prob(images)
+    if Capability.BACKGROUND in can:
+        found["background"] = method.without_objects(images)
+    if Capability.BOXES in can:
+        found |= {f"boxes {name}": value for name, value in vars(method.boxes(images)).items()}
     if Capability.INSPECT in can:
         found |= {f"inspect {name}": value for name, value in method.inspect(images).items()}
     assert torch.equal(images, shown), "the images were changed in place"
@@ -194,10 +198,14 @@ def test_declared_capabilities_return_what_the_contract_says(trained, scenes_ten
         if name in found:
             assert found[name].shape == (count, 3, SIZE, SIZE)
             assert found[name].dtype == torch.uint8
-    if "reconstruct" in found:
-        assert found["reconstruct"].shape == images.shape
-        assert found["reconstruct"].dtype == torch.float32
-        assert 0 <= found["reconstruct"].min() <= found["reconstruct"].max() <= 1
+    for name in ("reconstruct", "background"):
+        if name in found:
+            assert found[name].shape == images.shape
+            assert found[name].dtype == torch.float32
+            assert 0 <= found[name].min() <= found[name].max() <= 1
+    if Capability.BOXES in method.capabilities:
+        assert Capability.SEGMENT in method.capabilities
+        check_proposals(Proposals(**under("boxes ", found)))
     if "reconstruct" in found and "labels" in found:
         explained = method.explain(images)
         assert torch.equal(explained.segmentation.labels, found["labels"])
@@ -205,6 +213,10 @@ def test_declared_capabilities_return_what_the_contract_says(trained, scenes_ten
         torch.testing.assert_close(explained.reconstruction, found["reconstruct"])
         if explained.log_prob is not None:
             torch.testing.assert_close(explained.log_prob, found["log_prob"])
+        if explained.background is not None:
+            torch.testing.assert_close(explained.background, found["background"])
+        if explained.proposals is not None:
+            torch.testing.assert_close(vars(explained.proposals), under("boxes ", found))
     if "log_prob" in found:
         assert found["log_prob"].shape == (BATCH,)
         assert found["log_prob"].is_floating_point()
@@ -216,6 +228,26 @@ def test_declared_capabilities_return_what_the_contract_says(trained, scenes_ten
         assert method.trained_size == SIZE
 
 
+def under(prefix: str, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
+
+
+def check_proposals(proposals: Proposals) -> None:
+    n = proposals.boxes.shape[1]
+    assert proposals.boxes.shape == (BATCH, n, 4)
+    assert proposals.anchors.shape == (BATCH, n, 2)
+    for values in (proposals.boxes, proposals.anchors):
+        assert values.is_floating_point()
+        assert torch.isfinite(values).all()
+    assert (proposals.boxes[..., 2:] >= proposals.boxes[..., :2]).all()
+    assert proposals.present.shape == (BATCH, n)
+    assert proposals.present.dtype == torch.bool
+    assert proposals.count.shape == (BATCH,)
+    assert not proposals.count.is_floating_point()
+    assert (proposals.count >= 0).all()
+    assert (proposals.count <= proposals.present.sum(1)).all()
+
+
 def test_undeclared_capabilities_raise(trained, images):
     method, generator = trained[0], torch.Generator()
     calls = {
@@ -224,6 +256,8 @@ def test_undeclared_capabilities_raise(trained, images):
         Capability.SAMPLE: lambda: method.sample(1, generator),
         Capability.RECOMPOSE: lambda: method.recompose(images, generator),
         Capability.LOG_PROB: lambda: method.log_prob(images),
+        Capability.BACKGROUND: lambda: method.without_objects(images),
+        Capability.BOXES: lambda: method.boxes(images),
         Capability.INSPECT: lambda: method.inspect(images),
     }
     for capability in calls.keys() - method.capabilities:

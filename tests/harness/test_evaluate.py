@@ -8,13 +8,13 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import logistic, norm
 
 from denf.data.prepared import open_prepared
 from denf.errors import DenfError
-from denf.harness.checkpoint import build
 from denf.harness.evaluate import (
     SampleMode,
     describe_data,
@@ -29,17 +29,8 @@ from denf.metrics.ari import ari_scores
 from denf.metrics.fid import Extractor, frechet_distance
 
 FORMS = ("ari_fg", "ari_fg_strict", "ari")
-
-
-@pytest.fixture
-def method(small):
-    return lambda name, *changes: build(small(*changes, method=name), seed=0).eval()
-
-
-@pytest.fixture(scope="module")
-def crowd(tmp_path_factory, write_scenes):
-    """Enough pixels for random labels to be nothing but random."""
-    return write_scenes(tmp_path_factory.mktemp("data") / "crowd", count=40, size=32, objects=4)
+BOXES = ("box_iou", "count_error")
+BACKGROUNDS = ("background_psnr", "background_psnr_objects")
 
 
 def test_true_labels_are_perfect(method, crowd):
@@ -87,18 +78,25 @@ def test_one_object_scenes_are_counted(method, tmp_path, write_scenes):
     assert summary["ari"]["mean"] == 0.0
 
 
-def test_batches_do_not_change_scores(method, scenes):
+def test_batches_do_not_change_scores(method, scenes, with_empty):
     denf = method("denf")
+    scenes = with_empty(scenes)
     whole, rows = evaluate(denf, scenes, batch_size=len(scenes))
     parts, rows_of_parts = evaluate(denf, scenes, batch_size=5)
-    assert set(whole) == {*FORMS, "mse", "bits_per_dim", "one_object_scenes"}
+    scores = {*FORMS, "mse", "bits_per_dim", *BOXES, *BACKGROUNDS, "coverage"}
+    others = {"one_object_scenes", "coverage_worst_tenth", "count", "by_objects", "by_touching"}
+    assert set(whole) == {*scores, *others, *(f"{name}_pooled" for name in BACKGROUNDS)}
+    assert set(rows[0]) == {*scores, "scene", "objects", "predicted_objects", "touching"}
     for one, other in zip(rows, rows_of_parts, strict=True):
-        assert one == pytest.approx(other, rel=1e-5)
-    for name in (*FORMS, "mse", "bits_per_dim"):
-        values = [row[name] for row in rows]
+        assert one == pytest.approx(other, rel=1e-5, nan_ok=True)
+    for name in scores:
+        values = np.array([row[name] for row in rows])
+        values = values[np.isfinite(values)]
         assert whole[name]["mean"] == pytest.approx(np.mean(values), rel=1e-5)
-        assert whole[name]["std"] == pytest.approx(np.std(values), rel=1e-5)
-        assert parts[name]["n"] == len(scenes)
+        assert whole[name]["std"] == pytest.approx(np.std(values), rel=1e-5, abs=1e-9)
+        assert parts[name]["n"] == len(values)
+    flat = [pd.json_normalize(summary).iloc[0].to_dict() for summary in (parts, whole)]
+    assert flat[0] == pytest.approx(flat[1], rel=1e-5, abs=1e-9, nan_ok=True)
 
 
 def test_scores_are_those_of_the_methods_outputs(method, scenes):
@@ -147,10 +145,13 @@ def test_bits_per_dimension_at_the_identity(method, scenes):
         assert rows[k]["bits_per_dim"] == pytest.approx(bits / scenes.images[k].size, rel=1e-5)
 
 
-def test_without_masks_there_is_no_ari(method, scenes):
+def test_without_masks_there_is_no_ari(method, scenes, with_empty):
     bare = replace(scenes, masks=None)
-    summary, _ = evaluate(method("denf"), bare)
+    summary, rows = evaluate(method("denf"), bare)
     assert set(summary) == {"mse", "bits_per_dim"}
+    assert set(rows[0]) == {"scene", "mse", "bits_per_dim"}
+    summary, _ = evaluate(method("denf"), replace(with_empty(scenes), masks=None))
+    assert set(summary) == {"mse", "bits_per_dim", "background_psnr", "background_psnr_pooled"}
     assert "truth" not in panels(method("denf"), bare, 2)
     assert evaluate(method("real-images"), bare)[0] == {}
 
@@ -176,10 +177,12 @@ def test_scores_that_are_not_finite_are_left_out_and_counted(scenes):
     assert "NaN" not in json.dumps(summary)
 
 
-def test_rows_as_csv_in_full_precision(method, scenes):
-    _, rows = evaluate(method("denf"), scenes)
+def test_rows_as_csv_in_full_precision(method, scenes, with_empty):
+    _, rows = evaluate(method("denf"), with_empty(scenes))
     read = list(csv.DictReader(rows_as_csv(rows).splitlines()))
-    assert [{k: float(v) for k, v in row.items()} for row in read] == rows
+    for got, row in zip(read, rows, strict=True):
+        found = {k: float(v) for k, v in got.items()}
+        assert found == pytest.approx(row, rel=0, abs=0, nan_ok=True)
 
 
 def test_panels(method, scenes, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -50,6 +51,7 @@ def write_run(runs: Path) -> Callable[..., Path]:
         data: dict[str, Any] | None = None,
         fid_facts: dict[str, Any] | None = None,
         notes: list[str] | None = None,
+        scores: dict[str, Any] | None = None,
         **experiment: Any,
     ) -> Path:
         folder = runs / dataset / name / f"seed-{seed}"
@@ -87,6 +89,7 @@ def write_run(runs: Path) -> Callable[..., Path]:
                 for key, by in scale.items()
             }
             metrics |= {"one_object_scenes": 4, "run": str(folder), "data": measured_on}
+            metrics |= scores or {}
             (folder / "metrics.json").write_text(json.dumps(metrics))
         if fid is not None:
             facts = {
@@ -112,7 +115,8 @@ def write_panels() -> Callable[..., None]:
         rng = np.random.default_rng(0)
         image = rng.integers(0, 256, (n, size, size, 3), dtype=np.uint8)
         labels = np.zeros((n, size, size), dtype=np.int64)
-        boxes = np.full((n, 5, 4), np.nan)
+        most = max(objects, 5)
+        boxes = np.full((n, most, 4), np.nan)
         for k in range(objects):
             x = 2 + 8 * k
             labels[:, 4 : 10 + k, x : x + 6] = k + 1
@@ -128,8 +132,30 @@ def write_panels() -> Callable[..., None]:
             loc=rng.normal(0, 1, (n, cells, cells, 2)).astype(np.float32),
             background=image[::-1],
             boxes=boxes,
-            singles=np.repeat(image[:, None], 5, axis=1),
+            singles=rng.integers(0, 256, (n, most, size, size, 3), dtype=np.uint8),
             single_count=np.full(n, objects),
         )
 
     return write
+
+
+@pytest.fixture
+def drawn(runs: Path, write_run: Callable[..., Path], write_panels: Callable[..., None]) -> Path:
+    """DeNF on both data sets with pictures, histories and scores."""
+    rng = np.random.default_rng(0)
+    for name, dataset, count in (("denf", "clevr6", 3), ("denf-traffic", "traffic", 2)):
+        for seed in (0, 1):
+            folder = write_run(name, seed, ari_fg=0.9, dataset=dataset, seeds=[0, 1])
+            frame = pd.DataFrame(
+                {
+                    "step": np.arange(30),
+                    "presence_fraction": rng.uniform(0, 1, 30),
+                    "foreground_forward": rng.normal(0, 1, 30),
+                    "loss": rng.normal(0, 1, 30),
+                }
+            )
+            frame.to_csv(folder / "history.csv", index=False)
+            scores = pd.DataFrame({"scene": range(20), "ari_fg": rng.uniform(0, 1, 20)})
+            scores.to_csv(folder / "scores.csv", index=False)
+        write_panels(runs / dataset / name / "seed-0", n=count)
+    return runs

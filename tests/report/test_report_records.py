@@ -8,7 +8,7 @@ import pytest
 
 from denf.errors import DenfError
 from denf.report.loading import load_rows, titles
-from denf.report.records import Group, Metric, Status
+from denf.report.records import PLACES, Group, Metric, Status
 
 
 def test_rows_hold_every_seed_with_its_fate(runs, write_run):
@@ -28,6 +28,18 @@ def test_rows_hold_every_seed_with_its_fate(runs, write_run):
     assert [r.seed for r in readings if r.failed] == [1, 2, 5, 10]
     assert readings[0].value == 0.9
     assert readings[0].file == runs / "clevr6/denf/seed-0/metrics.json"
+
+
+def test_numbers_within_groups_are_found_and_their_absence_is_no_failure(runs, write_run):
+    group = {"touching": {"ari_fg": 0.7, "n": 3}, "apart": {"ari_fg": None, "n": 0}}
+    write_run("denf", 0, ari_fg=0.9, seeds=[0, 1], scores={"by_touching": group, "count": 3})
+    write_run("denf", 1, ari_fg=0.9, seeds=[0, 1])
+    (row,) = load_rows(runs)
+    readings = {metric: row.read(metric) for metric in PLACES}
+    assert readings[Metric.ARI_FG_TOUCHING][0].value == 0.7
+    assert {r.status for found in readings.values() for r in found[1:]} == {Status.LACKING}
+    assert readings[Metric.ARI_FG_APART][0].status is Status.LACKING
+    assert readings[Metric.COUNT_RIGHT][0].status is Status.LACKING
 
 
 def test_a_method_without_the_capability_has_not_failed(runs, write_run):

@@ -202,6 +202,59 @@ def test_what_a_method_says_of_its_training_stands_in_its_row(
     assert "Notes" not in (tmp_path / "t" / "table1.md").read_text()  # nothing to say there
 
 
+SCORES = {
+    "box_iou": {"mean": 0.7612, "std": 0.1, "n": 320},
+    "count_error": {"mean": 0.25, "std": 0.5, "n": 320},
+    "count": {"right": 0.85, "too_few": 0.05, "too_many": 0.1},
+    "coverage": {"mean": 0.98, "std": 0.1, "n": 320},
+    "coverage_worst_tenth": 0.91,
+    "background_psnr": {"mean": 35.0, "std": 2.0, "n": 320},
+    "background_psnr_pooled": 34.5,
+    "background_psnr_objects": {"mean": 31.26, "std": 2.0, "n": 320},
+    "background_psnr_objects_pooled": 30.75,
+    "by_touching": {
+        "touching": {"ari_fg": 0.9, "ari_fg_strict": 0.8, "ari": 0.5, "n": 100},
+        "apart": {"ari_fg": 0.99, "ari_fg_strict": 0.9, "ari": 0.6, "n": 220},
+    },
+}
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_boxes_counts_and_backgrounds_stand_beside_the_index(
+    runs, write_run, literature, tmp_path, number
+):
+    write_run("denf", 0, ari_fg=0.95, seeds=[0, 1], tables=[1, 3], scores=SCORES)
+    lower = {**SCORES, "box_iou": {"mean": 0.7412, "std": 0.1, "n": 320}}
+    write_run("denf", 1, ari_fg=0.95, seeds=[0, 1], tables=[1, 3], scores=lower)
+    lacking = {"by_touching": SCORES["by_touching"], "box_iou": {"mean": None, "std": None, "n": 0}}
+    write_run("plain", 0, ari_fg=0.9, seeds=[0], tables=[1, 3], scores=lacking)
+    write_run("older", 0, ari_fg=0.9, seeds=[0], tables=[1, 3])  # its file has none of the keys
+    write_tables(runs, literature, tmp_path / "t")
+    lines = read(tmp_path / "t", number)
+    expected = {
+        "box_iou": 75.12, "count_error": 0.25, "count_right": 85, "count_too_few": 5,
+        "count_too_many": 10, "coverage": 98, "coverage_worst_tenth": 91,
+        "background_psnr": 35, "background_psnr_pooled": 34.5, "background_psnr_objects": 31.26,
+        "background_psnr_objects_pooled": 30.75, "ari_fg_touching": 90, "ari_fg_apart": 99,
+    }  # fmt: skip
+    for key, value in expected.items():
+        assert float(lines["denf"][f"{key}_mean"]) == pytest.approx(value), key
+        assert lines["older"][f"{key}_mean"] == "", key
+    assert float(lines["denf"]["box_iou_std"]) == pytest.approx(statistics.stdev([76.12, 74.12]))
+    heads = ("Touching", "Box IoU", "Count right", "Background PSNR")
+    cells = {
+        name: [markdown_cells(tmp_path / "t", number, name)[head] for head in heads]
+        for name in ("DeNF", "PLAIN", "OLDER")
+    }
+    assert cells["DeNF"] == ["90.0 ± 0.0", "75.1 ± 1.4", "85.0 ± 0.0", "31.3 ± 0.0"]
+    assert cells["PLAIN"] == ["90.0", "—", "—", "—"]
+    assert cells["OLDER"] == ["—"] * 4
+    for suffix in ("md", "tex"):
+        text = (tmp_path / "t" / f"table{number}.{suffix}").read_text()
+        assert all(text.count(f"{head} ") >= 2 for head in heads)  # a column and a sentence
+    assert "box_iou_mean" not in read(tmp_path / "t", 2)["denf-traffic"]
+
+
 def test_failed_seeds_are_listed_and_few_values_are_shown(runs, write_run, literature, tmp_path):
     write_run("denf", 0, ari_fg=0.95)
     write_run("denf", 1, ari_fg=0.97)

@@ -210,7 +210,9 @@ def render_options(wildcards):
     d = spec(wildcards)
     # The splits' seeds differ, so that their scenes do.
     seed = 2 * d["seed"] + (wildcards.split == "test")
-    return f"--count {d[wildcards.split]} --size {d['size']} --seed {seed}"
+    # Backgrounds are scored on the test split, against the same scenes without their objects.
+    empty = " --empty" if wildcards.split == "test" else ""
+    return f"--count {d[wildcards.split]} --size {d['size']} --seed {seed}{empty}"
 
 
 def folder_options(wildcards):

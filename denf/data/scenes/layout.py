@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,10 @@ class Layout:
     target: Vector
     factors: Sequence[Mapping[str, Any]]
 
+    def without_objects(self) -> Layout:
+        """The same scene with nothing but its background: solids with label 0 stay."""
+        return replace(self, solids=[s for s in self.solids if s.label == 0], factors=())
+
 
 def turned(angle: float) -> Vector:
     """Axes (3, 3) turned about the vertical by `angle` in radians."""
@@ -86,8 +90,8 @@ def project(layout: Layout, point: Vector, window: Window, size: int) -> tuple[f
 
 
 def stack(layouts: Sequence[Layout], device: str | torch.device = "cpu") -> Scenes:
-    """Layouts as one batch on a device, padded to the largest number of objects."""
-    most = max(len(layout.solids) for layout in layouts)
+    """Layouts as one batch on a device, padded to the largest number of objects, at least one."""
+    most = max(1, *(len(layout.solids) for layout in layouts))
 
     def table(values: Sequence[Sequence[Any]], padding: Any) -> NDArray[Any]:
         return np.stack([[*row, *[padding] * (most - len(row))] for row in values])

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from denf.data.prepared import Array, PreparedWriter
+from denf.data.prepared import Array
+from denf.data.prepared_writer import PreparedWriter
 from denf.data.scenes import clevr6, traffic
 from denf.data.scenes.layout import Layout, project, stack
 from denf.data.scenes.shading import Window, labels, pictures
@@ -33,11 +34,19 @@ _SOURCE = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """Finished scenes: uint8 images (n, S, S, 3) and masks (n, S, S), and one row an object."""
+    """Finished scenes.
+
+    Args:
+        images: uint8 (n, S, S, 3).
+        masks: uint8 (n, S, S).
+        factors: one row per object.
+        empty: uint8 (n, S, S, 3), the scenes without their objects; None unless asked for.
+    """
 
     images: Array
     masks: Array
     factors: Sequence[dict[str, Any]]
+    empty: Array | None = None
 
 
 def scene(kind: SceneKind, seed: int, index: int) -> Layout:
@@ -53,6 +62,8 @@ def draw(
     size: int,
     device: str = "cpu",
     numbers: Sequence[int] | None = None,
+    *,
+    empty: bool = False,
 ) -> Drawn:
     """Pictures and exact masks of scenes of one kind.
 
@@ -61,14 +72,19 @@ def draw(
         size: side of the pictures in pixels.
         device: a torch device.
         numbers: of the scenes, for their factors; 0, 1, … unless given.
+        empty: whether to draw the scenes without their objects too.
     """
     look = _MODULES[kind].LOOK
     together = 1 if torch.device(device).type == "cpu" else 8  # one scene fits a core's cache
-    images, masks = [], []
+    images, masks, bare = [], [], []
     for start in range(0, len(layouts), together):
-        scenes = stack(layouts[start : start + together], device)
+        chunk = layouts[start : start + together]
+        scenes = stack(chunk, device)
         images.append(pictures(scenes, look, size).cpu().numpy())
         masks.append(labels(scenes, look.window, size, size).cpu().numpy())
+        if empty:
+            scenes = stack([layout.without_objects() for layout in chunk], device)
+            bare.append(pictures(scenes, look, size).cpu().numpy())
     mask = np.concatenate(masks)
     numbers = range(len(layouts)) if numbers is None else numbers
     rows = [
@@ -76,7 +92,7 @@ def draw(
         for number, layout, labelled in zip(numbers, layouts, mask, strict=True)
         for row in _factors(number, layout, labelled, look.window)
     ]
-    return Drawn(np.concatenate(images), mask, rows)
+    return Drawn(np.concatenate(images), mask, rows, np.concatenate(bare) if empty else None)
 
 
 def render(
@@ -91,6 +107,7 @@ def render(
     first: int = 0,
     device: str = "cpu",
     progress: bool = True,
+    empty: bool = False,
 ) -> None:
     """Render scenes `first` … `first + count − 1` of a seed into a prepared folder.
 
@@ -107,6 +124,8 @@ def render(
         first: number of the first scene, at least 0.
         device: a torch device.
         progress: whether to show a bar on a terminal.
+        empty: whether to write `empty.npy` too, the same scenes without their objects: same
+            camera and lamps, no object and no shadow or reflection of one.
 
     Raises:
         DenfError: when an argument is out of range, or `out` exists.
@@ -124,11 +143,11 @@ def render(
         "first": first,
         "count": count,
     }
-    with PreparedWriter(out, size=size, masks=True, info=info) as writer:
+    with PreparedWriter(out, size=size, masks=True, info=info, empty=empty) as writer:
         last = first + count
         starts = range(first + writer.count, last, BATCH)
         batches = [(start, min(start + BATCH, last)) for start in starts]
-        job = partial(_batch, kind, seed, size, device)
+        job = partial(_batch, kind, seed, size, device, empty)
         bar = tqdm(
             desc=f"{kind} scenes",
             total=count,
@@ -139,13 +158,15 @@ def render(
         )
         with bar, _ordered(workers, job, batches) as results:
             for drawn in results:
-                writer.append(drawn.images, drawn.masks, drawn.factors)
+                writer.append(drawn.images, drawn.masks, drawn.factors, drawn.empty)
                 bar.update(len(drawn.images))
 
 
-def _batch(kind: SceneKind, seed: int, size: int, device: str, span: tuple[int, int]) -> Drawn:
+def _batch(
+    kind: SceneKind, seed: int, size: int, device: str, empty: bool, span: tuple[int, int]
+) -> Drawn:
     numbers = range(*span)
-    return draw(kind, [scene(kind, seed, i) for i in numbers], size, device, numbers)
+    return draw(kind, [scene(kind, seed, i) for i in numbers], size, device, numbers, empty=empty)
 
 
 def _factors(number: int, layout: Layout, mask: Array, window: Window) -> Iterator[dict[str, Any]]:

@@ -5,17 +5,19 @@ import json
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from denf.cli import app
 from denf.data.prepared import open_prepared
 from denf.data.scenes import render as module
 from denf.data.scenes.render import draw, render, scene
 from denf.errors import DenfError
 
-FILES = ("images.npy", "masks.npy", "factors.csv", "dataset.json")
+FILES = {"images.npy", "masks.npy", "factors.csv", "dataset.json"}
 
 
 def contents(folder):
-    return {name: (folder / name).read_bytes() for name in FILES}
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize("kind", ["clevr6", "traffic"])
@@ -43,28 +45,58 @@ def test_workers_give_the_same_bytes(tmp_path, monkeypatch):
     for workers in (1, 2):
         render("clevr6", count=10, size=16, seed=0, out=tmp_path / str(workers), workers=workers)
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
+    assert contents(tmp_path / "1").keys() == FILES
 
 
-def test_an_interrupted_run_continues(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["clevr6", "traffic"])
+def test_scenes_without_objects_lie_beside_the_same_scenes(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 2)
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        render(kind, count=3, size=16, seed=1, out=out, workers=workers, empty=True)
+    render(kind, count=3, size=16, seed=1, out=tmp_path / "plain")
+    made, plain = contents(tmp_path / "1"), contents(tmp_path / "plain")
+    assert made == contents(tmp_path / "2")
+    assert made.keys() == {*FILES, "empty.npy"}
+    for name in ("images.npy", "masks.npy", "factors.csv"):
+        assert made[name] == plain[name]
+    data = open_prepared(tmp_path / "1")
+    drawn = draw(kind, [scene(kind, 1, 2).without_objects()], 16)
+    np.testing.assert_array_equal(data.empty[2], drawn.images[0])
+    assert not drawn.masks.any()
+
+
+def test_the_command_renders_scenes_without_objects_when_asked(tmp_path):
+    for name, options in (("with", ["--empty"]), ("without", [])):
+        words = ["data", "render", "traffic", "--count", "1", "--size", "16", "--out"]
+        done = CliRunner().invoke(app, [*words, str(tmp_path / name), *options])
+        assert done.exit_code == 0, done.output
+    assert open_prepared(tmp_path / "with").empty.shape == (1, 16, 16, 3)
+    assert open_prepared(tmp_path / "without").empty is None
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_an_interrupted_run_continues(tmp_path, monkeypatch, empty):
     monkeypatch.setattr(module, "BATCH", 3)
-    render("traffic", count=8, size=16, seed=0, out=tmp_path / "whole")
+    options = {"count": 8, "size": 16, "seed": 0, "empty": empty}
+    render("traffic", out=tmp_path / "whole", **options)
     made, real = [], module.draw
 
-    def stops(kind, layouts, *rest):
+    def stops(kind, layouts, *rest, **more):
         if len(made) == 2:
             raise KeyboardInterrupt
         made.append(len(layouts))
-        return real(kind, layouts, *rest)
+        return real(kind, layouts, *rest, **more)
 
     monkeypatch.setattr(module, "draw", stops)
     with pytest.raises(KeyboardInterrupt):
-        render("traffic", count=8, size=16, seed=0, out=tmp_path / "broken")
+        render("traffic", out=tmp_path / "broken", **options)
     assert not (tmp_path / "broken").exists()
     progress = json.loads((tmp_path / "broken.partial" / "progress.json").read_text())
     assert progress["count"] == 6
     made.clear()
     made.append(0)
-    render("traffic", count=8, size=16, seed=0, out=tmp_path / "broken")
+    render("traffic", out=tmp_path / "broken", **options)
     assert made == [0, 2]
     assert contents(tmp_path / "whole") == contents(tmp_path / "broken")
 

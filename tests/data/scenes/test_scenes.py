@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from test_raycast import first_hit
 
 from denf.data.scenes import clevr6, traffic
@@ -184,3 +185,40 @@ def test_a_wider_lamp_makes_a_softer_shadow():
         step = (image[:, 1:] - image[:, :-1]).abs()[ground[:, 1:] & ground[:, :-1]]
         edges.append(torch.quantile(step, 0.995).item())
     assert edges[0] > 1.2 * edges[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_objects_only_the_background_is_left(kind, layouts):
+    chosen = layouts[kind][:6]
+    drawn = draw(kind, chosen, 64, empty=True)
+    bare = [layout.without_objects() for layout in chosen]
+    assert {solid.label for layout in bare for solid in layout.solids} <= {0}
+    alone = draw(kind, bare, 64)
+    np.testing.assert_array_equal(drawn.empty, alone.images)
+    assert not alone.masks.any()
+    assert alone.factors == []
+    assert draw(kind, chosen, 64).empty is None
+    together = pictures(stack([*bare, chosen[0]]), MODULES[kind].LOOK, 64)  # padded
+    np.testing.assert_array_equal(drawn.empty, together[:-1])
+    np.testing.assert_array_equal(drawn.images[0], together[-1])
+    change = drawn.images.astype(int) - drawn.empty
+    outside = drawn.masks == 0
+    untouched = (change == 0).all(-1) & outside
+    assert (untouched.sum((1, 2)) > 0.2 * outside.sum((1, 2))).all()
+    # What changes outside of objects are their shadows, and the rays of a pixel at an outline.
+    inner = np.stack([ndimage.binary_erosion(mask, border_value=1) for mask in outside])
+    assert change[inner].max() <= 0
+    assert (change[inner] < -10).any()
+    covered = np.abs(change[~outside]).max(-1)
+    assert (covered > 10).mean() > 0.6
+
+
+def test_the_shadow_of_the_pole_stays():
+    bare = scene("traffic", 0, 0).without_objects()
+    assert len(bare.solids) == 1
+    image, open_street = (
+        pictures(stack([layout]), traffic.LOOK, 64).int()
+        for layout in (bare, replace(bare, solids=[]))
+    )
+    assert (image - open_street).max() <= 0
+    assert (image - open_street).min() < -4
