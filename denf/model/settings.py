@@ -260,7 +260,7 @@ class Appearance:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     weight: NonNegative = 0.7
-    distance: Positive = 0.97
+    distance: Positive = 0.9
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,11 @@ def same_partition(a: torch.Tensor, b: torch.Tensor) -> bool:
 TOUCHING = [(0.4, 0.3, 0.2), (0.4, 0.5, 0.2), (0.8, 0.8, 0.3)]
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.03])
-def test_touching_objects_get_a_label_each(noise):
-    found = decompose(scene(*TOUCHING, noise=noise), BLANK, Instances())
+@pytest.mark.parametrize(
+    ("noise", "settings"), [(0.0, Instances()), (0.03, Instances(overlap=0.2, merge=0.1))]
+)
+def test_touching_objects_get_a_label_each(noise, settings):
+    found = decompose(scene(*TOUCHING, noise=noise), BLANK, settings)
     labels = found.labels[0, ::2, ::2]
     assert len(found.boxes[0]) == 3
     assert same_partition(labels, truth(*TOUCHING))
