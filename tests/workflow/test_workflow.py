@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 from snakemake.utils import available_cpu_count
 
 REPOSITORY = Path(__file__).parents[2]
-ROWS = ["denf", "denf-plus", "denf-traffic", "control-true-labels", "control-real-images"]
+DENF = ["denf", "denf-colours", "denf-plus", "denf-traffic"]  # the others extend the first
+ROWS = [*DENF, "control-true-labels", "control-real-images"]
 
 
 def tiny_protocol() -> dict:
@@ -113,12 +114,25 @@ def test_numbers_of_the_tables_come_from_the_runs(finished):
 
 def test_a_row_without_a_training_takes_the_weights_of_another(finished):
     runs = finished / "results/runs/tiny-clevr6"
-    theirs, ours = (runs / name / "seed-0/model.safetensors" for name in ("denf", "denf-plus"))
+    theirs, ours = (
+        runs / name / "seed-0/model.safetensors" for name in ("denf", "denf-colours")
+    )
     a, b = load_file(theirs), load_file(ours)
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
     record = json.loads((ours.parent / "run.json").read_text())
     assert record["steps"] == 0
+    assert record["first_weights_sha256"] == hashlib.sha256(theirs.read_bytes()).hexdigest()
+
+
+def test_a_row_may_be_trained_on_from_the_weights_of_another(finished):
+    runs = finished / "results/runs/tiny-clevr6"
+    theirs, ours = (runs / name / "seed-0/model.safetensors" for name in ("denf", "denf-plus"))
+    a, b = load_file(theirs), load_file(ours)
+    assert a.keys() == b.keys()
+    assert any(not torch.equal(a[name], b[name]) for name in a)
+    record = json.loads((ours.parent / "run.json").read_text())
+    assert record["steps"] == 3
     assert record["first_weights_sha256"] == hashlib.sha256(theirs.read_bytes()).hexdigest()
 
 
@@ -173,9 +187,8 @@ def test_an_edited_label_redraws_and_a_changed_setting_retrains(finished):
     path.write_text(original.replace("DeNF (full)", "DeNF, renamed"))
     assert planned(finished) == ["curves", "figures", "tables"]
     path.write_text(original + "settings: {priors: {noise: 0.1}}\n")
-    both = ["denf", "denf-plus", "denf-traffic"]  # the others extend the first
     assert [job for job in planned(finished) if job.startswith("train")] == [
-        f"train:{name}" for name in both
+        f"train:{name}" for name in DENF
     ]
     path.write_text(original)
     assert planned(finished) == []
