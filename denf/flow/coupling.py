@@ -1,50 +1,12 @@
-"""The coupling layer of Liu et al. (2021), with residual convolutional subnets."""
+"""The coupling layer of Liu et al. (2021)."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from denf.flow.bijection import Bijection
-
-LEAKY_SLOPE = 0.2
-
-
-class Subnet(nn.Module):
-    """conv3×3 → LeakyReLU → conv3×3 → LeakyReLU → concatenate the input → conv3×3, zero-padded.
-
-    The last layer is the sum of two convolutions, of the hidden maps and of the input: the same
-    function as one convolution of their concatenation, without the copy. It starts at zero, so
-    that a flow starts as the identity.
-
-    Args:
-        inputs: channels of the input.
-        outputs: channels of the output.
-        features: width of the hidden layers.
-        precision: arithmetic of the convolutions; the output has the input's type again.
-    """
-
-    def __init__(
-        self, inputs: int, outputs: int, features: int, precision: torch.dtype = torch.float32
-    ) -> None:
-        super().__init__()
-        self.precision = precision
-        self.first = nn.Conv2d(inputs, features, 3, padding=1)
-        self.second = nn.Conv2d(features, features, 3, padding=1)
-        self.last = nn.Conv2d(features, outputs, 3, padding=1)
-        self.skip = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-        for parameter in (*self.last.parameters(), *self.skip.parameters()):
-            nn.init.zeros_(parameter)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map x (B, inputs, H, W) to (B, outputs, H, W)."""
-        reduced = self.precision != torch.float32
-        with torch.autocast(x.device.type, self.precision, enabled=reduced):
-            h = functional.leaky_relu_(self.first(x), LEAKY_SLOPE)
-            h = functional.leaky_relu_(self.second(h), LEAKY_SLOPE)
-            y = self.last(h) + self.skip(x)
-        return y.to(torch.promote_types(y.dtype, torch.float32))
+from denf.flow.subnet import Subnet, evaluate
 
 
 class Coupling(Bijection):
@@ -93,17 +55,18 @@ class Coupling(Bijection):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x1, x2 = self._split(x)
         y1 = x1 + self.F(x2)
-        s = self._log_scale(y1)
-        return self._join(y1, x2 * s.exp() + self.G(y1)), s.sum((1, 2, 3))
+        shift, s = self._shift_and_log_scale(y1)
+        return self._join(y1, x2 * s.exp() + shift), s.sum((1, 2, 3))
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
         y1, y2 = self._split(y)
-        s = self._log_scale(y1)
-        x2 = (y2 - self.G(y1)) * (-s).exp()
+        shift, s = self._shift_and_log_scale(y1)
+        x2 = (y2 - shift) * (-s).exp()
         return self._join(y1 - self.F(x2), x2), -s.sum((1, 2, 3))
 
-    def _log_scale(self, y1: Tensor) -> Tensor:
-        return self.clamp * (2 * torch.sigmoid(self.H(y1)) - 1)
+    def _shift_and_log_scale(self, y1: Tensor) -> tuple[Tensor, Tensor]:
+        shift, h = evaluate((self.G, self.H), y1)
+        return shift, self.clamp * (2 * torch.sigmoid(h) - 1)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.swap:  # the halves keep their places in the tensor; only their roles change

@@ -7,7 +7,6 @@ import torch
 from torch.nn import functional
 
 from denf.flow import Bijection, Coupling, HaarSqueeze, Squeeze, Stack, couplings
-from denf.flow.coupling import Subnet
 
 CASES = {
     "coupling": lambda: Coupling(3, features=4),
@@ -84,23 +83,6 @@ def test_block_transforms_every_channel():
         torch.nn.init.normal_(parameter, std=0.3)
     x = images(3)
     assert ((block(x)[0] - x).abs().amax((0, 2, 3)) > 1e-3).all()
-
-
-def test_the_last_layer_sees_hidden_maps_and_input_as_one_concatenation():
-    subnet = Subnet(2, 3, features=8).double()
-    torch.manual_seed(0)
-    for parameter in subnet.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    x = images(2)
-    h = functional.leaky_relu(
-        functional.conv2d(x, subnet.first.weight, subnet.first.bias, padding=1), 0.2
-    )
-    h = functional.leaky_relu(
-        functional.conv2d(h, subnet.second.weight, subnet.second.bias, padding=1), 0.2
-    )
-    weight = torch.cat((subnet.last.weight, subnet.skip.weight), 1)
-    expected = functional.conv2d(torch.cat((h, x), 1), weight, subnet.last.bias, padding=1)
-    torch.testing.assert_close(subnet(x), expected)
 
 
 def test_reduced_precision_keeps_the_affine_map_in_float32():
