@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,7 +22,8 @@ from denf.model.boxes import cell_boxes, cell_centres, corners
 from denf.model.captured import CapturedObjective
 from denf.model.components import BoxTargets, box_targets, find_components
 from denf.model.composites import composites
-from denf.model.denf import DeNF, to_pixels
+from denf.model.denf import DeNF
+from denf.model.inference import Inference, blend, infer
 from denf.model.instances import Decomposition, decompose
 from denf.model.latents import Latents
 from denf.model.objective import Noise, Phase, objective, phase
@@ -34,30 +34,6 @@ from denf.singles import whole_objects
 Objective = Callable[
     [DeNF, Tensor, Phase, Noise, BoxTargets | None], tuple[Tensor, dict[str, Tensor]]
 ]
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Images, encoded and decoded once.
-
-    Args:
-        latents: of the images.
-        presence: 0 or 1, (B, h, w).
-        x_bg: x̂_bg of Eq. 5 without noise, (B, 3, H, W).
-        x_fg: x̂_fg of Eq. 10, (B, 3, H, W).
-        log_prob: of the images in nats, (B,).
-    """
-
-    latents: Latents
-    presence: Tensor
-    x_bg: Tensor
-    x_fg: Tensor
-    log_prob: Tensor
-
-    @property
-    def reconstruction(self) -> Tensor:
-        """x̂ of Eq. 10, (B, 3, H, W) in [0, 1]."""
-        return _blend(self.presence, self.x_bg, self.x_fg).clamp(0, 1)
 
 
 class DenfMethod(Method):
@@ -132,10 +108,10 @@ class DenfMethod(Method):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """x̂ of Eq. 10 with hard presence and without noise."""
-        return self._see(images).reconstruction
+        return self._infer(images).reconstruction
 
     def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
-        seen = self._see(images)
+        seen = self._infer(images)
         found = decompose(seen.latents, images, self.settings.instances)
         segmentation = Segmentation(found.labels, found.object_labels)
         return Explanation(
@@ -148,7 +124,7 @@ class DenfMethod(Method):
 
     def without_objects(self, images: Tensor) -> Tensor:
         """x̂_bg of Eq. 5, from the background latent alone and without noise."""
-        return self._see(images).x_bg.clamp(0, 1)
+        return self._infer(images).x_bg.clamp(0, 1)
 
     def boxes(self, images: Tensor) -> Proposals:
         """One box per cell, from (z_scale, z_loc), anchored at the cell's centre (section 3.1.4).
@@ -164,11 +140,11 @@ class DenfMethod(Method):
         latents = sample_latents(shapes, count, self.settings.priors, generator)
         presence = (latents.presence_logit > 0).float()
         silence = torch.zeros_like(latents.background)
-        return _bytes(_blend(presence, *self.model.components(latents, presence, silence)))
+        return _bytes(blend(presence, *self.model.reconstructions(latents, presence, silence)))
 
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Keep the background and each object with probability one half (section 4.1)."""
-        seen = self._see(images)
+        seen = self._infer(images)
         found = decompose(seen.latents, images, self.settings.instances)
         most = max((len(b) for b in found.boxes), default=0)
         coins = torch.rand(len(images), most + 1, generator=generator, device=images.device)
@@ -187,7 +163,7 @@ class DenfMethod(Method):
             `presence` (B, h, w) in [0, 1], `scale` and `loc` (B, h, w, 2), `background` uint8
             (B, H, W, 3), and the arrays of `denf.singles.whole_objects`.
         """
-        seen = self._see(images)
+        seen = self._infer(images)
         latents, shape = seen.latents, seen.presence.shape[1:]
         found = decompose(latents, images, self.settings.instances)
         x_bg, x_fg = _bytes(seen.x_bg), _bytes(seen.x_fg)
@@ -220,13 +196,8 @@ class DenfMethod(Method):
         latents, _, _ = self.model.encode(self._unit(images))
         return latents, decompose(latents, images, self.settings.instances)
 
-    def _see(self, images: Tensor) -> _Seen:
-        latents, ladj1, ladj2 = self.model.encode(self._unit(images))
-        presence = (latents.presence_logit > 0).float()
-        silence = torch.zeros_like(latents.background)
-        x_bg, x_fg = self.model.components(latents, presence, silence)
-        log_prob = self.model.log_density(latents, ladj1, ladj2)
-        return _Seen(latents, presence, x_bg, x_fg, log_prob)
+    def _infer(self, images: Tensor) -> Inference:
+        return infer(self.model, self._unit(images))
 
     def _unit(self, images: Tensor, noise: Tensor | float = 0.5) -> Tensor:
         """uint8 grey levels to [0, 1), `noise` in [0, 1) of a level added."""
@@ -258,12 +229,6 @@ def _proposals(latents: Latents, found: Decomposition) -> Proposals:
 
 def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(like.shape, generator=generator, device=like.device)
-
-
-def _blend(presence: Tensor, x_bg: Tensor, x_fg: Tensor) -> Tensor:
-    """Foreground where cells are present, background elsewhere: Eq. 10 with hard presence."""
-    m = to_pixels(presence, (x_bg.shape[2], x_bg.shape[3]))[:, None]
-    return m * x_fg + (1 - m) * x_bg
 
 
 def _bytes(x: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ class DeNF(nn.Module):
         ]
         return self.trunk.inverse(torch.cat(parts, 1))[0]
 
-    def components(
+    def reconstructions(
         self, latents: Latents, presence: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor]:
         """x̂_bg of Eq. 5 and x̂_fg of Eq. 10, both from one pass through f1.

@@ -114,7 +114,7 @@ def objective(
         presence, sample = presence.detach(), sample.detach()
     boxes_only = s.compatibility_gradient is CompatibilityGradient.BOXES
     target = presence.detach() if boxes_only else presence
-    x_bg, x_fg = model.components(latents, sample, s.priors.noise * noise.epsilon)
+    x_bg, x_fg = model.reconstructions(latents, sample, s.priors.noise * noise.epsilon)
 
     terms = {
         "background_forward": losses.background_forward(latents.background, ladj1),

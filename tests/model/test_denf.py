@@ -63,7 +63,7 @@ def test_two_directions_in_one_batch_equal_two_calls(denf, images):
     latents, _, _ = denf.encode(images)
     presence = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     noise = torch.zeros_like(latents.background)
-    x_bg, x_fg = denf.components(latents, presence, noise)
+    x_bg, x_fg = denf.reconstructions(latents, presence, noise)
     gated = replace(latents, what=presence[:, None] * latents.what)
     z_fg = denf.decode_foreground(gated)
     torch.testing.assert_close(
@@ -79,11 +79,13 @@ def test_background_alone_ignores_presence_and_foreground_alone_ignores_backgrou
     silence = torch.zeros_like(latents.background)
     ones, zeros = torch.ones(3, 4, 4).double(), torch.zeros(3, 4, 4).double()
     torch.testing.assert_close(
-        denf.components(latents, ones, silence)[0], denf.components(latents, zeros, silence)[0]
+        denf.reconstructions(latents, ones, silence)[0],
+        denf.reconstructions(latents, zeros, silence)[0],
     )
     other = replace(latents, background=latents.background + 1)
     torch.testing.assert_close(
-        denf.components(latents, ones, silence)[1], denf.components(other, ones, silence)[1]
+        denf.reconstructions(latents, ones, silence)[1],
+        denf.reconstructions(other, ones, silence)[1],
     )
 
 

@@ -114,9 +114,7 @@ def test_numbers_of_the_tables_come_from_the_runs(finished):
 
 def test_a_row_without_a_training_takes_the_weights_of_another(finished):
     runs = finished / "results/runs/tiny-clevr6"
-    theirs, ours = (
-        runs / name / "seed-0/model.safetensors" for name in ("denf", "denf-colours")
-    )
+    theirs, ours = (runs / name / "seed-0/model.safetensors" for name in ("denf", "denf-colours"))
     a, b = load_file(theirs), load_file(ours)
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)

@@ -1,0 +1,51 @@
+"""One look at images: their latents, both reconstructions, and their density."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from denf.model.denf import DeNF, to_pixels
+from denf.model.latents import Latents
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Images, encoded and decoded once.
+
+    Args:
+        latents: of the images.
+        presence: 0 or 1, (B, h, w).
+        x_bg: x̂_bg of Eq. 5 without noise, (B, 3, H, W).
+        x_fg: x̂_fg of Eq. 10, (B, 3, H, W).
+        log_prob: of the images in nats, (B,).
+    """
+
+    latents: Latents
+    presence: Tensor
+    x_bg: Tensor
+    x_fg: Tensor
+    log_prob: Tensor
+
+    @property
+    def reconstruction(self) -> Tensor:
+        """x̂ of Eq. 10, (B, 3, H, W) in [0, 1]."""
+        return blend(self.presence, self.x_bg, self.x_fg).clamp(0, 1)
+
+
+def infer(model: DeNF, x: Tensor) -> Inference:
+    """Encode images (B, 3, H, W) in [0, 1], and decode them with hard presence, without noise."""
+    latents, ladj1, ladj2 = model.encode(x)
+    presence = (latents.presence_logit > 0).to(x.dtype)
+    silence = torch.zeros_like(latents.background)
+    x_bg, x_fg = model.reconstructions(latents, presence, silence)
+    log_prob = model.log_density(latents, ladj1, ladj2)
+    return Inference(latents, presence, x_bg, x_fg, log_prob)
+
+
+def blend(presence: Tensor, x_bg: Tensor, x_fg: Tensor) -> Tensor:
+    """Foreground where cells are present, background elsewhere: Eq. 10 with hard presence."""
+    m = to_pixels(presence, (x_bg.shape[2], x_bg.shape[3]))[:, None]
+    return m * x_fg + (1 - m) * x_bg
