@@ -17,7 +17,7 @@ from denf.harness.checkpoint import load_run
 
 ROOT = Path(__file__).parents[1]
 RUNS = sorted(path.parent for path in ROOT.glob("results/reference/*/model.safetensors"))
-KINDS = {"denf-clevr6": "clevr6", "denf-traffic": "traffic"}
+KINDS = {"denf-clevr6": "clevr6", "denf-plus-clevr6": "clevr6", "denf-traffic": "traffic"}
 
 
 @pytest.fixture(params=RUNS, ids=lambda run: run.name)

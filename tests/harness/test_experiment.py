@@ -45,7 +45,7 @@ def test_defaults(write):
 
 def test_precedence(write):
     """Extended file < the protocol's overrides < the file's own keys < --set."""
-    sizes = {"features": 10, "couplings": 1, "squeezes": 1, "clamp": 1.0}
+    sizes = {"features": 10, "couplings": 1, "squeezes": 1, "clamp": 1.0, "squeeze": "pixels"}
     base = {**DENF, "label": "base", "tables": [1], "settings": {"architecture": sizes}}
     own = {"extends": "base", "settings": {"architecture": {"squeezes": 2, "clamp": 3.0}}}
     protocol = {
@@ -62,7 +62,7 @@ def test_precedence(write):
     path = write(own=own, base=base)
     found = load_experiment(path, protocol, ["settings.architecture.clamp=4", "label=x"])
     got = found.settings["architecture"]
-    assert got == {"features": 10, "couplings": 2, "squeezes": 2, "clamp": 4.0}
+    assert got == {**sizes, "couplings": 2, "squeezes": 2, "clamp": 4.0}
     assert (found.seeds, found.protocol, found.training.steps) == ((4, 5), "small", 9)
     # a file that extends another is an ablation under its own name
     assert (found.name, found.group, found.tables) == ("own", "ablation", (3,))
