@@ -1,0 +1,137 @@
+"""`denf evaluate`, `denf fid` and `denf sample`: scores and samples of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from denf.cli.files import publish, refuse_existing
+from denf.cli.options import Data, Out, OutFile, Run
+
+app = typer.Typer()
+
+
+class ExtractorName(StrEnum):
+    """Feature spaces of the Fréchet distance."""
+
+    INCEPTION = "inception-v3-compat"
+    RANDOM_CONV = "random-conv-v1"
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    data: Data,
+    out: OutFile,
+    scores: Annotated[Path | None, typer.Option(help="CSV of scores, one row a scene.")] = None,
+    panels: Annotated[Path | None, typer.Option(help="NPZ of arrays for the figures.")] = None,
+    panel_count: Annotated[int, typer.Option(help="Scenes in --panels.", min=1)] = 8,
+    batch_size: Annotated[int, typer.Option(help="Scenes at a time.", min=1)] = 32,
+) -> None:
+    """Score a run: ARI, boxes, numbers of objects, backgrounds, reconstructions, density.
+
+    The adjusted Rand index comes in three forms: ari_fg (true objects, no predicted background),
+    ari_fg_strict (true objects, a predicted background counts as a segment), ari (all pixels).
+    Backgrounds are compared with the same scenes without their objects, where the data have these
+    (`denf data render --empty`). Statistics are over scenes.
+    """
+    from denf.data.prepared import open_prepared
+    from denf.files import write_atomically
+    from denf.harness import evaluate as room
+    from denf.harness.checkpoint import best_device, load_run
+
+    prepared = open_prepared(data)
+    method, _ = load_run(run, best_device())
+    summary, rows = room.evaluate(method, prepared, batch_size=batch_size)
+    if panels is not None:
+        panels.parent.mkdir(parents=True, exist_ok=True)
+        room.save_panels(room.panels(method, prepared, panel_count), panels)
+    if scores is not None:
+        scores.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(scores, room.rows_as_csv(rows))
+    publish({**summary, "run": str(run), "data": room.describe_data(prepared)}, out)
+
+
+@app.command()
+def fid(
+    run: Run,
+    data: Annotated[Path, typer.Option(help="Prepared test images, the reference.")],
+    out: OutFile,
+    source: Annotated[
+        Path | None, typer.Option(help="Prepared training images: to recompose, and for the floor.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Number of images on each side.", min=2)] = 10000,
+    extractor: Annotated[
+        ExtractorName, typer.Option(help="random-conv-v1 needs no weights.")
+    ] = ExtractorName.INCEPTION,
+    weights: Annotated[Path | None, typer.Option(help="Inception weights, if not cached.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the samples.", min=0)] = 0,
+) -> None:
+    """Measure the Fréchet distance of samples to test images.
+
+    Samples come from the prior or, where a method's paper generates so (DeNF), are the images of
+    --source with a random subset of their objects kept. Beside the distance stand those of parts
+    of the samples and of the source itself, the kernel distance, precision and recall. Numbers of
+    different extractors do not compare.
+    """
+    from denf.data.prepared import open_prepared
+    from denf.harness import evaluate as room
+    from denf.harness.checkpoint import best_device, load_run
+    from denf.metrics.features import Extractor
+    from denf.metrics.generation import compare
+
+    reference = open_prepared(data)
+    start = None if source is None else open_prepared(source)
+    device = best_device()
+    method, _ = load_run(run, device)
+    begin = start if method.starts_from_images else None
+    images, mode = room.generate(method, samples, source=begin, seed=seed)
+    result = compare(
+        images,
+        reference.images[:samples],
+        training=None if start is None else start.images,
+        extractor=Extractor(extractor.value),
+        weights=weights,
+        device=device,
+    )
+    described = {
+        **dataclasses.asdict(result),
+        "mode": mode.value,
+        "seed": seed,
+        "run": str(run),
+        "data": room.describe_data(reference),
+        "recomposed_from": None if begin is None else room.describe_data(begin),
+    }
+    publish(described, out)
+
+
+@app.command()
+def sample(
+    run: Run,
+    count: Annotated[int, typer.Option(help="Number of images.", min=1)],
+    out: Out,
+    source: Annotated[
+        Path | None, typer.Option(help="Prepared images to recompose; default: the prior.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the samples.", min=0)] = 0,
+) -> None:
+    """Write generated images as PNG files."""
+    from PIL import Image
+
+    from denf.data.prepared import open_prepared
+    from denf.harness import evaluate as room
+    from denf.harness.checkpoint import best_device, load_run
+
+    refuse_existing(out)
+    start = None if source is None else open_prepared(source)
+    method, _ = load_run(run, best_device())
+    images, mode = room.generate(method, count, source=start, seed=seed)
+    out.mkdir(parents=True)
+    for k, image in enumerate(images):
+        Image.fromarray(image).save(out / f"{k:06d}.png")
+    typer.echo(json.dumps({"count": len(images), "mode": mode.value, "out": str(out)}))

@@ -1,0 +1,49 @@
+"""`denf tables` and `denf figures`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from denf.cli.files import read_listing
+from denf.cli.options import Listing, Runs
+
+app = typer.Typer()
+
+
+@app.command()
+def tables(
+    runs: Runs = Path("results/runs"),
+    listing: Listing = None,
+    literature: Annotated[Path, typer.Option(help="Reported numbers.")] = Path(
+        "baselines/literature.yaml"
+    ),
+    out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
+) -> None:
+    """Write Tables 1-3, reported beside reproduced.
+
+    Each as CSV, Markdown and LaTeX; prints the files' names.
+    """
+    from denf.report.tables import write_tables
+
+    for path in write_tables(runs, literature, out, experiments=read_listing(listing)):
+        typer.echo(path)
+
+
+@app.command()
+def figures(
+    runs: Runs = Path("results/runs"),
+    listing: Listing = None,
+    out: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("results/figures"),
+    name: Annotated[list[str] | None, typer.Option(help="One figure; default: all.")] = None,
+) -> None:
+    """Draw figures 3-6, training curves and ARI distributions.
+
+    Each as PNG and PDF; prints the files' names.
+    """
+    from denf.report.figures import write_figures
+
+    for path in write_figures(runs, out, names=name, experiments=read_listing(listing)):
+        typer.echo(path)

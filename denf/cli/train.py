@@ -1,0 +1,88 @@
+"""`denf experiments` and `denf train`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from denf.cli.files import read_protocol
+from denf.cli.options import Data, Protocol
+from denf.errors import DivergenceError
+
+app = typer.Typer()
+
+
+@app.command()
+def experiments(
+    folder: Annotated[Path, typer.Argument(help="Folder of experiment files.")],
+    protocol: Protocol = None,
+    cache: Annotated[Path, typer.Option(help="Folder that remembers checked settings.")] = Path(
+        "results/.validated"
+    ),
+) -> None:
+    """Resolve and check all experiment files.
+
+    Prints them as JSON, with a hash of the source files that each command depends on.
+    """
+    from denf.harness.experiment import load_experiments
+    from denf.harness.lease import count_cards
+    from denf.harness.registry import Purpose, code_hash
+
+    resolved = load_experiments(folder, read_protocol(protocol), cache)
+    methods = sorted({e.method for e in resolved})
+    code: dict[str, Any] = {
+        purpose.name.lower(): {m: code_hash(purpose, m) for m in methods}
+        for purpose in (Purpose.TRAIN, Purpose.EVALUATE, Purpose.FID)
+    }
+    for purpose in (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES, Purpose.CARD):
+        code[purpose.name.lower()] = code_hash(purpose)
+    listing = {
+        "experiments": [e.as_dict() for e in resolved],
+        "code": code,
+        "cards": count_cards(),
+    }
+    typer.echo(json.dumps(listing))
+
+
+@app.command()
+def train(
+    experiment: Annotated[Path, typer.Argument(help="An experiment file.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Run folder.")],
+    seed: Annotated[int, typer.Option(help="Of parameters, batches and noise.", min=0)] = 0,
+    resume: Annotated[bool, typer.Option(help="Continue from the last saved state.")] = False,
+    set_: Annotated[list[str], typer.Option("--set", help="key.subkey=value, repeatable.")] = [],  # noqa: B006
+    protocol: Protocol = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Run to start from, for an experiment with the key `weights`."),
+    ] = None,
+    keep_diverged: Annotated[
+        bool, typer.Option(help="Exit with 0 when a loss is not finite; run.json says so.")
+    ] = False,
+) -> None:
+    """Train one experiment with one seed.
+
+    Writes model.safetensors, experiment.yaml, history.csv and run.json, and prints the last. The
+    state is saved every few minutes and on SIGTERM or Ctrl-C; --resume continues from it with the
+    result of an uninterrupted run.
+    """
+    from denf.data.prepared import open_prepared
+    from denf.harness.experiment import load_experiment
+    from denf.harness.lease import gpu_lease
+
+    resolved = load_experiment(experiment, read_protocol(protocol), set_)
+    prepared = open_prepared(data)
+    with gpu_lease():
+        from denf.harness.train import train as run_training
+
+        try:
+            run_training(resolved, prepared, out, seed=seed, resume=resume, weights=weights)
+        except DivergenceError as error:
+            if not keep_diverged:
+                raise
+            typer.echo(f"denf: {error}", err=True)
+    typer.echo((out / "run.json").read_text().strip())
