@@ -28,9 +28,10 @@ from denf.model.instances import Decomposition, decompose
 from denf.model.latents import Latents
 from denf.model.objective import Noise, Phase, objective, phase
 from denf.model.priors import sample_latents
-from denf.model.settings import DenfSettings
+from denf.model.settings import DenfSettings, Precision
 from denf.singles import whole_objects
 
+DTYPES = {Precision.FLOAT32: torch.float32, Precision.BFLOAT16: torch.bfloat16}
 Objective = Callable[
     [DeNF, Tensor, Phase, Noise, BoxTargets | None], tuple[Tensor, dict[str, Tensor]]
 ]
@@ -40,10 +41,10 @@ class DenfMethod(Method):
     """DeNF with Adam (A.4).
 
     Images are dequantised in training by uniform noise of one grey level; elsewhere the middle of
-    the grey level stands for it. `precision` is the arithmetic inside the coupling subnets.
+    the grey level stands for it.
     """
 
-    Settings = DenfSettings
+    settings: DenfSettings
     image_size: Tensor  # side of the training images, for samples from the prior
     capabilities = frozenset(
         {
@@ -60,21 +61,19 @@ class DenfMethod(Method):
 
     generates_by = Capability.RECOMPOSE  # section 4.1
 
-    def __init__(self, settings: DenfSettings, precision: torch.dtype = torch.float32) -> None:
-        super().__init__(settings, precision)
+    def __init__(self, settings: DenfSettings) -> None:
+        super().__init__(settings)
         # On a CPU, and with reduced precision on a GPU, convolutions are faster channels-last.
-        self.model = DeNF(settings, precision)
+        self.model = DeNF(settings, DTYPES[settings.precision])
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.register_buffer("image_size", torch.tensor(0))
         self._objective: Objective = objective
 
     def make_optimizers(self) -> dict[str, Optimizer]:
-        return {"adam": Adam(self.model.parameters(), self.settings.learning_rate, fused=True)}
-
-    def capture_training(self) -> None:
-        """Graphs for the objective; the optimiser is one fused kernel already."""
-        if self.device.type == "cuda":
+        # Graphs are recorded for the objective; the optimiser is one fused kernel already.
+        if self.settings.graph and self.device.type == "cuda":
             self._objective = CapturedObjective()
+        return {"adam": Adam(self.model.parameters(), self.settings.learning_rate, fused=True)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         x = self._unit(batch, _uniform(batch, step.generator))

@@ -13,3 +13,10 @@ def perceptron(*sizes: int) -> nn.Sequential:
     for before, after in pairwise(sizes):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def last_layer(network: nn.Sequential) -> nn.Linear:
+    """The linear layer whose outputs are those of a perceptron."""
+    last = network[-1]
+    assert isinstance(last, nn.Linear)
+    return last

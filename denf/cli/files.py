@@ -12,17 +12,9 @@ from denf.errors import DenfError
 
 
 def read_protocol(path: Path | None) -> dict[str, Any]:
-    import yaml
+    from denf.harness import protocol
 
-    if path is None:
-        return {}
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise _unreadable(path, "a configuration in YAML", error) from error
-    if not isinstance(values, dict) or "protocol" not in values:
-        raise _unreadable(path, "a configuration with the key `protocol`", type(values).__name__)
-    return values
+    return {} if path is None else protocol.read_protocol(path)
 
 
 def read_listing(path: Path | None) -> list[dict[str, Any]] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,32 +19,24 @@ app = typer.Typer()
 def experiments(
     folder: Annotated[Path, typer.Argument(help="Folder of experiment files.")],
     protocol: Protocol = None,
-    cache: Annotated[Path, typer.Option(help="Folder that remembers checked settings.")] = Path(
-        "results/.validated"
+    configfile: Annotated[
+        list[Path] | None,
+        typer.Option(help="File that the protocol was read from, checked for repeated keys."),
+    ] = None,
+    plan: Annotated[Path, typer.Option(help="Folder of the resolved experiments.")] = Path(
+        "results/.plan"
     ),
 ) -> None:
-    """Resolve and check all experiment files.
+    """Resolve and check all experiment files, and write the resolved ones to --plan.
 
     Prints them as JSON, with a hash of the source files that each command depends on.
     """
-    from denf.harness.experiment import load_experiments
-    from denf.harness.lease import count_cards
-    from denf.harness.registry import Purpose, code_hash
+    from denf.harness.plan import make_plan
 
-    resolved = load_experiments(folder, read_protocol(protocol), cache)
-    methods = sorted({e.method for e in resolved})
-    code: dict[str, Any] = {
-        purpose.name.lower(): {m: code_hash(purpose, m) for m in methods}
-        for purpose in (Purpose.TRAIN, Purpose.EVALUATE, Purpose.FID)
-    }
-    for purpose in (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES, Purpose.CARD):
-        code[purpose.name.lower()] = code_hash(purpose)
-    listing = {
-        "experiments": [e.as_dict() for e in resolved],
-        "code": code,
-        "cards": count_cards(),
-    }
-    typer.echo(json.dumps(listing))
+    for file in configfile or []:
+        read_protocol(file)
+    where = ", ".join(map(str, configfile or [protocol]))
+    typer.echo(json.dumps(make_plan(folder, read_protocol(protocol), plan, where=where)))
 
 
 @app.command()
@@ -63,6 +55,9 @@ def train(
     keep_diverged: Annotated[
         bool, typer.Option(help="Exit with 0 when a loss is not finite; run.json says so.")
     ] = False,
+    inputs_hash: Annotated[
+        str | None, typer.Option(help="Refuse an experiment with another one (`denf experiments`).")
+    ] = None,
 ) -> None:
     """Train one experiment with one seed.
 
@@ -73,8 +68,11 @@ def train(
     from denf.data.prepared import open_prepared
     from denf.harness.experiment import load_experiment
     from denf.harness.lease import gpu_lease
+    from denf.harness.plan import check_inputs
 
     resolved = load_experiment(experiment, read_protocol(protocol), set_)
+    if inputs_hash is not None:
+        check_inputs(resolved, inputs_hash, where=str(experiment))
     prepared = open_prepared(data)
     with gpu_lease():
         from denf.harness.train import train as run_training

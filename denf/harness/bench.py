@@ -14,6 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 from denf.harness.checkpoint import build
 from denf.harness.experiment import Experiment, Group, load_experiments
 from denf.harness.method import Step
+from denf.harness.train import start_training
 
 REPETITIONS = 3
 
@@ -45,10 +46,7 @@ def bench_methods(
 
 
 def _step(experiment: Experiment, size: int, device: torch.device) -> dict[str, Any]:
-    method = build(experiment, seed=0).to(device).train()
-    method.optimizers = method.make_optimizers()
-    if experiment.training.graph:
-        method.capture_training()
+    method = start_training(build(experiment, seed=0), device)
     batch = experiment.training.batch_size
     generator = torch.Generator(device).manual_seed(0)
     images = torch.randint(
@@ -76,8 +74,7 @@ def _step(experiment: Experiment, size: int, device: torch.device) -> dict[str, 
         "size": size,
         "batch": batch,
         "device": device.type,
-        "precision": experiment.training.precision,
-        "graph": experiment.training.graph,
+        "settings": {k: experiment.settings.get(k) for k in ("precision", "graph")},
         "parameters": sum(p.numel() for p in method.parameters()),
         "seconds": min(seconds),
         "images_per_second": batch / min(seconds),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -23,12 +22,12 @@ from denf.errors import DenfError
 from denf.files import write_atomically
 from denf.harness.experiment import Experiment, load_experiment
 from denf.harness.method import Method
-from denf.harness.registry import method_type
+from denf.harness.registry import make_method, settings_type
 from denf.harness.validation import validate
+from denf.settings import as_plain
 
 GENERATIONS = 2
 _UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError)
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def best_device() -> torch.device:
@@ -89,11 +88,9 @@ class StateStore:
 
 def build(experiment: Experiment, seed: int) -> Method:
     """The method of an experiment, its parameters drawn from the seed alone."""
-    kind = method_type(experiment.method)
-    settings = validate(kind.Settings, experiment.settings, where=f"{experiment.name}: settings")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return kind(settings, DTYPES[experiment.training.precision])
+        return make_method(experiment.method, experiment.settings, experiment.aids)
 
 
 def save_weights(method: Method, experiment: Experiment, path: Path) -> None:
@@ -107,8 +104,10 @@ def save_weights(method: Method, experiment: Experiment, path: Path) -> None:
         "experiment": experiment.name,
         "fingerprint": experiment.fingerprint(),
         "method": experiment.method,
-        "settings": json.dumps(dataclasses.asdict(method.settings)),
+        "settings": json.dumps(as_plain(method.settings)),
     }
+    if experiment.aids:
+        metadata["aids"] = json.dumps(dict(experiment.aids))
     temporary = path.with_suffix(".tmp")
     try:
         save_file(state, temporary, metadata=metadata)
@@ -136,7 +135,7 @@ def load_run(run: Path, device: torch.device | str = "cpu") -> tuple[Method, Exp
     method = build(experiment, seed=0)
     path = run / "model.safetensors"
     weights, metadata = _read_weights(path)
-    _refuse_other_settings(path, experiment.method, method, metadata)
+    _refuse_other_settings(path, experiment, method, metadata)
     _refuse_misfit(path, dict(method.state_dict()), weights)
     method.load_state_dict(weights)
     return method.to(device).eval(), experiment
@@ -175,17 +174,20 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
 
 
 def _refuse_other_settings(
-    path: Path, name: str, method: Method, metadata: Mapping[str, str]
+    path: Path, experiment: Experiment, method: Method, metadata: Mapping[str, str]
 ) -> None:
     """Compare with the header; weights of equal shapes may mean something else."""
     if "settings" not in metadata:  # not written by this suite: the shapes must do
         return
     where = f"{path}: settings in its header"
     fix = "Use the run's own experiment.yaml, or train again."
+    name = experiment.method
     if metadata["method"] != name:
         raise DenfError(f"{path}: method", expected=name, got=metadata["method"], fix=fix)
-    trained = validate(method.Settings, json.loads(metadata["settings"]), where=where)
-    theirs, ours = dict(_flat(trained)), dict(_flat(method.settings))
+    trained: Any = validate(settings_type(name), json.loads(metadata["settings"]), where=where)
+    theirs, ours = dict(_flat(as_plain(trained))), dict(_flat(as_plain(method.settings)))
+    theirs |= _flat(json.loads(metadata.get("aids", "{}")), "aids.")
+    ours |= _flat(experiment.aids, "aids.")
     # A part that one of them has not (None) has keys of its own in the other.
     differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     if differing:
@@ -196,11 +198,11 @@ def _refuse_other_settings(
         )
 
 
-def _flat(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Settings as (dotted key, value)."""
-    for field in dataclasses.fields(settings):
-        value, key = getattr(settings, field.name), prefix + field.name
-        if dataclasses.is_dataclass(value):
+    for name, value in settings.items():
+        key = prefix + name
+        if isinstance(value, Mapping):
             yield from _flat(value, f"{key}.")
         else:
             yield key, value

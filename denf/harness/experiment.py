@@ -1,29 +1,40 @@
-"""Experiment files: one YAML file a table row, resolved and checked before anything runs.
+"""Experiment files: one YAML file per table row, resolved and checked before anything runs.
 
-Free of torch at import, so that the workflow reads all experiments in a fraction of a second.
+A value of a run is the last of these that names it; mappings are merged key by key, lists are
+replaced:
+
+1. the default of the method's settings;
+2. the file named by `extends`, or, without `extends`, the file itself;
+3. the preset that the protocol names, for the method, then for the experiment's name;
+4. the protocol's `overrides` for the method, then for the experiment's name;
+5. the file's own keys, when it extends another;
+6. `--set key.subkey=value`.
+
+So a protocol that shrinks every run does not undo what an ablation changes.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from annotated_types import Ge, MinLen
-from pydantic import ConfigDict
 
 from denf.errors import DenfError
-from denf.files import write_atomically
-from denf.harness.registry import Purpose, code_hash, method_names, method_type
-from denf.harness.validation import validate
+from denf.harness.presets import merge, preset_changes
+from denf.harness.registry import aids_type, method_names, settings_type
+from denf.harness.validation import check_name, validate
+from denf.settings import Count, NonNegative, Settings, Steps, as_plain
+from denf.yaml_reader import parse_yaml, read_mapping
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+WITH_AIDS = " (with aids)"
 
 
 class Group(StrEnum):
@@ -34,108 +45,98 @@ class Group(StrEnum):
     CONTROL = "control"
 
 
-@dataclass(frozen=True)
-class Training:
-    """How long and in what portions a method is trained.
+class Training(Settings):
+    """How long and in what portions a method is trained."""
 
-    Args:
-        epochs: passes over the training set (A.4: 20); used when `steps` is not given.
-        steps: number of updates; 0 for methods that do not train.
-        batch_size: images a step (A.4: 12).
-        precision: arithmetic of the parts of a method that tolerate less than float32.
-        graph: on a GPU, record the training step as CUDA graphs and replay them.
-        log_every: steps between rows of history.csv (and checks for a finite loss).
-        save_minutes: minutes between saved states.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-    epochs: Annotated[float, Ge(0)] = 20
-    steps: Annotated[int, Ge(0)] | None = None
-    batch_size: Annotated[int, Ge(1)] = 12
-    precision: Literal["float32", "bfloat16"] = "float32"
-    graph: bool = False
-    log_every: Annotated[int, Ge(1)] = 25
-    save_minutes: Annotated[float, Ge(0)] = 5
+    epochs: NonNegative = 20
+    """Passes over the training set (A.4); used when `steps` is not given."""
+    steps: Steps | None = None
+    """Number of updates; 0 for methods that do not train."""
+    batch_size: Count = 12
+    """Images per step (A.4)."""
+    threads: Count = 1
+    """CPU threads; sums in another order, as another number of threads makes them, change the
+    weights in their last digits, and after some hundred steps in all."""
+    log_every: Count = 25
+    """Steps between rows of history.csv, and between checks for a finite loss."""
+    save_minutes: NonNegative = 5
+    """Minutes between saved states."""
 
     def total_steps(self, images: int) -> int:
         """Number of updates for a training set of so many images."""
         return round(self.epochs * images / self.batch_size) if self.steps is None else self.steps
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """A resolved experiment: everything that a run depends on but the data and the seed.
+class Experiment(Settings):
+    """A resolved experiment: everything that a run depends on but the data and the seed."""
 
-    Args:
-        name: of the file, without suffix; a row's identity.
-        method: see `denf.harness.registry.method_names`.
-        dataset: key of the configuration's `datasets`.
-        label, framework: first two columns of the tables.
-        group: the table's block.
-        tables: numbers of the tables in which the row stands.
-        seeds: every seed that shall be run.
-        protocol: name of the configuration that the settings were resolved under.
-        weights: an experiment from whose run with the same seed the weights come; with
-            `training.steps: 0` they are read in another way and not trained at all.
-        settings: of the method, complete with defaults, or empty for nothing but defaults.
-        training: see `Training`.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     name: str
+    """Identity of the row: the file's name without suffix."""
     method: str
+    """`denf`, or the name of a file or package in baselines/, with hyphens."""
     dataset: str
+    """Key of the protocol's `datasets`."""
     label: str
+    """First column of the tables; a row with aids says so."""
     framework: str = ""
+    """Second column of the tables."""
     group: Group = Group.METHOD
+    """Block of the table: `method`, `ablation` or `control`."""
     tables: tuple[Literal[1, 2, 3], ...] = ()
+    """Numbers of the tables in which the row stands; a row of Table 2 also gets a FID."""
     seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)] = (0,)
+    """Every seed to run; default: the protocol's."""
     protocol: str = "none"
+    """Name of the protocol that the settings were resolved under."""
     weights: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    training: Training = field(default_factory=Training)
+    """An experiment whose run with the same seed gives the first weights; with `training: {steps:
+    0}` they are read in another way, which costs no training."""
+    settings: Mapping[str, Any] = {}
+    """Settings of the method, complete with defaults; empty for nothing but defaults."""
+    aids: Mapping[str, Any] = {}
+    """Settings of the method's aids, complete with defaults; empty for the published method."""
+    training: Training = Training()
+    """How long and in what portions it is trained."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types, keys in field order."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        """Plain JSON types, keys in field order; no aids are no key."""
+        values = as_plain(self)
+        if not self.aids:
+            del values["aids"]
+        return values
 
     def fingerprint(self) -> str:
-        """Hash of what a training depends on: method, settings, training; 16 hex digits."""
-        training = dataclasses.asdict(self.training)
-        relevant = {"method": self.method, "settings": self.settings, "training": training}
-        for name in ("log_every", "save_minutes"):
-            training.pop(name)
-        # 1 and 1.0 are one value: a default may be an integer where the file's number is a float
-        plain = json.loads(json.dumps(relevant), parse_int=float)
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+        """Hash of what a training depends on: method, settings, aids, training; 16 hex digits."""
+        return _digest(self._relevant(("method", "settings"), ("log_every", "save_minutes")))
 
+    def inputs_hash(self) -> str:
+        """Hash of all that the files of a run depend on but data and seed; 16 hex digits.
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over`, dictionaries merged key by key."""
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged
+        An edited label or table is not among them: it trains nothing anew.
+        """
+        return _digest(self._relevant(("name", "method", "dataset", "weights", "settings"), ()))
+
+    def _relevant(self, keys: Sequence[str], without: Sequence[str]) -> dict[str, Any]:
+        values = self.as_dict()
+        relevant = {key: values[key] for key in keys}
+        training = values["training"].items()
+        relevant["training"] = {key: value for key, value in training if key not in without}
+        return relevant | ({"aids": values["aids"]} if self.aids else {})
 
 
 def load_experiment(
     path: Path,
     protocol: Mapping[str, Any] | None = None,
     changes: Sequence[str] = (),
-    cache: Path | None = None,
 ) -> Experiment:
-    """Resolve and check one experiment file.
+    """Resolve and check one experiment file, in the order that the head of this file says.
 
-    The file it extends comes first, then the protocol's `overrides` for the method and for the
-    experiment, then the file's own keys, then `changes`: an ablation's change survives a protocol
-    that shrinks every run. An extending file is an ablation in Table 3 unless it says otherwise.
+    An extending file is an ablation in Table 3 unless it says otherwise.
 
     Args:
         path: the YAML file, or the resolved `experiment.yaml` of a run.
-        protocol: a configuration with the keys `protocol`, `seeds` and `overrides`.
+        protocol: a configuration with the keys `protocol`, `seeds`, `preset` and `overrides`.
         changes: `key.subkey=value` with values in YAML.
-        cache: folder in which checked settings are remembered; None: check them anew.
 
     Raises:
         DenfError: naming file, key, value and what is allowed.
@@ -174,18 +175,26 @@ def load_experiment(
     for change in changes:
         values = merge(values, _parse_change(change))
     where = f"{path} with the overrides of protocol {values['protocol']}" if overrides else path
-    return _check(str(where), values, cache)
+    return _check(str(where), values)
 
 
-def load_experiments(
-    folder: Path, protocol: Mapping[str, Any], cache: Path | None = None
-) -> list[Experiment]:
+def load_experiments(folder: Path, protocol: Mapping[str, Any]) -> list[Experiment]:
     """Resolve all experiment files of a folder, in alphabetical order.
 
     Raises:
-        DenfError: as `load_experiment`, and when there is no file.
+        DenfError: as `load_experiment`, when there is no file, and for a name that is not of
+            letters, digits, hyphens and underscores.
     """
-    paths = sorted(folder.glob("*.yaml"))
+    paths = sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
+    for path in paths:
+        if not NAME.fullmatch(path.stem):
+            raise DenfError(
+                f"experiment file {path}",
+                expected="a name of letters, digits, hyphens and underscores, a letter or digit "
+                "first: it names folders, and stands in commands",
+                got=repr(path.stem),
+                fix="Rename the file.",
+            )
     if not paths:
         raise DenfError(
             f"folder of experiment files {folder}",
@@ -193,31 +202,24 @@ def load_experiments(
             got="none",
             fix="Check the path.",
         )
-    return [load_experiment(path, protocol, cache=cache) for path in paths]
+    return [load_experiment(path, protocol) for path in paths]
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise DenfError(
-            f"experiment file {path}", expected="a readable YAML file", got=error, fix="Mend it."
-        ) from error
-    if not isinstance(values, dict):
-        raise DenfError(
-            f"experiment file {path}",
-            expected="a mapping with the key `method` or `extends`",
-            got=type(values).__name__,
-            fix="See config/README.md.",
-        )
-    return values
+    return read_mapping(
+        path,
+        what="experiment file",
+        fix="It needs the key `method` or `extends`; see config/README.md.",
+    )
 
 
 def _overrides(protocol: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The protocol's changes to an experiment: those of its method, then those of its name."""
+    """The protocol's changes to an experiment: its preset's, its method's, those of its name."""
     overrides = protocol.get("overrides") or {}
     method, name = str(values.get("method")), str(values["name"])
     merged: dict[str, Any] = {}
+    if protocol.get("preset") is not None and method in method_names():
+        merged = preset_changes(protocol["preset"], method, name)
     for key in [method] if name in method_names() else [method, name]:  # a shared name is a method
         changes = overrides.get(key) or {}
         if not isinstance(changes, Mapping):
@@ -238,7 +240,7 @@ def _parse_change(change: str) -> dict[str, Any]:
             "--set", expected="key.subkey=value", got=repr(change), fix="Add the value."
         )
     try:
-        value: Any = yaml.safe_load(text)
+        value: Any = parse_yaml(text)
     except yaml.YAMLError as error:
         raise DenfError(
             f"--set {key}", expected="a value in YAML", got=repr(text), fix="Quote or correct it."
@@ -248,45 +250,23 @@ def _parse_change(change: str) -> dict[str, Any]:
     return value
 
 
-def _check(where: str, values: Mapping[str, Any], cache: Path | None) -> Experiment:
-    experiment: Experiment = validate(Experiment, values, where=where)
-    if experiment.method not in method_names():
-        raise DenfError(
-            f"{where}: method",
-            expected=f"one of {', '.join(method_names())}",
-            got=repr(experiment.method),
-            fix=f"Correct it, or write baselines/{experiment.method.replace('-', '_')}.py.",
-        )
-    if not experiment.settings:
-        return experiment  # the method's defaults: nothing to check, no need to import it
-    settings = _checked_settings(experiment, where, cache)
-    return dataclasses.replace(experiment, settings=settings)
+def _check(where: str, values: Mapping[str, Any]) -> Experiment:
+    found = validate(Experiment, values, where=where)
+    check_name(found.method, method_names(), where=f"{where}: method")
+    complete: dict[str, Any] = {}
+    # Without settings of its own a method has its defaults: nothing to check, nothing to import.
+    if found.settings:
+        kind = settings_type(found.method)
+        complete["settings"] = as_plain(validate(kind, found.settings, where=f"{where}: settings"))
+    if found.aids:
+        aids = validate(aids_type(found.method), found.aids, where=f"{where}: aids")
+        complete["aids"] = as_plain(aids) if aids != type(aids)() else {}
+        if complete["aids"] and not found.label.endswith(WITH_AIDS):
+            complete["label"] = found.label + WITH_AIDS
+    return found.changed(**complete)
 
 
-def _checked_settings(experiment: Experiment, where: str, cache: Path | None) -> dict[str, Any]:
-    """Settings with the method's defaults filled in.
-
-    Checking needs the method's module, and with it torch; the answer is kept by the hash of the
-    module's sources and the settings, so that only a change pays for the import.
-    """
-    key = f"{code_hash(Purpose.TRAIN, experiment.method)} {experiment.settings!r}"
-    digest = hashlib.sha256(key.encode()).hexdigest()[:24]
-    known = None if cache is None else cache / f"{digest}.json"
-    if known is not None and known.exists():
-        return json.loads(known.read_text())
-    kind = settings_type(experiment.method)
-    checked = validate(kind, experiment.settings, where=f"{where}: settings")
-    plain = json.loads(json.dumps(dataclasses.asdict(checked)))
-    if known is not None:
-        known.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(known, json.dumps(plain))
-    return plain
-
-
-def settings_type(method: str) -> type:
-    """The settings dataclass of a method; DeNF's is found without importing torch."""
-    if method == "denf":
-        from denf.model.settings import DenfSettings
-
-        return DenfSettings
-    return method_type(method).Settings
+def _digest(values: Mapping[str, Any]) -> str:
+    # 1 and 1.0 are one value: a default may be an integer where the file's number is a float
+    plain = json.loads(json.dumps(values), parse_int=float)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

@@ -12,12 +12,11 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 import torch
-from pydantic import ConfigDict
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from denf.errors import DenfError
 from denf.harness.outputs import Explanation, Proposals, Segmentation
+from denf.settings import NoSettings
 
 
 class Capability(StrEnum):
@@ -50,27 +49,21 @@ class Step:
     generator: torch.Generator
 
 
-@dataclass(frozen=True)
-class NoSettings:
-    """Settings of a method that has none."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
-
 class Method(nn.Module, ABC):
     """A scene model that is built from its settings alone.
 
-    A subclass names its `Settings` (a frozen dataclass with `extra="forbid"`), declares its
-    `capabilities` and implements `training_step` and the method of each capability. It lives in
-    one file, `baselines/<name>.py`, as the only Method defined there; `method: <name>` in an
-    experiment file selects it.
+    A subclass annotates `settings` with its own type, declares its `capabilities` and implements
+    `training_step` and the method of each capability. `denf.harness.registry` finds it by name;
+    `method: <name>` in an experiment file selects it. Its settings are the one subclass of
+    `denf.settings.MethodSettings` beside it.
 
     Args:
         settings: validated settings of this method.
-        precision: arithmetic of the parts that tolerate less than float32; a method says which.
+        precision: arithmetic of a method of before the packages; goes when all have moved.
     """
 
-    Settings: ClassVar[type] = NoSettings
+    settings: Any
+    Settings: ClassVar[type] = NoSettings  # of a method of before the packages
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     # Which of SAMPLE and RECOMPOSE makes the images of a Fréchet distance, where a method has both.
     generates_by: ClassVar[Capability] = Capability.SAMPLE
@@ -103,15 +96,6 @@ class Method(nn.Module, ABC):
     def make_optimizers(self) -> dict[str, Optimizer]:
         """Optimisers by name, made once the parameters are on their device. None by default."""
         return {}
-
-    def capture_training(self) -> None:
-        """Replay steps as CUDA graphs from now on; called once before training when asked for."""
-        raise DenfError(
-            "training.graph",
-            expected="false",
-            got="true",
-            fix=f"{type(self).__name__} records no graph: implement `capture_training`.",
-        )
 
     @abstractmethod
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:

@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -39,6 +39,7 @@ from denf.harness.checkpoint import (
 from denf.harness.experiment import Experiment
 from denf.harness.method import Method, Step
 from denf.harness.registry import Purpose, code_hash
+from denf.settings import as_plain
 
 
 @dataclass
@@ -87,16 +88,27 @@ def train(
             files are written, with the weights of the last check that found all finite.
         InterruptionError: after SIGTERM or Ctrl-C, with the state saved.
     """
+    with _threads(experiment.training.threads):
+        _train(experiment, data, out, seed, resume, weights)
+
+
+def start_training(method: Method, device: torch.device) -> Method:
+    """Move a method to its device, set it to training, and make its optimisers there."""
+    method.to(device).train()
+    method.optimizers = method.make_optimizers()
+    return method
+
+
+def _train(
+    experiment: Experiment, data: Prepared, out: Path, seed: int, resume: bool, weights: Path | None
+) -> None:
     started = provenance.now()
     device = best_device()
     method = build(experiment, seed)
     first = _first_weights(method, experiment, weights)
-    experiment = replace(experiment, settings=asdict(method.settings))  # with all defaults
-    method.to(device).train()
-    method.optimizers = method.make_optimizers()
-    if experiment.training.graph:
-        method.capture_training()
-    sources = code_hash(Purpose.TRAIN, experiment.method)
+    experiment = experiment.changed(settings=as_plain(method.settings))  # with all defaults
+    start_training(method, device)
+    sources = code_hash(Purpose.TRAIN, experiment.method, aided=bool(experiment.aids))
     key = "-".join((experiment.fingerprint(), sources, data.sha256[:16], str(seed)))
     key += "" if first is None else f"-{first[:16]}"
     store, run = StateStore(out, key), _Run()
@@ -129,8 +141,7 @@ def train(
         "images_per_second": round(images / run.seconds, 2) if run.seconds else None,
         "peak_memory_bytes": provenance.peak_memory(device),
         "parameters": sum(p.numel() for p in method.parameters()),
-        "precision": experiment.training.precision,
-        "graph": experiment.training.graph,
+        "aids": dict(experiment.aids),
         "first_weights_sha256": first,
         **provenance.describe_code(sources),
         **provenance.describe_machine(device),
@@ -267,6 +278,17 @@ def _as_csv(history: list[dict[str, float]]) -> str:
     writer.writeheader()
     writer.writerows({**row, "step": int(row["step"])} for row in history)
     return text.getvalue()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many CPU threads of torch, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

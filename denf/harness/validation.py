@@ -1,21 +1,24 @@
-"""Plain values into strict settings dataclasses, with errors that name key, value and fix."""
+"""Plain values into settings, with errors that name key, value and fix."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, get_type_hints
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from denf.errors import DenfError
 
+Kind = TypeVar("Kind")
 
-def validate(kind: type, values: Mapping[str, Any], *, where: str) -> Any:
-    """Check plain values against a strict dataclass.
+
+def validate(kind: type[Kind], values: Mapping[str, Any], *, where: str) -> Kind:
+    """Check plain values against a type of settings.
 
     Raises:
-        DenfError: with file, key, value and what is allowed, one line a problem.
+        DenfError: with file, key, value and what is allowed, one line per problem.
     """
     try:
         return TypeAdapter(kind).validate_python(values)
@@ -28,6 +31,22 @@ def validate(kind: type, values: Mapping[str, Any], *, where: str) -> Any:
         got=lines[0][1],
         fix="".join(f"\n  also: expected {a}, got {b}" for a, b in lines[1:])
         or "Correct the value.",
+    )
+
+
+def check_name(name: str, known: Iterable[str], *, where: str) -> None:
+    """Refuse a name that does not exist.
+
+    Raises:
+        DenfError: with the nearest known names, and all of them.
+    """
+    names = sorted(known)
+    if name in names:
+        return
+    near = get_close_matches(name, names, n=3)
+    hint = f"Did you mean {' or '.join(near)}?" if near else "Correct the name."
+    raise DenfError(
+        where, expected=f"one of {', '.join(names) or 'none'}", got=repr(name), fix=hint
     )
 
 
@@ -45,4 +64,13 @@ def _explain(problem: Any, kind: type) -> tuple[str, str]:
 def _fields_at(kind: Any, location: Sequence[Any]) -> list[str]:
     for part in location:
         kind = get_type_hints(kind).get(str(part), kind)
+        kind = next((k for k in get_args(kind) if _is_section(k)), kind)  # Section | None
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return list(kind.model_fields)
     return [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and (
+        issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind)
+    )

@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import logsigmoid
 
-from baselines.air import AirMethod, AirSettings, Trace, over, surrogate, to_boxes
+from baselines.air.aid_settings import AirAids
+from baselines.air.aids import AidedAir
+from baselines.air.inference import Trace, to_boxes
+from baselines.air.method import AirMethod, over, surrogate
+from baselines.air.settings import AirSettings
+from baselines.blocks.annealing import Ramp
 from baselines.blocks.glimpse import crop, place
 from denf.harness.method import Step
 
@@ -19,6 +24,18 @@ def small(**changes) -> AirMethod:
     torch.manual_seed(0)
     shrunk = {"overview": 4, "glimpse": 6, "hidden": 8, "head": 8}
     return AirMethod(AirSettings(**{**shrunk, **changes}))
+
+
+def aided(std: float = 0.3, **aids) -> AidedAir:
+    torch.manual_seed(0)
+    settings = AirSettings(overview=4, glimpse=6, hidden=8, head=8, std=std)
+    return AidedAir(settings, AirAids(**aids))
+
+
+def losses(method: AirMethod, count: int = 2) -> list[torch.Tensor]:
+    method.optimizers = method.make_optimizers()
+    steps = (Step(k, 9, torch.Generator().manual_seed(k)) for k in range(count))
+    return [method.training_step(images(4), step)["loss"] for step in steps]
 
 
 def images(count: int) -> torch.Tensor:
@@ -71,7 +88,7 @@ def test_reinforce_equals_the_gradient_of_the_exact_expectation(baseline):
         probability = log_q.sum().exp()
         empty = torch.zeros(1, T, 1)
         trace = Trace(presence[None], empty, empty, log_q[None], kl[None],
-                      (baseline * before)[None])  # fmt: skip
+                      torch.zeros(1, T), (baseline * before)[None])  # fmt: skip
         exact = exact + probability * (kl.sum() + cost[n])
         estimate = estimate + probability.detach() * surrogate(trace, cost[n : n + 1])[0]
     torch.testing.assert_close(
@@ -85,9 +102,9 @@ def test_the_baseline_is_fitted_to_the_cost_from_each_step_on():
     presence = torch.tensor([[1.0, 0.0, 0.0]])
     baseline = torch.tensor([[0.0, 1.0, 0.0]])
     empty = torch.zeros(1, 3, 1)
-    trace = Trace(
-        presence, empty, empty, torch.zeros(1, 3), kl * torch.tensor([[1, 1, 0]]), baseline
-    )
+    decided = kl * torch.tensor([[1, 1, 0]])
+    none = torch.zeros(1, 3)
+    trace = Trace(presence, empty, empty, none, decided, none, baseline)
     _, loss = surrogate(trace, torch.tensor([10.0]))
     assert float(loss) == (1 + 2 + 10) ** 2 + (2 + 10 - 1) ** 2  # the third step decides nothing
 
@@ -141,9 +158,8 @@ def test_training_wheels_leave_presence_to_its_prior():
     """The coins' gradient is then that of their own divergence, whatever the image costs."""
 
     def slope(wheels: int, std: float) -> torch.Tensor:
-        method = small(training_wheels=wheels, std=std)
-        method.optimizers = method.make_optimizers()
-        method.training_step(images(4), Step(0, 9, torch.Generator().manual_seed(0)))
+        method = aided(training_wheels=wheels, std=std)
+        losses(method, 1)
         grad = method.inference.head[2].bias.grad
         assert grad is not None
         return grad[0]  # of the logit of presence
@@ -152,14 +168,51 @@ def test_training_wheels_leave_presence_to_its_prior():
     assert not torch.allclose(slope(0, 0.1), slope(0, 0.3), rtol=1e-2)
 
 
-def test_weight_and_prior_follow_the_step():
-    """The weight multiplies what objects cost; the prior decides what presence costs."""
+def test_aids_that_are_off_change_nothing():
+    assert losses(aided()) == losses(small())
+
+
+def test_the_weight_multiplies_what_objects_cost():
+    """With the training's step; what presence costs, and evaluation, are as without it."""
     x = images(4) / 255
+    step = Step(5, 9, torch.Generator())
 
-    def kl(success: float, weight: float) -> torch.Tensor:
-        return small().inference(x, torch.Generator().manual_seed(0), success, weight).kl
+    def trace(weight: float, at: Step | None = step) -> Trace:
+        ramp = Ramp(1.0, weight, first=0, last=5)
+        step.generator.manual_seed(0)
+        return aided(object_weight=ramp).trace(x, x, at)
 
-    free, half, full = (kl(0.5, weight) for weight in (0.0, 0.5, 1.0))
-    torch.testing.assert_close(full - half, half - free)
-    assert (full - free).sum() > 1
-    assert kl(0.01, 0.0).sum() > free.sum()
+    full, half = trace(1.0), trace(0.5)
+    assert full.kl_object.sum() > 1
+    torch.testing.assert_close(2 * half.kl_object, full.kl_object)
+    torch.testing.assert_close(half.kl_presence, full.kl_presence)
+    torch.testing.assert_close(trace(0.5, None).kl, trace(1.0, None).kl)
+
+
+def test_presence_costs_what_its_prior_says():
+    x = images(4) / 255
+    rare, even = (
+        small().inference(x, torch.Generator().manual_seed(0), p).kl_presence for p in (0.01, 0.5)
+    )
+    assert rare.sum() > even.sum()
+
+
+def test_first_values_of_alpha_and_deviations():
+    """As if the logits had the sum as their constant from the start."""
+    plain, method = small(), aided(alpha_bias=3, std_bias=-2, quiet=0.5)
+    what = torch.randn(5, plain.settings.what)
+    colour, alpha = method.decoder(what).view(5, 4, 36).split((3, 1), 1)
+    expected = 0.5 * plain.decoder(what).view(5, 4, 36)
+    torch.testing.assert_close(colour, expected[:, :3])
+    torch.testing.assert_close(alpha, expected[:, 3:] + 3)
+    shift = method.inference.head[-1].bias - plain.inference.head[-1].bias
+    torch.testing.assert_close(shift, torch.tensor([0.0, 0, 0, 0, -2, -2, -2]))
+    shift = method.inference.encoder[-1].bias - plain.inference.encoder[-1].bias
+    torch.testing.assert_close(shift, torch.tensor([0.0] * 50 + [-2.0] * 50))
+
+
+def test_what_stands_out_is_all_that_the_networks_see():
+    """A scene that equals its background is black to them."""
+    x = images(4) / 255
+    shown = aided(above_background=True)
+    torch.testing.assert_close(shown.trace(x, x, None), shown.inference(0 * x, None, 0.01))

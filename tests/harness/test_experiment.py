@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import yaml
-from pydantic import ConfigDict
 
 from denf.errors import DenfError
-from denf.harness import experiment as room
 from denf.harness.checkpoint import write_experiment
-from denf.harness.experiment import load_experiment, load_experiments, merge
+from denf.harness.experiment import load_experiment, load_experiments
+from denf.harness.presets import merge
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +37,7 @@ def test_defaults(write):
     assert (found.name, found.label, found.group, found.tables) == ("own", "own", "method", ())
     assert (found.seeds, found.protocol) == ((0,), "none")
     assert found.training.total_steps(600) == 1000  # A.4: 20 epochs in batches of 12
-    assert replace(found.training, steps=7).total_steps(600) == 7
+    assert found.training.changed(steps=7).total_steps(600) == 7
 
 
 def test_precedence(write):
@@ -89,10 +86,10 @@ def test_overrides_of_an_experiment_come_after_those_of_its_method(write):
 
 
 def test_changes_are_yaml(write):
-    changes = ["seeds=[3, 1]", "training.graph=true", "training.steps=5", "settings.mirror=yes"]
+    changes = ["seeds=[3, 1]", "settings.graph=true", "training.steps=5", "settings.mirror=yes"]
     found = load_experiment(write(own=DENF), changes=[*changes, "settings.learning_rate=1e-5"])
     assert found.seeds == (3, 1)
-    assert (found.training.graph, found.training.steps) == (True, 5)
+    assert (found.settings["graph"], found.training.steps) == (True, 5)
     assert (found.settings["mirror"], found.settings["learning_rate"]) == (True, 1e-5)
 
 
@@ -127,6 +124,22 @@ REFUSED = {
         {**DENF, "training": {"batch_size": "many"}},
         r"own.yaml: expected training.batch_size: .*valid integer.*, got 'many'",
     ),
+    "setting that is an aid": (
+        {"method": "air", "dataset": "x", "settings": {"quiet": 0.1}},
+        r"own.yaml: settings: expected only the keys steps, .*baseline_rate, got quiet: 0.1",
+    ),
+    "unknown aid": (
+        {"method": "air", "dataset": "x", "aids": {"quite": 0.1}},
+        r"own.yaml: aids: expected only the keys above_background, .*got quite: 0.1",
+    ),
+    "aids of a method without": (
+        {**DENF, "aids": {"quiet": 0.1}},
+        r"method denf: aids: expected none, got some. Write aids.py and aid_settings.py",
+    ),
+    "repeated key": (
+        "method: denf\ndataset: x\nsettings: {mirror: true}\nsettings: {union: clamp}",
+        r"(?s)own.yaml: expected a readable YAML file, .*'settings' was first given.*line 3",
+    ),
     "mapping in place of a value": (
         {**DENF, "settings": {"learning_rate": {"start": 1}}},
         r"settings: expected learning_rate: .*valid number, got \{'start': 1\}",
@@ -153,7 +166,7 @@ REFUSED = {
     "no method": ({"dataset": "x"}, r"own.yaml: expected the key method, got nothing"),
     "unknown method": (
         {"method": "dnf", "dataset": "x"},
-        r"own.yaml: method: expected one of denf, air, .*, got 'dnf'.*baselines/dnf.py",
+        r"own.yaml: method: expected one of air, .*, got 'dnf'. Did you mean denf",
     ),
     "missing parent": (
         {"extends": "parent"},
@@ -233,7 +246,8 @@ def test_fingerprint_sees_what_the_weights_depend_on(write):
         {"settings": {"mirror": True}},
         {"settings": {"priors": {"noise": 0.1}}},
         {"training": {"batch_size": 13}},
-        {"training": {"precision": "bfloat16"}},
+        {"settings": {"precision": "bfloat16"}},
+        {"training": {"threads": 2}},
     ):
         assert changed(**other) != one, other
     controls = [{"method": name, "dataset": "clevr6"} for name in ("true-labels", "one-segment")]
@@ -253,37 +267,70 @@ def test_a_resolved_file_resolves_to_itself(tmp_path, path, protocol):
     assert again.fingerprint() == found.fingerprint()
 
 
-@dataclass(frozen=True)
-class Before:
-    """Settings of a method, before and …"""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    size: int = 1
+AIR = {"method": "air", "dataset": "clevr6"}
 
 
-@dataclass(frozen=True)
-class After:
-    """… after an edit of its module."""
+def test_a_row_with_aids_says_so(write):
+    """In its label, once, however often it is resolved; aids that are all off are none."""
+    found = load_experiment(write(own={**AIR, "label": "AIR", "aids": {"quiet": 0.1}}))
+    assert found.label == "AIR (with aids)"
+    assert (found.aids["quiet"], found.aids["training_wheels"]) == (0.1, 0)
+    again = load_experiment(write(own=found.as_dict()))
+    assert again.label == "AIR (with aids)"
+    off = load_experiment(write(own={**AIR, "label": "AIR", "aids": {"quiet": 1}}))
+    assert (off.label, off.aids) == ("AIR", {})
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    size: int = 1
-    colour: str = "red"
+
+def test_aids_change_the_fingerprint_and_none_do_not(write):
+    plain, off, aided = (
+        load_experiment(write(own={**AIR, **aids})).fingerprint()
+        for aids in ({}, {"aids": {"quiet": 1.0}}, {"aids": {"quiet": 0.1}})
+    )
+    assert plain == off != aided
+    assert "aids" not in load_experiment(write(own=AIR)).as_dict()
 
 
-def test_remembered_settings_follow_the_code(write, tmp_path, monkeypatch):
-    path, cache = write(own={**DENF, "settings": {"size": 3}}), tmp_path / "cache"
-    asked: list[type] = []
+def test_presets_come_before_overrides_and_own_keys(write):
+    """The extended file < preset < overrides < own keys."""
+    base = {**AIR, "settings": {"hidden": 8, "rate": 0.5}, "training": {"steps": 1}}
+    own = {"extends": "base", "settings": {"head": 9}}
+    path = write(own=own, base=base)
+    embedded = {"protocol": "small", "preset": "embedded"}
+    found = load_experiment(path, embedded)
+    sizes = [found.settings[k] for k in ("hidden", "rate", "head", "glimpse", "steps")]
+    assert sizes == [128, 0.0007, 9, 14, 6]
+    assert (found.training.steps, found.aids["std_bias"]) == (500, -2)
+    over = {"settings": {"hidden": 3, "head": 3}, "aids": {"std_bias": 0}}
+    found = load_experiment(path, {**embedded, "overrides": {"air": over}})
+    assert (found.settings["hidden"], found.settings["head"]) == (3, 9)
+    assert (found.aids["std_bias"], found.aids["quiet"]) == (0, 0.1)
 
-    def use(kind: type, code: str) -> dict[str, Any]:
-        monkeypatch.setattr(room, "settings_type", lambda _: asked.append(kind) or kind)
-        monkeypatch.setattr(room, "code_hash", lambda *_: code)
-        return dict(load_experiment(path, cache=cache).settings)
 
-    assert use(Before, "one") == {"size": 3}
-    assert use(Before, "one") == {"size": 3}
-    assert asked == [Before]  # the second answer was remembered
-    assert use(After, "two") == {"size": 3, "colour": "red"}
-    assert asked == [Before, After]
-    assert len([json.loads(p.read_text()) for p in cache.iterdir()]) == 2
-    write(own={**DENF, "settings": {"size": 4}})
-    assert use(After, "two") == {"size": 4, "colour": "red"}
+def test_presets_have_parts_for_single_experiments(write):
+    protocol = {"protocol": "small", "preset": "embedded"}
+    path = write(**{"denf-plus": {"extends": "base"}}, base=DENF)
+    assert load_experiment(path, protocol).training.steps == 100
+    assert load_experiment(path.with_name("base.yaml"), protocol).training.steps == 300
+
+
+def test_a_method_without_the_preset_runs_as_it_is(write):
+    protocol = {"protocol": "small", "preset": "embedded"}
+    path = write(own={"method": "k-means", "dataset": "x", "training": {"steps": 0}})
+    assert load_experiment(path, protocol) == load_experiment(path).changed(protocol="small")
+
+
+def test_an_unknown_preset_is_refused_with_the_nearest(write):
+    with pytest.raises(DenfError, match=r"preset: .*ci, embedded, paper.*mean embedded\?"):
+        load_experiment(write(own=AIR), {"protocol": "p", "preset": "embeded"})
+
+
+@pytest.mark.parametrize("name", ["denf+warm", "denf(1)", "denf copy", "denf's", "-denf"])
+def test_names_that_break_commands_are_refused(write, tmp_path, name):
+    write(**{name: DENF})
+    with pytest.raises(DenfError, match=r"letters, digits, hyphens and underscores.*Rename"):
+        load_experiments(tmp_path, {})
+
+
+def test_hidden_files_are_no_experiments(write, tmp_path):
+    write(own=DENF, **{"._own": "\0"})
+    assert [e.name for e in load_experiments(tmp_path, {})] == ["own"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -12,28 +13,35 @@ from denf.harness.method import Method
 from denf.harness.registry import (
     ROOT,
     Purpose,
+    aids_type,
     code_hash,
+    method_modules,
     method_names,
     method_type,
-    module_name,
+    settings_type,
     source_files,
 )
 
 
 def files(purpose: Purpose, method: str | None = None) -> set[str]:
-    modules = [purpose.value] if method is None else [purpose.value, module_name(method)]
+    modules = [purpose.value] if method is None else [purpose.value, method_modules(method).method]
     return {path.relative_to(ROOT).as_posix() for path in source_files(*modules)}
 
 
 def test_methods_are_the_files_of_baselines_and_denf():
-    modules = {p.stem for p in (ROOT / "baselines").glob("*.py")} - {"__init__"}
-    assert set(method_names()) == {"denf"} | {name.replace("_", "-") for name in modules}
+    files = {p.stem for p in (ROOT / "baselines").glob("*.py")} - {"__init__"}
+    packages = {p.parent.name for p in (ROOT / "baselines").glob("*/method.py")}
+    names = {name.replace("_", "-") for name in files | packages}
+    assert set(method_names()) >= {"denf"} | names
+    assert not {"blocks", "controls"} & set(method_names())
     for name in method_names():
         assert issubclass(method_type(name), Method)
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones():
-    with pytest.raises(DenfError, match=r"expected one of denf, .*k-means.*got 'k_means'"):
+    with pytest.raises(
+        DenfError, match=r"expected one of air, .*k-means.*got 'k_means'. Did you mean k-means"
+    ):
         method_type("k_means")
 
 
@@ -70,6 +78,42 @@ def test_other_purposes():
         assert not any(path.startswith(("denf/model", "denf/flow")) for path in files(purpose))
 
 
+PACKAGES = [name for name in method_names() if method_modules(name).method.endswith(".method")]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_settings_of_a_package_need_no_torch(name):
+    """They are checked in milliseconds, whenever the workflow reads its experiments."""
+    modules = method_modules(name)
+    for module in (modules.settings, modules.aid_settings):
+        for path in source_files(module) if module else ():
+            imported = re.findall(r"^(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+            assert "torch" not in imported, path
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_field_has_its_sentence(name):
+    modules = method_modules(name)
+    kinds = [settings_type(name), *([aids_type(name)] if modules.aids else [])]
+    for kind in kinds:
+        assert [key for key, f in kind.model_fields.items() if not f.description] == []
+
+
+@pytest.mark.parametrize("name", [n for n in PACKAGES if method_modules(n).aids])
+def test_aids_are_no_settings_and_off_by_default(name):
+    assert not aids_type(name).model_fields.keys() & settings_type(name).model_fields.keys()
+    aids_type(name)()  # every aid has a default
+    assert issubclass(method_type(name, aided=True), method_type(name))
+
+
+def test_an_edit_of_aids_is_seen_by_rows_with_aids_alone(edited):
+    plain, aided = (edited(Purpose.TRAIN, "air", None, aided=a) for a in (False, True))
+    assert plain != aided
+    for file in ("baselines/air/aids.py", "baselines/air/aid_settings.py"):
+        assert edited(Purpose.TRAIN, "air", file) == plain
+        assert edited(Purpose.TRAIN, "air", file, aided=True) != aided
+
+
 def test_every_purpose_is_a_module():
     for purpose in Purpose:
         assert ROOT.joinpath(*purpose.value.split(".")).with_suffix(".py").exists()
@@ -80,7 +124,7 @@ def edited(tmp_path):
     """The hash of a copy of the sources in which a file has got one more line."""
     copies = 0
 
-    def code(purpose: Purpose, method: str, file: str | None) -> str:
+    def code(purpose: Purpose, method: str, file: str | None, *, aided: bool = False) -> str:
         nonlocal copies
         copies += 1  # a process reads a file once: every edit gets a copy of its own
         root = tmp_path / str(copies)
@@ -90,7 +134,7 @@ def edited(tmp_path):
         if file is not None:
             path = root / file
             path.write_text(path.read_text() + "\n# edited\n")
-        return code_hash(purpose, method, root)
+        return code_hash(purpose, method, aided=aided, root=root)
 
     return code
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from denf.harness.checkpoint import load_run
 from denf.harness.experiment import Experiment, load_experiment
 from denf.harness.method import Method, Step, descend
 from denf.harness.train import train
+from denf.settings import as_plain
 
 STEPS = ("training.steps=20", "training.save_minutes=0")
 
@@ -381,7 +382,7 @@ def test_run_folder(small, scenes, whole):
     assert record["data"]["sha256"] == scenes.sha256
     assert record["data"]["count"] == len(scenes)
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
-    assert (record["precision"], record["graph"]) == ("float32", False)
+    assert (record["threads"], record["aids"]) == (1, {})
     assert record["deterministic"] is False
     assert record["device"]
     assert len(record["code_hash"]) == 16
@@ -389,7 +390,7 @@ def test_run_folder(small, scenes, whole):
     assert (record["commit"] is None) == (record["dirty"] is None)
     # what was trained, complete with defaults, resolves to itself
     assert experiment == small(*STEPS)
-    assert experiment.settings == asdict(method.settings)
+    assert experiment.settings == as_plain(method.settings)
     assert experiment.fingerprint() == small(*STEPS).fingerprint()
     for row in history(whole):
         assert all(np.isfinite(float(value)) for value in row.values())
@@ -408,10 +409,17 @@ def test_without_steps_nothing_is_trained(small, scenes, tmp_path):
     assert history(tmp_path / "run") == []
 
 
-def test_a_method_that_records_no_graph_says_so(idle, scenes, tmp_path):
-    with pytest.raises(DenfError, match="RandomLabels records no graph"):
-        train(idle("training.graph=true"), scenes, tmp_path / "run", seed=0)
-    assert not (tmp_path / "run").exists()
+def test_threads_are_the_experiments_and_not_the_processs(idle, scenes, tmp_path):
+    before = torch.get_num_threads()
+    train(idle("training.threads=2"), scenes, tmp_path / "run", seed=0)
+    assert json.loads((tmp_path / "run/run.json").read_text())["threads"] == 2
+    assert torch.get_num_threads() == before
+
+
+def test_a_state_of_another_number_of_threads_is_not_continued(idle, scenes, tmp_path):
+    interrupted(idle(), scenes, tmp_path / "run")
+    two = idle("training.threads=2")
+    assert steps_taken(two, scenes, tmp_path / "run", seed=0, resume=True) == 20
 
 
 def test_images_that_denf_cannot_take(small, write_scenes, tmp_path):

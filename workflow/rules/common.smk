@@ -1,7 +1,9 @@
 # The configuration, checked, and what the other rules ask of it. The suite's code is known here
 # by its commands alone: `denf experiments` resolves all experiment files and hashes the sources.
+import hashlib
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -20,23 +22,27 @@ if workflow.local_exec and workflow._cores:
     workflow.register_resource("_cores", min(workflow.cores, available_cpu_count()))
 
 RUN = "results/runs/{dataset}/{experiment}/seed-{seed}"
-PROTOCOL = (
-    "results/.protocol.json"  # the effective configuration, --config values included
-)
-LISTED = "results/.experiments.json"  # the rows of the tables, as resolved under it
+PLAN = "results/.plan"  # files named by their content: no invocation changes another's
 
 
-def write_json(value, path):
-    Path(path).parent.mkdir(exist_ok=True)
+def write_json(value, name):
+    """Write a value to the plan and return the file, whose name has a hash of it."""
+    text = json.dumps(value, sort_keys=True)
+    path = Path(PLAN, f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
     # Every job of a cluster reads this file anew, and many start in the same second.
     temporary = Path(f"{path}.{uuid4().hex}.tmp")
-    temporary.write_text(json.dumps(value, sort_keys=True))
+    temporary.write_text(text)
     temporary.replace(path)
+    return str(path)
 
 
 def list_experiments():
-    write_json(config, PROTOCOL)
-    command = ["denf", "experiments", config["experiments"], "--protocol", PROTOCOL]
+    # The effective configuration: --config values included.
+    command = ["denf", "experiments", config["experiments"], "--plan", PLAN]
+    command += ["--protocol", write_json(config, "protocol")]
+    for file in workflow.configfiles:
+        command += ["--configfile", str(file)]
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
@@ -51,20 +57,10 @@ def list_experiments():
 
 LISTING = list_experiments()
 CODE = LISTING["code"]
-EXPERIMENTS = {
-    e["name"]: e
-    for e in LISTING["experiments"]
-    if not config["only"] or e["name"] in config["only"]
-}
+EXPERIMENTS = {e["name"]: e for e in LISTING["experiments"]}
 DATASETS = {d["id"]: d for d in config["datasets"].values()}
 for e in EXPERIMENTS.values():
     e["data"] = config["datasets"][e["dataset"]]["id"]
-    if e["weights"] not in (None, *EXPERIMENTS):
-        raise WorkflowError(
-            f"{e['name']}: weights: expected an experiment of this invocation, got "
-            f"{e['weights']}. Correct the name, or add it to `only`."
-        )
-write_json(list(EXPERIMENTS.values()), LISTED)
 
 
 wildcard_constraints:
@@ -82,13 +78,12 @@ def runs_of(names):
     ]
 
 
-def what_weights_depend_on(wildcards):
-    """Plain values, so that Snakemake sees a change: an edited label retrains nothing."""
-    experiment = EXPERIMENTS[wildcards.experiment]
-    return {
-        key: experiment[key]
-        for key in ("method", "dataset", "weights", "settings", "training")
-    }
+def planned(wildcards):
+    """The resolved experiment; its name has a hash of what a run depends on, which Snakemake sees.
+
+    An edited label leaves the name as it is and retrains nothing.
+    """
+    return EXPERIMENTS[wildcards.experiment]["file"]
 
 
 def first_weights(wildcards):
@@ -113,12 +108,8 @@ def cards(wildcards):
 
 
 def training_threads(wildcards):
-    """On a CPU the trainings share the cores: several of one thread beat one of several."""
-    if not learns(wildcards.experiment):
-        return 1
-    if LISTING["cards"]:
-        return min(4, workflow.cores)
-    return max(1, workflow.cores // len(runs_of(filter(learns, EXPERIMENTS))))
+    """The experiment's own number, which its weights depend on, whatever else runs beside it."""
+    return EXPERIMENTS[wildcards.experiment]["training"]["threads"]
 
 
 def what_rows_say():
@@ -133,7 +124,10 @@ def what_rows_say():
         "protocol",
         "data",
     )
-    return [{key: e[key] for key in keys} for e in EXPERIMENTS.values()]
+    return [
+        {**{key: e[key] for key in keys}, "aids": bool(e.get("aids"))}
+        for e in EXPERIMENTS.values()
+    ]
 
 
 def with_fid():
@@ -217,8 +211,12 @@ def render_options(wildcards):
 
 def folder_options(wildcards):
     d = spec(wildcards)
-    keys = [f"--{key} '{value}'" for key, value in d[wildcards.split].items()]
-    return " ".join([*keys, f"--size {d['size']}"])
+    keys = [
+        f"--{key} {shlex.quote(str(value))}"
+        for key, value in d[wildcards.split].items()
+    ]
+    # Both splits have the data set's name, whatever the folders of their pictures are called.
+    return " ".join([*keys, f"--size {d['size']}", f"--name {wildcards.dataset}"])
 
 
 def published_name(wildcards):

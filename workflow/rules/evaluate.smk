@@ -22,7 +22,7 @@ rule evaluate:
         runtime=120,
     params:
         run=subpath(input.model, parent=True),
-        code=lambda w: CODE["evaluate"][EXPERIMENTS[w.experiment]["method"]],
+        code=lambda w: CODE["evaluate"][w.experiment],
     shell:
         "denf evaluate {params.run} --data {input.data} --out {output.metrics}"
         " --scores {output.scores} --panels {output.panels} > {log} 2>&1"
@@ -53,7 +53,7 @@ rule fid:
         weights=(
             f"--weights {config['fid']['weights']}" if config["fid"]["weights"] else ""
         ),
-        code=lambda w: CODE["fid"][EXPERIMENTS[w.experiment]["method"]],
+        code=lambda w: CODE["fid"][w.experiment],
     shell:
         "denf fid {params.run} --data {input.reference} --source {input.source} --out {output}"
         " --samples {params.samples} --extractor {params.extractor} {params.weights}"

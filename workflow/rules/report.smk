@@ -29,7 +29,7 @@ rule tables:
         runs=subpath(input[0], ancestor=4),  # results/runs, wherever a storage put it
         out=subpath(output[0], parent=True),
         rows=what_rows_say(),
-        listing=LISTED,
+        listing=write_json(what_rows_say(), "rows"),
         code=CODE["tables"],
     shell:
         "denf tables --runs {params.runs} --listing {params.listing}"
@@ -54,7 +54,7 @@ rule curves:
         runs=subpath(input[0], ancestor=4),  # results/runs, wherever a storage put it
         out=subpath(output[0], parent=True),
         rows=what_rows_say(),
-        listing=LISTED,
+        listing=write_json(what_rows_say(), "rows"),
         name=CURVES,
         code=CODE["figures"],
     shell:
@@ -79,7 +79,7 @@ rule figures:
         runs=subpath(input[0], ancestor=4),
         out=subpath(output[0], parent=True),
         rows=what_rows_say(),
-        listing=LISTED,
+        listing=write_json(what_rows_say(), "rows"),
         names=" ".join(f"--name {name}" for name in figure_names()),
         code=CODE["figures"],
     shell:

@@ -28,14 +28,13 @@ rule train:
         mem_mb=8000,
         runtime=2880,
     params:
-        experiment=what_weights_depend_on,
-        code=lambda w: CODE["train"][EXPERIMENTS[w.experiment]["method"]],
-        file=lambda w: f"{config['experiments']}/{w.experiment}.yaml",
-        protocol=PROTOCOL,
+        code=lambda w: CODE["train"][w.experiment],
+        experiment=planned,
+        inputs_hash=lambda w: EXPERIMENTS[w.experiment]["inputs_hash"],
         run=subpath(output[0], parent=True),
         weights=lambda w, input: (
             f"--weights {Path(input.weights).parent}" if input.weights else ""
         ),
     shell:
-        "denf train {params.file} --protocol {params.protocol} --data {input.data}"
+        "denf train {params.experiment} --inputs-hash {params.inputs_hash} --data {input.data}"
         " {params.weights} --out {params.run} --seed {wildcards.seed} --resume --keep-diverged > {log} 2>&1"

@@ -1,0 +1,1 @@
+"""AIR (Eslami et al., NeurIPS 2016): see `method`."""

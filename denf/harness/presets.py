@@ -1,0 +1,85 @@
+"""Presets: a method made to fit a budget, in a file beside it that protocols name.
+
+`<method's package>/presets/<preset>.yaml` has up to four keys. `size` holds settings that adapt
+widths and resolutions, `budget` the length of training and the rates and schedules that go with
+it, `aids` what the method's paper does not have; `experiments` holds the same three again, by the
+name of an experiment, on top of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from denf.harness.registry import method_modules, method_names
+from denf.harness.validation import check_name, validate
+from denf.settings import Settings
+from denf.yaml_reader import read_mapping
+
+
+class Budget(Settings):
+    """What goes with the length of a training."""
+
+    training: dict[str, Any] = {}
+    """Keys of an experiment's `training`."""
+    settings: dict[str, Any] = {}
+    """Settings of the method: rates, schedules, and weights chosen for so many steps."""
+
+
+class Sections(Settings):
+    """What a preset changes."""
+
+    size: dict[str, Any] = {}
+    """Settings of the method that adapt widths and resolutions."""
+    budget: Budget = Budget()
+    """The length of training, and what goes with it."""
+    aids: dict[str, Any] = {}
+    """Settings of the method's aids."""
+
+    def changes(self) -> dict[str, Any]:
+        """The sections as keys of an experiment; empty ones left out."""
+        keys = {
+            "settings": merge(self.size, self.budget.settings),
+            "training": self.budget.training,
+            "aids": self.aids,
+        }
+        return {key: values for key, values in keys.items() if values}
+
+
+class Preset(Sections):
+    """A file of a preset."""
+
+    experiments: dict[str, Sections] = {}
+    """By the name of an experiment: further changes to it alone."""
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over`, dictionaries merged key by key."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def preset_names() -> set[str]:
+    """Names of the presets of all methods."""
+    return {
+        file.stem for name in method_names() for file in method_modules(name).presets.glob("*.yaml")
+    }
+
+
+def preset_changes(preset: str, method: str, experiment: str) -> dict[str, Any]:
+    """What a preset changes in an experiment, as keys of it; nothing for a method without it.
+
+    Raises:
+        DenfError: for a preset that no method has, or a file that is no preset.
+    """
+    file = method_modules(method).presets / f"{preset}.yaml"
+    if not file.exists():
+        check_name(preset, preset_names(), where="preset")
+        return {}
+    values = read_mapping(file, what="preset", fix="See config/README.md.")
+    found = validate(Preset, values, where=str(file))
+    own = found.experiments.get(experiment, Sections())
+    return merge(found.changes(), own.changes())

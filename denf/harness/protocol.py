@@ -1,0 +1,116 @@
+"""Protocols: which data, seeds, experiments and sizes, in one YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, MinLen
+from pydantic import Field
+
+from denf.errors import DenfError
+from denf.harness.presets import preset_names
+from denf.harness.registry import method_names
+from denf.harness.validation import check_name, validate
+from denf.settings import Settings
+from denf.yaml_reader import read_mapping
+
+Seed = Annotated[int, Ge(0)]
+
+
+class Fid(Settings):
+    """How Fréchet distances are measured."""
+
+    samples: Annotated[int, Ge(2)]
+    """Generated images per run, and at most so many test images against them (A.5: 10,000)."""
+    extractor: Literal["inception-v3-compat", "random-conv-v1"]
+    """`inception-v3-compat` (TensorFlow's weights, comparable with the literature) or
+    `random-conv-v1` (a fixed random network without a download, comparable with itself alone)."""
+    weights: str | None = None
+    """File of the Inception weights; otherwise the torch hub cache, otherwise a download."""
+
+
+class Protocol(Settings):
+    """A protocol, as config/config.yaml or config/paper.yaml."""
+
+    protocol: str
+    """Name; only runs of `paper` are compared with reported values."""
+    seeds: Annotated[tuple[Seed, ...], MinLen(1)]
+    """Every one is trained and listed, for experiments that name none of their own."""
+    experiments: str = "config/experiments"
+    """Folder of experiment files, one per table row."""
+    only: tuple[str, ...] = ()
+    """Names of the experiments to run; empty for all."""
+    preset: str | None = None
+    """Which preset of every method applies; methods without it run as they are."""
+    overrides: dict[str, dict[str, Any]] = {}
+    """Changes on top of the preset: to every experiment of a method, by the method's name, or to
+    one experiment, by its own."""
+    fid: Fid
+    """How Fréchet distances are measured."""
+    datasets: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    """Data sets by the key that experiments use."""
+
+
+def read_protocol(path: Path) -> dict[str, Any]:
+    """The values of a protocol's file, as they are.
+
+    Raises:
+        DenfError: when it cannot be read, repeats a key or is no protocol.
+    """
+    values = read_mapping(path, what="protocol", fix="See config/README.md.")
+    if "protocol" not in values:
+        raise DenfError(
+            f"protocol {path}",
+            expected="a mapping with the key `protocol`",
+            got=f"one with the keys {', '.join(map(str, values)) or 'none'}",
+            fix="See config/README.md.",
+        )
+    return values
+
+
+def check_protocol(values: Mapping[str, Any], *, where: str) -> Protocol:
+    """Check all that a protocol says by itself; `check_references` has what it says of files.
+
+    Raises:
+        DenfError: for unknown keys, values out of range, an unknown preset, or one id for two data
+            sets.
+    """
+    found = validate(Protocol, values, where=where)
+    if found.preset is not None:
+        check_name(found.preset, preset_names(), where=f"{where}: preset")
+    by_id: dict[Any, str] = {}
+    for key, dataset in found.datasets.items():
+        first = by_id.setdefault(dataset.get("id"), key)
+        if dataset != found.datasets[first]:
+            raise DenfError(
+                f"{where}: datasets.{key}.id",
+                expected=f"another id than that of datasets.{first}, which is another data set",
+                got=repr(dataset.get("id")),
+                fix="Data and runs lie in folders named by it: give each data set its own.",
+            )
+    return found
+
+
+def check_references(protocol: Protocol, datasets: Mapping[str, str], *, where: str) -> None:
+    """Check the names of experiments, methods and data sets in a protocol.
+
+    Args:
+        protocol: the protocol.
+        datasets: by the name of every experiment, the data set that it asks for.
+        where: the protocol's file, for errors.
+
+    Raises:
+        DenfError: with what there is, and the nearest names.
+    """
+    for name in protocol.only:
+        check_name(name, datasets, where=f"{where}: only")
+    for name in protocol.overrides:
+        check_name(name, {*method_names(), *datasets}, where=f"{where}: overrides")
+    for name in protocol.only or datasets:
+        check_name(
+            datasets[name],
+            protocol.datasets,
+            where=f"{where}: datasets, of which experiment {name} asks for one",
+        )

@@ -1,0 +1,68 @@
+"""The named choices among DeNF's settings: what the paper prints, and what trains."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class WhatPrior(StrEnum):
+    """Base density of z_what (section 3.1.3; second ablation of Table 3)."""
+
+    BIMODAL = "bimodal"  # N(μ_fg, σ_fg) in present cells, N(μ_bg, σ_bg) in absent ones
+    UNIMODAL = "unimodal"  # N(μ_fg, σ_fg), for present cells only
+
+
+class AbsentDensity(StrEnum):
+    """Density of z_scale and z_loc in absent cells, which Eq. 8 leaves out."""
+
+    STANDARD = "standard"  # N(0, 1): without it the log-determinant rewards stretching forever
+    NONE = "none"  # as printed
+
+
+class BoxUnion(StrEnum):
+    """How the boxes of Eq. 12 are united."""
+
+    SMOOTH = "smooth"  # 1 − exp(−Σ): has a gradient where boxes overlap
+    CLAMP = "clamp"  # min(1, Σ), as printed
+
+
+class PresenceGradient(StrEnum):
+    """How the losses see presence."""
+
+    EXPECTED = "expected"  # σ(log α): the exact expectation of every term linear in z_pres
+    CONCRETE = "concrete"  # the relaxed sample of Eq. 14, as printed; high variance at λ ≤ 0.1
+
+
+class CompatibilityGradient(StrEnum):
+    """What the compatibility loss (Eq. 12) may move."""
+
+    BOXES = "boxes"  # sizes and displacements: presence is the target and keeps its outline
+    BOTH = "both"  # presence as well, as printed: its map takes the shape of boxes
+
+
+class OwnImage(StrEnum):
+    """Where the image itself is a candidate of the minimum in its own background loss (Eq. 5)."""
+
+    ABSENT = "absent"  # where no cell is present: painting one's own object is not free
+    ALWAYS = "always"  # as printed
+
+
+class BackgroundGradient(StrEnum):
+    """Which losses train x̂_bg."""
+
+    BACKGROUND = "background"  # Eq. 5 alone: Eq. 10 would teach it to paint objects
+    BOTH = "both"  # Eqs. 5 and 10, as printed
+
+
+class SqueezeKind(StrEnum):
+    """What the squeeze before the background's split does to a block of 2×2 pixels."""
+
+    HAAR = "haar"  # Haar wavelets (Liu et al., 2021): z_bg starts as the block's mean
+    PIXELS = "pixels"  # a permutation (Dinh et al., 2016): z_bg starts as one red pixel of four
+
+
+class Precision(StrEnum):
+    """Arithmetic inside the coupling subnets; densities and log-determinants stay in float32."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"

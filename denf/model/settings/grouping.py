@@ -1,0 +1,65 @@
+"""Settings of objects: components of presence, composites, and instances from present cells."""
+
+from __future__ import annotations
+
+from denf.settings import Count, Fraction, NonNegative, Positive, Settings
+
+
+class Components(Settings):
+    """When a connected component of the presence map passes for one object."""
+
+    least_cells: Count = 4
+    """Fewest cells of an object."""
+    least_area: Fraction = 0.002
+    """Smallest area of an object, fraction of all cells."""
+    longest_side: Positive = 0.4
+    """Longest side of an object's box, fraction of the image side: mean and two standard deviations
+    of the size prior."""
+    solidity: Fraction = 0.86
+    """Least number of cells per cell of the component's convex hull, a polygon of 16 sides; objects
+    that touch leave a notch."""
+    erosion: Fraction = 0.06
+    """How far components that do not pass are eroded to break them apart, fraction of the image
+    side; 0: not at all. On CLEVR scenes at 64 × 64 cells the components of the true foreground give
+    59 % of the objects a box, with erosion 78 %."""
+
+
+class Composites(Settings):
+    """Training images with components of other images of the batch laid over them.
+
+    Goes beyond the paper (`denf-plus`).
+    """
+
+    probability: Fraction = 0.0
+    """Probability that a training image becomes a composite; 0: none."""
+    most: Count = 2
+    """Most components laid over one image, which gets 1 to this many."""
+    beside: Fraction = 0.85
+    """Probability that one is laid beside or over a component of the image, and not anywhere."""
+    nearest: NonNegative = 0.5
+    """Least distance of the two centres in summed half sizes; below 1 they touch."""
+    farthest: NonNegative = 1.15
+    """Largest distance of the two centres in summed half sizes."""
+
+
+class Appearance(Settings):
+    """Grouping of cells by boxes and colour together; goes beyond the paper."""
+
+    weight: NonNegative = 0.7
+    """Weight of a difference of colours, per unit of colour, against 1 − IoU of the boxes."""
+    distance: Positive = 0.9
+    """Mean distance from which two clusters are two objects."""
+
+
+class Instances(Settings):
+    """From present cells to instances (section 3.1.5)."""
+
+    overlap: Fraction = 0.5
+    """IoU above which non-maximum suppression drops a proposal for a better one."""
+    merge: Fraction = 0.3
+    """IoU above which two boxes, each the mean of its cells' proposals, are one object's."""
+    support: Fraction = 0.001
+    """Fraction of the image's cells that must vote for a box that is kept."""
+    appearance: Appearance | None = None
+    """Clusters of boxes and colours in place of non-maximum suppression, beyond the paper
+    (`denf-plus`); null: non-maximum suppression."""

@@ -1,0 +1,80 @@
+"""Settings of the losses, of their schedule and of the background (Eqs. 4 to 14)."""
+
+from __future__ import annotations
+
+from denf.model.settings.choices import BackgroundGradient, OwnImage
+from denf.settings import Fraction, NonNegative, Positive, Settings, Steps
+
+
+class Weights(Settings):
+    """Weights of the loss terms (Eq. 13 adds them with weight one, which does not train)."""
+
+    density: NonNegative = 0.02
+    """Per nat and image dimension, Eqs. 4 and 9. Small against `reconstruction`: the ratio
+    0.02 : 50 equals an observation noise of about 2/255; a larger one lets the two modes of
+    z_what, 10 σ apart, switch presence off altogether."""
+    background: NonNegative = 150.0
+    """Per squared error (channels summed, pixels averaged), Eq. 5. Three times the weight of
+    Eq. 10, since x̂_bg learns from nothing else."""
+    reconstruction: NonNegative = 50.0
+    """Per squared error (channels summed, pixels averaged), Eq. 10."""
+    presence: NonNegative = 1.25
+    """Cost of the mean presence: above what the foreground flow gains on a background pixel and
+    far below what it gains on an object pixel; at 0 presence collapses to all ones."""
+    compatibility: NonNegative = 1.0
+    """Of Eq. 12; 0 is the model without spatial transformer (section 4.3)."""
+    box: NonNegative = 1.0
+    """Per 1 − GIoU of a cell's box against the box of its component (section 3.1.4); see
+    `denf.model.losses.box`. 0 leaves boxes to the union alone, as printed."""
+    geometry: NonNegative = 0.05
+    """Per nat of the size and displacement priors, averaged over present cells; at 0 a tiny box on
+    every cell satisfies the union."""
+    as_printed: bool = False
+    """Sum the densities and the error of Eq. 10 over the image, as the paper prints them, in place
+    of averaging."""
+
+
+class Schedule(Settings):
+    """What changes during training."""
+
+    warmup_steps: Steps = 60
+    """Steps in which the mixture's error (Eq. 10) sends no gradient into presence, while both flows
+    learn to reconstruct; without it presence collapses to all ones."""
+    boxes_from: Steps = 150
+    """First step of the box loss and of composites; before, components of presence are not objects
+    yet."""
+    temperature_start: Positive = 0.1
+    """λ of the concrete distribution of Eq. 14 at first (Table 5)."""
+    temperature_end: Positive = 0.01
+    """λ at the end (Table 5)."""
+    temperature_from: Fraction = 0.15
+    """Fraction of training from which λ falls linearly (A.4: epoch 3 of 20)."""
+    edge_start: Positive = 0.03
+    """Softness τ of the box edges at first, fraction of the image side; soft edges give boxes a
+    gradient from afar."""
+    edge_end: Positive = 0.01
+    """Softness τ at the end, fraction of the image side."""
+    learning_rate_rise: Steps = 0
+    """Steps in which the learning rate rises linearly (the paper: none)."""
+    learning_rate_end: Fraction = 1.0
+    """Fraction of the learning rate at the end of a cosine (the paper: constant)."""
+
+
+class Background(Settings):
+    """How x̂_bg is kept free of objects (Eq. 5)."""
+
+    gradient: BackgroundGradient = BackgroundGradient.BACKGROUND
+    """Which losses train x̂_bg: Eq. 5 alone, or Eqs. 5 and 10, as printed, where Eq. 10 teaches it
+    to paint objects."""
+    own_image: OwnImage = OwnImage.ABSENT
+    """Where the image itself is a candidate of the minimum in its own background loss: where no
+    cell is present, or everywhere, as printed, where painting one's own object is free. Nowhere in
+    the warm-up."""
+    margin: Fraction = 0.03
+    """Margin around present cells that counts as present here, fraction of the image side."""
+    threshold: Fraction = 0.1
+    """Presence above which a cell counts as present here."""
+    matched_light: bool = False
+    """Multiply every other image, per channel, by the ratio of the medians before the minimum, so
+    that it says what stands there and not how bright it is; for scenes under changing light that
+    are covered by objects to less than half."""
