@@ -6,9 +6,9 @@ object-centric latent representations", ICLR 2020 (arXiv:1907.13052).
 Architecture, constants, GECO and optimiser as in the authors' public repository
 applied-ai-lab/genesis (its flags' defaults); seven slots for CLEVR6 and, as RELATE's authors
 trained it on Real-Traffic (ogroth/genesis), nine there. What differs here: the mixture is summed by
-log-sum-exp, the last slot's mask logit, which no mask uses, is not decoded, and evaluation takes
-the posteriors' means in place of samples, so that it can be repeated; `view`, off by default, shows
-less of the images, for trainings of minutes.
+log-sum-exp; evaluation takes the posteriors' means in place of samples, so that it can be repeated;
+samples keep the tanh on the mean of the mask prior, which the published loss uses and the published
+sampling leaves out; `view`, off by default, shows less of the images, for trainings of minutes.
 """
 
 from __future__ import annotations
@@ -153,9 +153,13 @@ class MaskVAE(nn.Module):
         return DiagonalGaussian(mean, std), torch.stack(z, 1)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Log-masks (B, K, 1, H, W) of latents (B, K, latent); the last is what others leave."""
-        logits = self.decoder(z[:, :-1].flatten(0, 1)[:, :, None, None])
-        return stick_breaking(logits.unflatten(0, (len(z), -1)))
+        """Log-masks (B, K, 1, H, W) of latents (B, K, latent); the last is what others leave.
+
+        All K latents are decoded, as published, although no mask takes the last slot's logit: the
+        batch normalisation of the decoder counts every slot.
+        """
+        logits = self.decoder(z.flatten(0, 1)[:, :, None, None])
+        return stick_breaking(logits.unflatten(0, (len(z), -1))[:, :-1])
 
 
 class Genesis(MixtureMethod):

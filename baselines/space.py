@@ -4,9 +4,14 @@ Lin, Z., Wu, Y.-F., Peri, S. V., Sun, W., Singh, G., Deng, F., Jiang, J. and Ahn
 Unsupervised object-oriented scene representation via spatial attention and decomposition", ICLR
 2020. Architecture and losses as in the authors' repository zhixuan-lin/SPACE. It has no settings
 for CLEVR; the defaults are those that addtt/object-centric-library trains on CLEVR (Dittadi et
-al., ICML 2022). They differ from the authors' for 128² rooms in: presence prior (0.1 to 0.01),
-mean of the scale prior (-1 to -2), temperature (2.5 to 0.5 by step 20,000), boundary loss (until
-step 100,000), rate of the foreground (1e-5), batch (12) and steps (160,000).
+al., ICML 2022): config/model/space.yaml with config/special_cases/space-clevr.yaml on top. The
+authors' for 128² rooms differ in: deviation of the pixels (0.15), mean of the scale prior (-1 to
+-2), boundary loss (until step 100,000), rate of the foreground (1e-5), batch (12) and steps
+(160,000).
+
+That library sets K = 5 background components, but its loop over them never writes a share: its
+masks are exactly [1, 0, 0, 0, 0], so that its settings were tuned with one component in effect. The
+default here is that one, without the four whose masks are empty and whose latents only cost.
 
 Differences: labels and reconstructions take the means of all latents and the probability of
 presence in place of samples; deviations have a floor of 1e-8. Parts: blocks/space_foreground.py,
@@ -47,7 +52,7 @@ class SpaceSettings:
         size: side of the images in pixels.
         grid: cells a side, G; one eighth to one 32nd of `size`.
         what: dimensions of z_what.
-        components: K of the background.
+        components: K of the background, the authors' 5; see above on the one here.
         glimpse: side of the glimpses in pixels.
         shrink: divides the channels of all convolutions and the groups of their normalisation.
         foreground_std: of the pixels around the foreground, image range 1.
@@ -83,16 +88,16 @@ class SpaceSettings:
     size: Literal[16, 32, 64, 128] = 128
     grid: Annotated[int, Ge(1)] = 8
     what: Annotated[int, Ge(1)] = 32
-    components: Annotated[int, Ge(1)] = 5
+    components: Annotated[int, Ge(1)] = 1
     glimpse: Literal[16, 32] = 32
     shrink: Literal[1, 2, 4] = 1
-    foreground_std: Annotated[float, Gt(0)] = 0.15
-    background_std: Annotated[float, Gt(0)] = 0.15
-    presence_prior: Ramp = field(default_factory=lambda: Ramp(0.5, 0.05, first=4_000, last=10_000))
+    foreground_std: Annotated[float, Gt(0)] = 0.05
+    background_std: Annotated[float, Gt(0)] = 0.05
+    presence_prior: Ramp = field(default_factory=lambda: Ramp(0.1, 0.01, first=4_000, last=10_000))
     scale_prior: Ramp = field(default_factory=lambda: Ramp(0.0, -1.0, first=10_000, last=20_000))
     scale_prior_std: Annotated[float, Gt(0)] = 0.1
     what_weight: Ramp = field(default_factory=lambda: Ramp(1.0, 1.0, first=0, last=0))
-    temperature: Ramp = field(default_factory=lambda: Ramp(2.5, 0.5, first=0, last=50_000))
+    temperature: Ramp = field(default_factory=lambda: Ramp(2.5, 0.5, first=0, last=20_000))
     boundary_until: Annotated[int, Ge(0)] = 20_000
     fixed_alpha: Annotated[float, Gt(0), Lt(1)] = 0.1
     fixed_alpha_until: Annotated[int, Ge(0)] = 0
@@ -101,7 +106,7 @@ class SpaceSettings:
     quiet: Annotated[float, Gt(0)] = 1.0
     std_bias: float = 0.0
     foreground_optimizer: Literal["rmsprop", "adam"] = "rmsprop"
-    foreground_rate: Annotated[float, Gt(0)] = 3e-5
+    foreground_rate: Annotated[float, Gt(0)] = 1e-4
     background_rate: Annotated[float, Gt(0)] = 1e-3
     gradient_clip: Annotated[float, Gt(0)] = 1.0
 

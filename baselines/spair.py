@@ -56,15 +56,15 @@ class SpairSettings:
         what: dimensions of z_what.
         features: of the backbone in each cell; ten groups are normalised.
         hidden: units of both hidden layers of the heads of box, depth and presence.
-        passed: features that a head passes on to the next.
+        passed: features that a head passes on to the next, after a ReLU.
         success: of the geometric prior of the number of objects, by step.
         temperature: of the relaxed presence.
         beta: weight of the objects' divergences, by step (published: 2.7 throughout).
         std: of the pixels around the canvas, image range 1.
         training_wheels: steps at first in which no gradient reaches presence, depth and where,
             while glimpses and background learn (1,000 in e2crawfo/auto_yolo).
-        alpha_scale: factor of the logits of alpha (0.1 in e2crawfo/auto_yolo).
-        alpha_bias: added to them (5 there: objects are opaque, and boxes say where they are).
+        alpha_scale: factor of the logits of alpha (e2crawfo/auto_yolo: 0.1 in general, 1 for CLEVR).
+        alpha_bias: added to them (there: 0 in general, 1 for CLEVR).
         decoder: channels of the convolutions that decode glimpses and background.
         rate: Adam's learning rate.
         gradient_clip: largest gradient norm.
@@ -217,6 +217,7 @@ class SpairInference(nn.Module):
         s = self.settings
         seen = torch.cat((features, *around), 1)
         raw, passed = self.box_head(seen).split((2 * BOX, s.passed), 1)
+        passed = torch.relu(passed)
         q_where = posterior(raw.detach() if wheels else raw, 0)
         where = draw(q_where, generator)
         local, box = self.boxes(where, cell, x.shape[3])
@@ -225,6 +226,7 @@ class SpairInference(nn.Module):
         what = draw(q_what, generator)
         described = torch.cat((seen, local, what), 1)
         raw, passed = self.depth_head(torch.cat((described, passed), 1)).split((2, s.passed), 1)
+        passed = torch.relu(passed)
         q_depth = posterior(raw.detach() if wheels else raw, 0)
         depth = torch.sigmoid(draw(q_depth, generator).clamp(-10, 10))
         logit = self.presence_head(torch.cat((described, depth, passed), 1))

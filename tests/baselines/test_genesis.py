@@ -44,6 +44,16 @@ def test_masks_sum_to_one_for_any_latents(method):
     torch.testing.assert_close(log_masks.exp().sum(1), torch.ones(2, 1, 16, 16))
 
 
+def test_batch_normalisation_of_the_mask_decoder_counts_the_last_slot(method):
+    """In training mode the logits of all slots come from one batch of B K latents."""
+    z = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    method.train()
+    logits = method.masks.decoder(z.view(6, 4, 1, 1)).view(2, 3, 1, 16, 16)
+    first, second = logits[:, 0].sigmoid(), logits[:, 1].sigmoid()
+    expected = torch.stack((first, (1 - first) * second, (1 - first) * (1 - second)), 1)
+    torch.testing.assert_close(method.masks.decode(z).exp(), expected)
+
+
 @pytest.mark.parametrize("size", [16, 32, 64])
 def test_mask_networks_fit_every_size(size):
     method = Genesis(replace(SMALL, size=size)).eval()

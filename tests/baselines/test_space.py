@@ -47,6 +47,18 @@ def test_published_parameter_counts():
     assert [round(c / 1e6, 2) for c in counts] == [5.31, 2.36, 2.95]
 
 
+def test_defaults_are_the_library_s_for_clevr():
+    """object-centric-library: config/special_cases/space-clevr.yaml over config/model/space.yaml."""
+    s = SpaceSettings()
+    assert (s.foreground_std, s.background_std) == (0.05, 0.05)
+    assert s.presence_prior == Ramp(0.1, 0.01, first=4_000, last=10_000)
+    assert s.scale_prior == Ramp(0.0, -1.0, first=10_000, last=20_000)
+    assert s.temperature == Ramp(2.5, 0.5, first=0, last=20_000)
+    assert (s.foreground_rate, s.background_rate) == (1e-4, 1e-3)
+    assert s.boundary_until == 20_000
+    assert s.components == 1  # its five masks are exactly [1, 0, 0, 0, 0]
+
+
 def test_compositing_equals_a_loop_over_cells_and_pixels():
     rgb, alpha, objects = scene()
     rendering = composite(rgb, alpha, objects, SHAPE)

@@ -50,6 +50,22 @@ def test_cells_are_visited_in_raster_order_with_the_neighbours_before_them():
     assert not torch.equal(latents[1], expected[1][1])
 
 
+@pytest.mark.parametrize("head", ["box_head", "depth_head"])
+@torch.no_grad()
+def test_features_passed_to_the_next_head_go_through_a_relu(head):
+    """Raw features that are all negative say nothing, however negative they are."""
+    inference = small().inference
+    x = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    passed = getattr(inference, head)[-1].bias[-inference.settings.passed :]
+    passed.fill_(-100)
+    expected = inference(x, 0.5, None)
+    passed.fill_(-200)
+    for found, same in zip(inference(x, 0.5, None), expected, strict=True):
+        assert torch.equal(found, same)
+    passed.fill_(100)
+    assert not torch.equal(inference(x, 0.5, None).presence, expected.presence)
+
+
 @settings(max_examples=30, deadline=None)
 @given(success=st.floats(0.01, 0.99))
 def test_the_count_prior_is_bayes_rule_over_all_subsets(success):
