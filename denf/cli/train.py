@@ -35,7 +35,7 @@ def experiments(
 
     for file in configfile or []:
         read_protocol(file)
-    where = ", ".join(map(str, configfile or [protocol]))
+    where = ", ".join(str(path) for path in (configfile or [protocol]) if path is not None)
     typer.echo(json.dumps(make_plan(folder, read_protocol(protocol), plan, where=where)))
 
 
