@@ -76,6 +76,19 @@ class SqueezeKind(StrEnum):
     PIXELS = "pixels"  # a permutation (Dinh et al., 2016): z_bg starts as one red pixel of four
 
 
+class SubnetKind(StrEnum):
+    """How the coupling subnets are evaluated; one function each, to rounding.
+
+    Where a kind cannot run, or not in the given precision, the default of the device stands in.
+    """
+
+    AUTO = "auto"  # the default of the device: see `denf.flow.subnet.chosen`
+    CONVOLUTIONS = "convolutions"  # layer by layer: the reference
+    PRODUCTS = "products"  # thin layers as matrix products
+    PADDED = "padded"  # thin sides padded to 8 channels, layers of equal subnets together
+    TRITON = "triton"  # fused kernels for a GPU
+
+
 @dataclass(frozen=True)
 class Architecture:
     """Table 4.
@@ -296,6 +309,7 @@ class DenfSettings:
         learning_rate: Adam's (A.4: 1e-4).
         gradient_clip: largest gradient norm (A.4: 1.0).
         mirror: augment by mirroring left and right.
+        subnets: how the coupling subnets are evaluated.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -315,3 +329,4 @@ class DenfSettings:
     learning_rate: Positive = 1e-4
     gradient_clip: Positive = 1.0
     mirror: bool = False
+    subnets: SubnetKind = SubnetKind.AUTO

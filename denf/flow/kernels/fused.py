@@ -32,7 +32,7 @@ class FusedSubnets(torch.autograd.Function):
         n = len(parameters) // PARAMETERS
         packing = Packing(x.shape[1] // groups, len(parameters[4]), len(parameters[0]))
         packed = packing.pack(parameters, dtype)
-        launch = Launch(len(x), *x.shape[2:], n, n // groups, packing, dtype)
+        launch = Launch(len(x), x.shape[2], x.shape[3], n, n // groups, packing, dtype)
         h1, h2, y = launch.run(launch.forward, x, packed, None)
         ctx.save_for_backward(x, packed, h1, h2)
         ctx.launch = launch

@@ -1,4 +1,4 @@
-r"""Hidden maps (n, P, F) of n subnets: from the thin side (first layer) and from hidden maps (second).
+r"""Hidden maps (n, P, F) of n subnets: from the thin side, and from hidden maps.
 
 Both directions have one form. Forward, :math:`h_1 = \varphi(w_1 * x + b_1)` and
 :math:`h_2 = \varphi(w_2 * h_1 + b_2)`; backward, with a bar for "gradient with respect to" and taps

@@ -72,7 +72,7 @@ class Launch:
     @property
     def backward(self) -> Direction:
         p = self.packing
-        first, second, last, skip = (w.T for w in p.weights)
+        first, second, last, skip = (w.transposed for w in p.weights)
         order = (last, second, first, skip)
         return Direction(*order, (0, 0, 0), p.outputs, p.inputs, 1, self.shared, True)
 
@@ -90,14 +90,24 @@ class Launch:
         Returns:
             both hidden maps (n, P, F) and the other thin side (B, channels, H, W).
         """
-        P, F, n, length = self.B * self.H * self.W, self.packing.features, self.nets, packed.shape[1]
+        P, F, n, length = (
+            self.B * self.H * self.W,
+            self.packing.features,
+            self.nets,
+            packed.shape[1],
+        )
         one, two = (source.new_empty(n, P, F, dtype=self.dtype) for _ in range(2))
         like_one, like_two = like or (one, two)
         taps = source.new_empty(n, 9 * way.outputs, P, dtype=self.dtype)
         groups = n // way.nets
         result = source.new_empty(self.B, groups * way.outputs, self.H, self.W)
         tile = {"F": F, "FEATURES": padded(F), "SLOPE": LEAKY_SLOPE, "PRECISION": precision()}
-        common: dict[str, Any] = {"H": self.H, "W": self.W, "BLOCK": BLOCK, "BACKWARD": way.backward}
+        common: dict[str, Any] = {
+            "H": self.H,
+            "W": self.W,
+            "BLOCK": BLOCK,
+            "BACKWARD": way.backward,
+        }
         blocks = triton.cdiv(P, BLOCK)
         hidden.from_thin[(blocks, n)](
             *(source, packed, like_one, one, P, length),
@@ -129,7 +139,11 @@ class Launch:
         return one, two, result
 
     def sums(
-        self, x: Tensor, hiddens: tuple[Tensor, Tensor], grad_y: Tensor, grads: tuple[Tensor, Tensor]
+        self,
+        x: Tensor,
+        hiddens: tuple[Tensor, Tensor],
+        grad_y: Tensor,
+        grads: tuple[Tensor, Tensor],
     ) -> Tensor:
         """Gradients of all parameters, (n, length) float32.
 
@@ -155,10 +169,15 @@ class Launch:
         )
 
         def thin_layer(
-            maps: Tensor, features: int, source: Tensor, shared: int, weight: Strides, bias: int | None
+            maps: Tensor,
+            features: int,
+            source: Tensor,
+            shared: int,
+            weight: Strides,
+            bias: int | None,
         ) -> None:
             if maps.dim() == 3:  # (n, P, F)
-                strides = (P * F, self.H * self.W * F, 1, self.W * F, F)
+                strides: tuple[int, ...] = (P * F, self.H * self.W * F, 1, self.W * F, F)
             else:
                 strides = (features * maps.stride(1), *maps.stride())
             weights.of_thin[(splits, n)](
@@ -176,7 +195,7 @@ class Launch:
 
         first, _, last, skip = p.weights
         thin_layer(grads[0], F, x, self.shared, first, p.starts[1])
-        thin_layer(hiddens[1], F, grad_y, 1, last.T, None)
+        thin_layer(hiddens[1], F, grad_y, 1, last.transposed, None)
         thin_layer(grad_y, p.outputs, x, self.shared, skip, p.starts[5])
         return parts.sum(0)
 

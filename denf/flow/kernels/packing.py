@@ -21,7 +21,7 @@ class Strides(NamedTuple):
     inner: int
 
     @property
-    def T(self) -> Strides:
+    def transposed(self) -> Strides:
         return Strides(self.at, self.inner, self.tap, self.outer)
 
 

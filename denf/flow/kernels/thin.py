@@ -71,14 +71,10 @@ def to_thin(
             for j in range(CIN):
                 place = b * other_b + j * other_c + row * other_y + col * other_x
                 value = tl.load(source + place, mask=inside, other=0.0).to(tl.float32)
-                w = tl.load(
-                    skip + c * skip_out + tap * skip_t + j * skip_in, mask=valid, other=0.0
-                )
+                w = tl.load(skip + c * skip_out + tap * skip_t + j * skip_in, mask=valid, other=0.0)
                 total += value[:, None] * w.to(tl.float32)[None, :]
         if not BACKWARD:
             bias = tl.load(weights + net * length + bias_at + c, mask=valid, other=0.0)
             total += bias.to(tl.float32)[None, :]
     at = (b * thin_b + y * W + x)[:, None] + (group * C + c)[None, :] * (H * W)
-    tl.store(
-        thin + at, total.to(thin.dtype.element_ty), mask=(p < P)[:, None] & valid[None, :]
-    )
+    tl.store(thin + at, total.to(thin.dtype.element_ty), mask=(p < P)[:, None] & valid[None, :])

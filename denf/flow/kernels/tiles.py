@@ -53,7 +53,9 @@ def shifted(hidden, p, y, x, P, dy, dx, F: tl.constexpr, H: tl.constexpr, W: tl.
 
 
 @triton.jit
-def activated(total, bias, like, p, f, P, F: tl.constexpr, SLOPE: tl.constexpr, BACKWARD: tl.constexpr):
+def activated(
+    total, bias, like, p, f, P, F: tl.constexpr, SLOPE: tl.constexpr, BACKWARD: tl.constexpr
+):
     """Forward φ(total + bias); backward total·φ′, by the sign of the output φ at `like`."""
     inside = (f < F)[None, :]
     if BACKWARD:
