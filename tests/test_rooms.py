@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 LEAVES = {"denf", "denf.errors", "denf.files", "denf.palette", "denf.settings", "denf.yaml_reader"}
 # Room → the other rooms that it may import.
 ARROWS = {
-    "denf.flow": set[str](),
+    # DeNF's settings are plain values; one says how subnets are evaluated.
+    "denf.flow": {"denf.model.settings"},
     "denf.model": {"denf.flow"},
     "denf.data": set[str](),
     # The download of the feature extractor's weights is the data room's checked download.

@@ -35,8 +35,12 @@ def experiments(
 
     for file in configfile or []:
         read_protocol(file)
-    where = ", ".join(str(path) for path in (configfile or [protocol]) if path is not None)
-    typer.echo(json.dumps(make_plan(folder, read_protocol(protocol), plan, where=where)))
+    files = configfile or ([protocol] if protocol else [])
+    typer.echo(
+        json.dumps(
+            make_plan(folder, read_protocol(protocol), plan, where=", ".join(map(str, files)))
+        )
+    )
 
 
 @app.command()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from denf.flow.padded import padded
 from denf.flow.products import LEAKY_SLOPE, SubnetProducts
+from denf.model.settings import SubnetKind
 
 
 class Subnet(nn.Module):
@@ -23,13 +27,19 @@ class Subnet(nn.Module):
         outputs: channels of the output.
         features: width of the hidden layers.
         precision: arithmetic of the convolutions; the output has the input's type again.
+        kind: how the subnet is evaluated.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, features: int, precision: torch.dtype = torch.float32
+        self,
+        inputs: int,
+        outputs: int,
+        features: int,
+        precision: torch.dtype = torch.float32,
+        kind: SubnetKind = SubnetKind.AUTO,
     ) -> None:
         super().__init__()
-        self.precision = precision
+        self.precision, self.kind = precision, kind
         self.first = nn.Conv2d(inputs, features, 3, padding=1)
         self.second = nn.Conv2d(features, features, 3, padding=1)
         self.last = nn.Conv2d(features, outputs, 3, padding=1)
@@ -39,7 +49,7 @@ class Subnet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, inputs, H, W) to (B, outputs, H, W)."""
-        return evaluate((self,), x)[0]
+        return evaluate((self,), x)
 
     def convolutions(self, x: Tensor) -> Tensor:
         """`forward` layer by layer."""
@@ -51,22 +61,72 @@ class Subnet(nn.Module):
         return y.to(torch.promote_types(y.dtype, torch.float32))
 
 
-def evaluate(nets: Sequence[Subnet], x: Tensor) -> Sequence[Tensor]:
-    """The outputs (B, outputs, H, W) of subnets of equal shape for one input x (B, inputs, H, W).
+def evaluate(nets: Sequence[Subnet], x: Tensor, groups: int = 1) -> Tensor:
+    """The outputs of n subnets of equal shape side by side.
 
-    On a CPU as matrix products, which share what they need of x; elsewhere, and in reduced
-    precision, as convolutions. Both are the same function, to rounding.
+    Args:
+        nets: n, a multiple of `groups`; n / groups subnets one after the other share an input.
+        x: (B, groups·inputs, H, W).
+        groups: number of inputs.
+
+    Returns:
+        (B, n·outputs, H, W).
     """
-    if x.device.type == "cpu" and nets[0].precision == torch.float32:
-        y = SubnetProducts.apply(x, *(parameter for net in nets for parameter in _parameters(net)))
-        return y.chunk(len(nets), 1)
-    return [net.convolutions(x) for net in nets]
+    kind = chosen(nets[0], x)
+    if kind is SubnetKind.TRITON:
+        from denf.flow.kernels import FusedSubnets  # Triton is there on a GPU only
+
+        return FusedSubnets.apply(x, groups, nets[0].precision, *_all_parameters(nets))
+    if kind is SubnetKind.PADDED:
+        return padded(nets, x, groups)
+    inputs, shared = x.chunk(groups, 1), len(nets) // groups
+    parts = []
+    for group, part in enumerate(inputs):
+        own = nets[group * shared : (group + 1) * shared]
+        if kind is SubnetKind.PRODUCTS:
+            parts.append(_products(own, part))
+        else:
+            parts += [net.convolutions(part) for net in own]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
-def _parameters(net: Subnet) -> tuple[Tensor | None, ...]:
-    """In the order of `SubnetProducts`."""
-    first, second, last, skip = net.first, net.second, net.last, net.skip
-    return (
-        *(first.weight, first.bias, second.weight, second.bias),
-        *(last.weight, last.bias, skip.weight),
-    )
+def chosen(net: Subnet, x: Tensor) -> SubnetKind:
+    """The kind that evaluates a subnet: its own, or the default where that cannot run.
+
+    On a CPU matrix products in float32, convolutions in reduced precision; on a GPU convolutions
+    in float32, padded ones in reduced precision.
+    """
+    kind, reduced = net.kind, net.precision != torch.float32
+    if kind is SubnetKind.TRITON and not runs_triton(x):
+        kind = SubnetKind.AUTO
+    if kind is not SubnetKind.AUTO:
+        return kind
+    if x.device.type == "cpu":
+        return SubnetKind.CONVOLUTIONS if reduced else SubnetKind.PRODUCTS
+    return SubnetKind.PADDED if reduced else SubnetKind.CONVOLUTIONS
+
+
+def runs_triton(x: Tensor) -> bool:
+    """Whether Triton's kernels take x: float32 and not empty, on a GPU or under the interpreter."""
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    possible = x.dtype == torch.float32 and x.numel() > 0 and (x.is_cuda or interpreted)
+    return possible and importlib.util.find_spec("triton") is not None
+
+
+def _products(nets: Sequence[Subnet], x: Tensor) -> Tensor:
+    parameters, precision = _all_parameters(nets), nets[0].precision
+    if precision == torch.float32:
+        return SubnetProducts.apply(x, *parameters)
+    reduced = (parameter.to(precision) for parameter in parameters)
+    return SubnetProducts.apply(x.to(precision), *reduced).to(x.dtype)
+
+
+def _all_parameters(nets: Sequence[Subnet]) -> list[Tensor]:
+    """Weight and bias of `first`, `second` and `last` and weight of `skip`, for each subnet."""
+    found: list[Tensor] = []
+    for net in nets:
+        for layer in (net.first, net.second, net.last):
+            assert layer.bias is not None
+            found += [layer.weight, layer.bias]
+        found.append(net.skip.weight)
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -10,7 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from denf.flow import Bijection, HaarSqueeze, Squeeze, Stack, couplings
+from denf.flow import (
+    Bijection,
+    HaarSqueeze,
+    Squeeze,
+    Stack,
+    couplings,
+    side_by_side,
+    side_by_side_inverse,
+)
 from denf.model.boxes import box_union, cell_boxes, present_around
 from denf.model.latents import Latents
 from denf.model.priors import log_background, log_foreground
@@ -43,6 +50,7 @@ class DeNF(nn.Module):
                 features=shape.features,
                 clamp=shape.clamp,
                 precision=precision,
+                kind=settings.subnets,
             )
 
         channels = 4 * 3 - BACKGROUND_CHANNELS
@@ -68,11 +76,12 @@ class DeNF(nn.Module):
         z, ladj1 = self.f1(x)
         z_bg, z_fg = z.split((BACKGROUND_CHANNELS, z.shape[1] - BACKGROUND_CHANNELS), 1)
         z_fg, ladj2 = self.trunk(z_fg)
-        latents = {}
-        for (name, head), part in zip(self.heads.items(), self._parts(z_fg), strict=True):
-            latents[name], ladj = head(part)
-            ladj2 = ladj2 + ladj
-        return Latents(z_bg, **latents), ladj1, ladj2
+        alike, what = z_fg.split(self._parted, 1)
+        alike, ladj_alike = side_by_side(self._alike, alike)
+        what, ladj_what = self.heads["what"](what)
+        parts = alike.chunk(len(LATENT_CHANNELS), 1)
+        latents = Latents(z_bg, **dict(zip(LATENT_CHANNELS, parts, strict=True)), what=what)
+        return latents, ladj1, ladj2 + ladj_alike + ladj_what
 
     def decode(self, latents: Latents) -> Tensor:
         """f: latents to images (B, 3, H, W)."""
@@ -81,11 +90,10 @@ class DeNF(nn.Module):
 
     def decode_foreground(self, latents: Latents) -> Tensor:
         """f2: the structured latents to f1's foreground channels (B, 11, H/2, W/2)."""
-        parts = [
-            cast(Bijection, head).inverse(getattr(latents, name))[0]
-            for name, head in self.heads.items()
-        ]
-        return self.trunk.inverse(torch.cat(parts, 1))[0]
+        alike = torch.cat([getattr(latents, name) for name in LATENT_CHANNELS], 1)
+        alike, _ = side_by_side_inverse(self._alike, alike)
+        what, _ = cast(Bijection, self.heads["what"]).inverse(latents.what)
+        return self.trunk.inverse(torch.cat((alike, what), 1))[0]
 
     def reconstructions(
         self, latents: Latents, presence: Tensor, noise: Tensor
@@ -128,8 +136,15 @@ class DeNF(nn.Module):
         log_fg = log_foreground(latents, p, self.settings.priors, self.settings.absent)
         return log_background(latents.background) + log_fg + ladj1 + ladj2
 
-    def _parts(self, z_fg: Tensor) -> Iterator[Tensor]:
-        yield from z_fg.split(tuple(self.head_channels.values()), 1)
+    @property
+    def _alike(self) -> list[Stack]:
+        """The heads of two channels, in the order of `Latents`: evaluated side by side."""
+        return [cast(Stack, self.heads[name]) for name in LATENT_CHANNELS]
+
+    @property
+    def _parted(self) -> tuple[int, int]:
+        """Channels of `_alike` and of z_what."""
+        return sum(LATENT_CHANNELS.values()), self.head_channels["what"]
 
 
 def to_pixels(cells: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -15,6 +15,7 @@ from denf.model.settings.choices import (
     Precision,
     PresenceGradient,
     SqueezeKind,
+    SubnetKind,
     WhatPrior,
 )
 from denf.model.settings.denf import DenfSettings
@@ -40,6 +41,7 @@ __all__ = [
     "Priors",
     "Schedule",
     "SqueezeKind",
+    "SubnetKind",
     "Weights",
     "WhatPrior",
 ]

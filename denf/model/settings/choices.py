@@ -66,3 +66,16 @@ class Precision(StrEnum):
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
+
+
+class SubnetKind(StrEnum):
+    """How the coupling subnets are evaluated; one function each, to rounding.
+
+    Where a kind cannot run, or not in the given precision, the default of the device stands in.
+    """
+
+    AUTO = "auto"  # the default of the device: see `denf.flow.subnet.chosen`
+    CONVOLUTIONS = "convolutions"  # layer by layer: the reference
+    PRODUCTS = "products"  # thin layers as matrix products
+    PADDED = "padded"  # thin sides padded to 8 channels, layers of equal subnets together
+    TRITON = "triton"  # fused kernels for a GPU

@@ -8,6 +8,7 @@ from denf.model.settings.choices import (
     CompatibilityGradient,
     Precision,
     PresenceGradient,
+    SubnetKind,
 )
 from denf.model.settings.densities import Architecture, Priors
 from denf.model.settings.grouping import Components, Composites, Instances
@@ -59,6 +60,9 @@ class DenfSettings(MethodSettings):
     """Mirror training images left and right at random."""
     precision: Precision = Precision.FLOAT32
     """Arithmetic inside the coupling subnets."""
+    subnets: SubnetKind = SubnetKind.AUTO
+    """How the coupling subnets are evaluated: `convolutions`, `products`, `padded` and `triton` are
+    one function to rounding; `auto` takes what is fastest on the device."""
     graph: bool = False
     """On a GPU, record the objective as CUDA graphs and replay them: the same kernels in less
     time."""
