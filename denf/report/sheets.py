@@ -9,7 +9,7 @@ from denf.report.lines import Block, Line, data_sets, join
 from denf.report.literature import PaperTable
 from denf.report.markup import Sheet, escape_markdown
 from denf.report.records import Metric
-from denf.report.statistics import FEWEST_FOR_INTERVAL, RESAMPLES, Summary
+from denf.report.statistics import FEWEST_FOR_INTERVAL, Summary
 
 GENERATION = ("extractor", "samples", "reference", "mode")  # keys of fid.json that qualify an FID
 
@@ -120,8 +120,8 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
     protocols = dict.fromkeys(line.row.protocol for line in measured if line.row)
     text += [
         f"Reproduced on {join(data_sets(lines))}; protocol {join(protocols)}.",
-        "± is the sample standard deviation over seeds; intervals are percentile bootstrap over "
-        f"seeds with {RESAMPLES:,} resamples, from {FEWEST_FOR_INTERVAL} seeds on.",
+        "± is the sample standard deviation over seeds; 95 % intervals are t intervals over seeds, "
+        f"from {FEWEST_FOR_INTERVAL} seeds on; of fewer the values stand alone.",
     ]
     text += [column.legend for column in SIDE_COLUMNS[table.metric]]
     if table.metric is Metric.FID:
