@@ -202,6 +202,11 @@ def _strip(kind: str, panels: Panels, draw: Callable[[int], Picture]) -> Strips:
     return Strips(kind, tuple(data_url(tiled(part, STRIP)) for part in parts))
 
 
+def _split(run: Run) -> str:
+    split = ((run.metrics or {}).get("data") or {}).get("split")
+    return f"of the {split} split" if split else ""
+
+
 def samples(rows: Sequence[Row]) -> list[tuple[str, list[Samples]]]:
     """For each data set with generating methods: real images, then a grid per method by FID."""
     found: dict[str, list[tuple[float, Samples]]] = {}
@@ -214,7 +219,7 @@ def samples(rows: Sequence[Row]) -> list[tuple[str, list[Samples]]]:
         if not grids:
             real = [fitted(image) for image in panels["image"][:SCENES]]
             picture = data_url(tiled(real, SAMPLE_COLUMNS))
-            grids.append((-np.inf, Samples("real images", "of the test split", "", picture)))
+            grids.append((-np.inf, Samples("real images", _split(run), "", picture)))
         drawn = panels["samples"].reshape(-1, *panels["samples"].shape[2:])
         count = min(SAMPLE_COLUMNS * SAMPLE_ROWS, len(drawn))
         chosen = np.linspace(0, len(drawn) - 1, count).round().astype(int)

@@ -15,6 +15,7 @@ from denf.report.page.reference import Reference, reference_of
 from denf.report.records import Metric
 from denf.report.sheets import interval, sheet_of
 
+_ALWAYS = ("Method", "Reported", "Reproduced")  # other columns are left out where they are empty
 LAST = 1e30  # the order of a missing value: behind all others, best first
 
 
@@ -63,12 +64,22 @@ def grid_of(table: PaperTable, lines: Sequence[Line], references: Sequence[Refer
     side = SIDE_COLUMNS[table.metric]
     head = ("Method", "Reported", "Reproduced", "Reference run", "95 % interval", "Difference")
     costs = ("Parameters", "Training time", "Images/s", "Memory")
+    heads = (*head, *(column.head for column in side), *costs)
+    cells = [_cells(line, references) for line in lines]
+    kept = [
+        k
+        for k, name in enumerate(heads)
+        if name in _ALWAYS or any(row[k].text != MISSING for row in cells)
+    ]
     return Grid(
         number=table.number,
         title=title.rstrip(".") + ".",
         caption=caption,
-        head=(*head, *(column.head for column in side), *costs),
-        rows=tuple((line.block, _cells(line, references)) for line in lines),
+        head=tuple(heads[k] for k in kept),
+        rows=tuple(
+            (line.block, tuple(row[k] for k in kept))
+            for line, row in zip(lines, cells, strict=True)
+        ),
     )
 
 
@@ -91,7 +102,7 @@ def _cells(line: Line, references: Sequence[Reference]) -> tuple[Cell, ...]:
             _seeds(line),
         ),
         _reference(line, references, last),
-        Cell(interval(line), line.summary.mean if line.summary else last, link),
+        Cell(interval(line), summary.mean if summary else last, link),
         Cell(
             MISSING if difference is None else decimal(difference, signed=True),
             last if difference is None else difference,
@@ -135,9 +146,9 @@ def _aids(line: Line) -> str:
 
 
 def _seeds(line: Line) -> tuple[str, ...]:
-    used = ", ".join(str(run.seed) for run in line.used)
-    failed = [f"seed {reading.seed}: {reading.status}" for reading in line.failed]
-    return (*((f"n = {len(line.used)}, seeds {used}",) if used else ()), *failed)
+    seeds = [str(run.seed) for run in line.used]
+    used = [f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"] if seeds else []
+    return (*used, *(f"seed {reading.seed}: {reading.status}" for reading in line.failed))
 
 
 def _reference(line: Line, references: Sequence[Reference], last: float) -> Cell:

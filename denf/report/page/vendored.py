@@ -12,7 +12,7 @@ def plotly_js() -> str:
 
 
 def datatables_module() -> str:
-    """DataTables with its extensions as a data URL of a module, which exports `DataTable`."""
+    """DataTables with its extensions as a data URL of a module, whose default export is `DataTable`."""
     content = files("itables").joinpath("html/dt_bundle.js").read_bytes()
     return "data:text/javascript;base64," + base64.b64encode(content).decode("ascii")
 

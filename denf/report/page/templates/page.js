@@ -10,10 +10,13 @@ for (const section of all("section.tables")) {
     paging: false,
     info: false,
     order: [],
-    scrollX: true,
-    autoWidth: true,
-    fixedColumns: narrow() ? false : { start: 1 },
-    columnDefs: [{ targets: block, visible: false }],
+    // A narrow screen shows the first columns; the others open below a row.
+    ...(narrow() ? { responsive: true } : { scrollX: true, fixedColumns: { start: 1 } }),
+    columnDefs: [
+      { targets: block, visible: false },
+      { targets: [0, 2], responsivePriority: 1 },
+      { targets: 1, responsivePriority: 2 },
+    ],
     layout: { topStart: null, topEnd: { search: { placeholder: "filter rows", text: "" } } },
   });
   choose(section, "block", (name) => {
@@ -62,9 +65,20 @@ const frame = (x, y) => ({
   font: { family: "system-ui, sans-serif", size: 12 },
   xaxis: { title: { text: x }, zeroline: false, gridcolor: "#e8eaee", automargin: true },
   yaxis: { title: { text: y }, zeroline: false, gridcolor: "#e8eaee", automargin: true },
-  legend: { orientation: "h", y: -0.2 },
+  legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom" },
   hovermode: "closest",
 });
+
+/** 1, 2 and 5 times the powers of ten about the values, for a logarithmic axis. */
+function logarithmic(values) {
+  const low = Math.log10(Math.min(...values)), high = Math.log10(Math.max(...values));
+  const pad = 0.08 * (high - low) + 0.05;
+  const ticks = [];
+  for (let power = Math.floor(low) - 1; power <= high + 1; power += 1) {
+    for (const digit of [1, 2, 5]) ticks.push(digit * 10 ** power);
+  }
+  return { type: "log", range: [low - pad, high + pad], tickvals: ticks, tickformat: "~s" };
+}
 
 // Quality beside cost.
 const axis = document.getElementById("cost-axis");
@@ -72,6 +86,9 @@ function drawCost() {
   all(".plot.cost").forEach((place, k) => {
     const { quality, better, points } = data.cost[k];
     const known = points.filter((point) => point[axis.value] !== null);
+    if (!known.length) return;
+    const scale = logarithmic(known.map((point) => point[axis.value]));
+    const middle = 10 ** ((scale.range[0] + scale.range[1]) / 2);
     const groups = [...new Set(known.map((point) => point.group))];
     const traces = groups.map((group) => {
       const chosen = known.filter((point) => point.group === group);
@@ -81,8 +98,8 @@ function drawCost() {
         name: group,
         x: chosen.map((point) => point[axis.value]),
         y: chosen.map((point) => point.value),
-        text: chosen.map((point) => point.label),
-        textposition: chosen.map((_, i) => (i % 2 ? "bottom center" : "top center")),
+        text: chosen.map((point) => `\u2009${point.label}\u2009`),
+        textposition: chosen.map((point) => (point[axis.value] > middle ? "middle left" : "middle right")),
         textfont: { size: 10 },
         cliponaxis: false,
         marker: { size: 9, color: data.colours[group] },
@@ -90,7 +107,7 @@ function drawCost() {
       };
     });
     const layout = frame(data.costs[axis.value], `${quality} (${better} is better)`);
-    layout.xaxis.type = "log";
+    Object.assign(layout.xaxis, scale);
     Plotly.react(place, traces, layout, options);
   });
 }
@@ -144,9 +161,15 @@ function line(curve, term, name, scaled) {
 
 function drawTerm(term, curves) {
   const scaled = term === "loss";
-  const traces = curves.map((curve) => line(curve, term, `${curve.label}, seed ${curve.seed}`, scaled));
+  const labels = curves.map((curve) => curve.label);
+  const several = new Set(labels).size < labels.length;
+  const traces = curves.map((curve, k) => {
+    const trace = line(curve, term, several ? `${curve.label}, seed ${curve.seed}` : curve.label, scaled);
+    trace.line.dash = ["solid", "dash", "dot"][Math.floor(k / 10) % 3]; // ten colours repeat
+    return trace;
+  });
   const layout = frame("training step", scaled ? "loss, scaled to its range" : term);
-  layout.xaxis.type = "log";
+  Object.assign(layout.xaxis, logarithmic(curves.flatMap((curve) => curve.terms[term].step).filter((step) => step > 0)));
   Plotly.react("curve-plot", traces, layout, options);
 }
 
@@ -177,7 +200,14 @@ if (first) {
   data.settings.forEach((run, k) => {
     for (const select of [first, second]) select.add(new Option(run.label, String(k)));
   });
-  second.value = "1";
+  // Two runs of one method differ least.
+  const method = (run) => run.settings.method;
+  const pairs = data.settings.flatMap((a, i) =>
+    data.settings.slice(i + 1).map((b, k) => [a, b, i, i + 1 + k]),
+  );
+  const [, , i, k] = pairs.find(([a, b]) => method(a) === method(b)) || pairs[0];
+  first.value = String(i);
+  second.value = String(k);
   for (const select of [first, second]) select.addEventListener("change", drawDifference);
   drawDifference();
 }
