@@ -79,7 +79,7 @@ def training_curves(rows: Sequence[Row]) -> Figure:
 
 
 def _history(row: Row) -> History:
-    frames = {run.seed: frame for run in row.runs if (frame := _read_history(run)) is not None}
+    frames = {run.seed: frame for run in row.runs if (frame := read_history(run)) is not None}
     names = dict.fromkeys(name for frame in frames.values() for name in frame.columns)
     terms = [name for name in names if name != "step" and _logged(frames, name)]
     rank = {name: -1 for name in _LEADING} | {name: 1 for name in _TRAILING}
@@ -90,7 +90,12 @@ def _logged(frames: dict[int, pd.DataFrame], name: str) -> bool:
     return any(name in frame and frame[name].notna().any() for frame in frames.values())
 
 
-def _read_history(run: Run) -> pd.DataFrame | None:
+def read_history(run: Run) -> pd.DataFrame | None:
+    """What a training logged, by step; None when there is no file or no line in it.
+
+    Raises:
+        DenfError: for a file without the column step, or with something else than numbers.
+    """
     file = run.folder / "history.csv"
     if not file.exists():
         return None

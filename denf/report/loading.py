@@ -58,10 +58,15 @@ def titles(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _load_run(folder: Path) -> Run:
+def load_run(folder: Path, seed: int) -> Run:
+    """What one run folder holds; a file that is missing there is None in the run.
+
+    Raises:
+        DenfError: for a file that cannot be parsed.
+    """
     return Run(
         folder,
-        int(folder.name.removeprefix("seed-")),
+        seed,
         _load(folder / "experiment.yaml") or {},
         _load(folder / "metrics.json"),
         _load(folder / "fid.json"),
@@ -87,7 +92,8 @@ def _load(path: Path) -> dict[str, Any] | None:
 
 
 def _row(dataset: str, name: str, folders: Sequence[Path], experiment: Mapping[str, Any]) -> Row:
-    runs = sorted(map(_load_run, folders), key=lambda run: run.seed)
+    loaded = (load_run(folder, int(folder.name.removeprefix("seed-"))) for folder in folders)
+    runs = sorted(loaded, key=lambda run: run.seed)
     if "seeds" in experiment:
         seeds = {int(seed) for seed in experiment["seeds"]}
         runs = [run for run in runs if run.seed in seeds]

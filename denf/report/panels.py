@@ -151,11 +151,19 @@ def box_instances(boxes: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64
 
 
 def draw_segmentation(axes: Axes, image: NDArray[np.uint8], labels: NDArray[Any]) -> None:
-    """Draw instances in their colours, shaded by the image, over a faint grey background.
+    """Draw `segmentation_picture`."""
+    draw_image(axes, segmentation_picture(image, labels))
+
+
+def segmentation_picture(image: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Instances in their colours, shaded by the image, over a faint grey background.
 
     Args:
         image: (H, W, 3).
         labels: (H, W), 0 background and 1… instances.
+
+    Returns:
+        (H, W, 3).
     """
     grey = image.mean(axis=2, keepdims=True) / 255
     colours = instance_colours(max(1, int(labels.max(initial=0))))
@@ -163,7 +171,7 @@ def draw_segmentation(axes: Axes, image: NDArray[np.uint8], labels: NDArray[Any]
     objects = colours[np.maximum(labels, 1) - 1] * shade
     faint = np.broadcast_to(0.72 + 0.22 * grey, objects.shape)
     picture = np.where((labels > 0)[..., None], objects, faint)
-    draw_image(axes, (picture * 255).round().astype(np.uint8))
+    return (picture * 255).round().astype(np.uint8)
 
 
 def draw_map(

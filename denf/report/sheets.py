@@ -8,8 +8,9 @@ from denf.report.columns import SIDE_COLUMNS
 from denf.report.lines import Block, Line, data_sets, join
 from denf.report.literature import PaperTable
 from denf.report.markup import Sheet, escape_markdown
+from denf.report.numbers import MISSING, count, decimal, significant, spread
 from denf.report.records import Metric
-from denf.report.statistics import FEWEST_FOR_INTERVAL, RESAMPLES, Summary
+from denf.report.statistics import FEWEST_FOR_INTERVAL
 
 GENERATION = ("extractor", "samples", "reference", "mode")  # keys of fid.json that qualify an FID
 
@@ -33,7 +34,7 @@ def sheet_of(table: PaperTable, lines: Sequence[Line]) -> Sheet:
         (
             "" if block is Block.REPORTED else str(block).capitalize(),
             [
-                _text(line, several) + _costs(line) + ["; ".join(line.notes) or "—"] * noted
+                _text(line, several) + _costs(line) + ["; ".join(line.notes) or MISSING] * noted
                 for line in lines
                 if line.block is block
             ],
@@ -56,57 +57,40 @@ def _text(line: Line, several: bool) -> list[str]:
     seeds = "; ".join(part for part in (used, f"failed: {failed}" if failed else "") if part)
     cells = [
         method,
-        line.framework or "—",
-        _number(reported.mean, reported.std) if reported else "—",
-        reported.source if reported else "—",
-        _number(summary.mean, summary.std) if summary else line.state,
+        line.framework or MISSING,
+        spread(reported.mean, reported.std) if reported else MISSING,
+        reported.source if reported else MISSING,
+        spread(summary.mean, summary.std) if summary else line.state,
         str(summary.n) if summary else "0",
-        seeds or "—",
-        _interval(line),
-        "—" if line.difference is None else f"{line.difference:+.1f}".replace("-", "−"),
+        seeds or MISSING,
+        interval(line),
+        MISSING if line.difference is None else decimal(line.difference, signed=True),
         str(line.verdict),
     ]
     side = [line.side.get(column.metric) for column in SIDE_COLUMNS[line.table.metric]]
     if line.table.metric is Metric.FID:
-        cells += [_significant(summary) for summary in side]
+        cells += [significant(summary.mean if summary else None) for summary in side]
         facts = {key: join(v for v in line.facts(key) if v is not None) for key in GENERATION}
-        sizes = f"{facts['samples']} / {facts['reference']}" if line.used else "—"
-        return [*cells, facts["extractor"] or "—", sizes, facts["mode"] or "—"]
-    return cells + [_summary_text(summary) for summary in side]
+        sizes = f"{facts['samples']} / {facts['reference']}" if line.used else MISSING
+        return [*cells, facts["extractor"] or MISSING, sizes, facts["mode"] or MISSING]
+    return cells + [spread(s.mean, s.std) if s else MISSING for s in side]
 
 
 def _costs(line: Line) -> list[str]:
     """Size and speed; both depend on the protocol, the speed on the machine as well."""
     parameters, speed = line.cost("parameters"), line.cost("images_per_second")
-    return [
-        f"{parameters / 1e6:.2f} M" if parameters else "—",
-        f"{speed:.3g}" if speed else "—",
-    ]
+    return [count(parameters), significant(speed)]
 
 
-def _significant(summary: Summary | None) -> str:
-    """The mean of a number without a scale of its own."""
-    return f"{summary.mean:.2g}".replace("-", "−") if summary else "—"
-
-
-def _summary_text(summary: Summary | None) -> str:
-    return _number(summary.mean, summary.std) if summary else "—"
-
-
-def _number(mean: float, std: float | None) -> str:
-    text = f"{mean:.1f}" if std is None else f"{mean:.1f} ± {std:.1f}"
-    return text.replace("-", "−")
-
-
-def _interval(line: Line) -> str:
+def interval(line: Line) -> str:
     """The interval, or the single values where there are too few for one."""
     if line.summary is None or line.summary.n == 1:
-        return "—"
+        return MISSING
     if line.summary.interval:
         low, high = line.summary.interval
-        return f"[{low:.1f}, {high:.1f}]".replace("-", "−")
+        return f"[{decimal(low)}, {decimal(high)}]"
     values = [r.value * line.table.factor for r in line.readings if r.value is not None]
-    return "values " + "; ".join(f"{value:.1f}" for value in values).replace("-", "−")
+    return "values " + "; ".join(map(decimal, values))
 
 
 def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
@@ -120,8 +104,8 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
     protocols = dict.fromkeys(line.row.protocol for line in measured if line.row)
     text += [
         f"Reproduced on {join(data_sets(lines))}; protocol {join(protocols)}.",
-        "± is the sample standard deviation over seeds; intervals are percentile bootstrap over "
-        f"seeds with {RESAMPLES:,} resamples, from {FEWEST_FOR_INTERVAL} seeds on.",
+        "± is the sample standard deviation over seeds; 95 % intervals are t intervals over seeds, "
+        f"from {FEWEST_FOR_INTERVAL} seeds on; of fewer the values stand alone.",
     ]
     text += [column.legend for column in SIDE_COLUMNS[table.metric]]
     if table.metric is Metric.FID:

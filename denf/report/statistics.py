@@ -1,4 +1,4 @@
-"""Statistics over seeds: mean, standard deviation, bootstrap interval, verdict."""
+"""Statistics over seeds: mean, standard deviation, t interval, verdict."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
-RESAMPLES = 10_000
 LEVEL = 0.95
-FEWEST_FOR_INTERVAL = 3  # resampling one or two values says nothing about their spread
+FEWEST_FOR_INTERVAL = 3  # of two values the interval is 12.7 standard errors to either side
 
 
 class Verdict(StrEnum):
@@ -32,7 +32,7 @@ class Summary:
         mean: arithmetic mean.
         std: sample standard deviation (n - 1), None for a single seed.
         n: number of seeds.
-        interval: bootstrap interval of the mean, None for fewer than three seeds.
+        interval: t interval of the mean, None for fewer than three seeds.
     """
 
     mean: float
@@ -41,12 +41,11 @@ class Summary:
     interval: tuple[float, float] | None
 
 
-def summarise(values: Sequence[float], *, seed: int = 0) -> Summary:
-    """Mean, sample standard deviation and bootstrap interval of the values of seeds.
+def summarise(values: Sequence[float]) -> Summary:
+    """Mean, sample standard deviation and t interval of the values of seeds.
 
     Args:
-        values: one finite value a seed, at least one.
-        seed: of the resampling, so that a table is the same each time it is made.
+        values: one finite value per seed, at least one.
 
     Raises:
         ValueError: without a value, or with one that is not finite.
@@ -58,31 +57,29 @@ def summarise(values: Sequence[float], *, seed: int = 0) -> Summary:
         mean=float(array.mean()),
         std=float(array.std(ddof=1)) if array.size > 1 else None,
         n=array.size,
-        interval=bootstrap_interval(array, seed=seed)
-        if array.size >= FEWEST_FOR_INTERVAL
-        else None,
+        interval=t_interval(array) if array.size >= FEWEST_FOR_INTERVAL else None,
     )
 
 
-def bootstrap_interval(
-    values: ArrayLike, *, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean (Efron 1979).
+def t_interval(values: ArrayLike, *, level: float = LEVEL) -> tuple[float, float]:
+    """Confidence interval of the mean of normal values with unknown variance (Student 1908).
+
+        mean ± t_{n-1}((1 + level) / 2) · std / √n
+
+    With the few seeds of an experiment a percentile bootstrap covers the mean far less often than
+    it says: of 3 values, its 95 % interval reaches from the smallest to the largest at most.
 
     Args:
-        values: (n,), n at least 1.
-        seed: of `numpy.random.default_rng`.
-        resamples: number of samples of size n drawn with replacement.
+        values: (n,), n at least 2.
         level: probability that the interval holds, in (0, 1).
 
     Returns:
-        The quantiles (1 - level) / 2 and (1 + level) / 2 of the resampled means.
+        Lower and upper end; both the mean where all values are equal.
     """
     array = np.asarray(values, dtype=np.float64)
-    draws = np.random.default_rng(seed).integers(0, array.size, (resamples, array.size))
-    means = array[draws].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    quantile = stats.t.ppf((1 + level) / 2, array.size - 1)
+    half = float(quantile * array.std(ddof=1) / np.sqrt(array.size))
+    return float(array.mean()) - half, float(array.mean()) + half
 
 
 def judge(difference: float, tolerance: float) -> Verdict:

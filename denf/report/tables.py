@@ -75,7 +75,7 @@ COLUMNS: Mapping[str, str] = {
     "mean": "mean over the seeds with a value",
     "std": "sample standard deviation over them, empty for one seed",
     "n": "number of seeds with a value",
-    "ci_low": "lower end of the percentile bootstrap 95 % interval, empty below three seeds",
+    "ci_low": "lower end of the 95 % t interval, empty below three seeds",
     "ci_high": "upper end",
     "difference": "mean minus reported_mean, empty where the two may not be compared",
     "tolerance": "largest difference that is a match",

@@ -16,6 +16,7 @@ from scipy.stats import logistic, norm
 from denf.data.prepared import open_prepared
 from denf.errors import DenfError
 from denf.harness.evaluate import (
+    SAMPLES,
     SampleMode,
     describe_data,
     evaluate,
@@ -25,6 +26,7 @@ from denf.harness.evaluate import (
     save_panels,
 )
 from denf.harness.method import Capability, UntrainedMethod
+from denf.harness.outputs import Proposals
 from denf.metrics.ari import ari_scores
 from denf.metrics.fid import Extractor, frechet_distance
 
@@ -209,7 +211,45 @@ def test_panels(method, scenes, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["panels.npz"]
     truth = panels(method("true-labels"), scenes, 100)
     np.testing.assert_array_equal(truth["labels"], scenes.masks)
-    assert panels(method("real-images"), scenes, 2) == {}
+    real = panels(method("real-images"), scenes, 2)
+    assert set(real) == {"image", "truth", "samples"}
+    assert real["samples"].shape == (2, SAMPLES, 16, 16, 3)
+
+
+class Nothing(UntrainedMethod):
+    """A method that only trains."""
+
+
+def test_a_method_without_pictures_has_no_panels(scenes):
+    assert panels(Nothing(None), scenes, 2) == {}
+
+
+def test_panels_hold_what_a_method_sees_and_generates(method, scenes):
+    arrays = panels(method("denf"), scenes, 3)
+    for name in ("reconstruction", "background"):
+        assert (arrays[name].shape, arrays[name].dtype) == ((3, 16, 16, 3), np.uint8)
+    assert arrays["samples"].shape == (3, SAMPLES, 16, 16, 3)
+    assert arrays["boxes"].shape[::2] == (3, 4)
+    again = panels(method("denf"), scenes, 3)
+    np.testing.assert_array_equal(again["samples"], arrays["samples"])
+
+
+class Boxed(UntrainedMethod):
+    """Proposes two boxes in the first image, and one, its second, in the others."""
+
+    capabilities = frozenset({Capability.BOXES})
+
+    def boxes(self, images: torch.Tensor) -> Proposals:
+        n = len(images)
+        boxes = torch.tensor([[0.0, 0.0, 0.5, 0.5], [0.25, 0.25, 1.0, 1.0]]).expand(n, 2, 4)
+        present = torch.tensor([[True, True], *[[False, True]] * (n - 1)])
+        return Proposals(boxes, boxes[..., :2], present, present.sum(1))
+
+
+def test_boxes_of_panels_are_in_pixels_with_those_present_first(scenes):
+    boxes = panels(Boxed(None), scenes, 2)["boxes"]
+    np.testing.assert_array_equal(boxes[0], [[0, 0, 8, 8], [4, 4, 16, 16]])
+    np.testing.assert_array_equal(boxes[1], [[4, 4, 16, 16], [np.nan] * 4])
 
 
 def test_real_images_as_samples(method, scenes):
