@@ -48,9 +48,7 @@ def tiled(pictures: Sequence[Picture], columns: int) -> Picture:
     height, width = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)
     columns = min(columns, len(pictures))
-    sheet = np.full(
-        (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8
-    )
+    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
     for k, picture in enumerate(pictures):
         top, left = k // columns * (height + GAP), k % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = picture
