@@ -5,7 +5,9 @@ prototypes", ICCV 2021. Settings: monniert/dti-sprites, configs/clevr6.yml (MIT 
 counts in epochs of its 450 is a fraction of the training here. Different here: the background
 starts as the mean of the first batch, not of 100 images, since a method is built from its settings
 alone; the heads of all sprites and layers are one batched network; the empty sprite has none; the
-occlusion's last layer starts near zero, not at zero.
+occlusion's last layer starts near zero, not at zero; a sprite that starts anew gets copies of the
+heads' Adam moments, where the authors' code shares one tensor between both sprites; homographies
+sample at the centres of pixels, where kornia 0.3.0 aligns the corners.
 """
 
 from __future__ import annotations
@@ -63,9 +65,9 @@ class DtiSpritesSettings:
         decay: the factor by which it falls.
         learning_rate: Adam's.
         weight_decay: of heads and encoder.
-        restart_every: steps between looks for sprites that are hardly used.
-        restart_share: a sprite used less than this over K, relative to the most used one, starts
-            anew as a copy of that one.
+        restart_every: steps between checks for sprites that are hardly used.
+        restart_share: a sprite that one random layer uses less than this over K, relative to the
+            sprite it uses most, starts anew as a copy of that one.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -132,7 +134,7 @@ class DtiSprites(OnePassMethod):
     capabilities = frozenset(
         {Capability.SEGMENT, Capability.RECONSTRUCT, Capability.RECOMPOSE, Capability.BACKGROUND}
     )
-    usage: Tensor  # (K,), how often each sprite was chosen since the last look
+    usage: Tensor  # (L, K), how often each layer chose each sprite since the last check
 
     def __init__(
         self, settings: DtiSpritesSettings, precision: torch.dtype = torch.float32
@@ -152,7 +154,7 @@ class DtiSprites(OnePassMethod):
         self.background_tint = Heads(1, features, s.hidden, 6)
         pairs = s.layers * (s.layers - 1) // 2
         self.occlude = Heads(1, features, s.hidden, pairs, spread=OCCLUSION_SPREAD)
-        self.register_buffer("usage", torch.zeros(s.sprites))
+        self.register_buffer("usage", torch.zeros(s.layers, s.sprites))
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         s = self.settings
@@ -178,7 +180,7 @@ class DtiSprites(OnePassMethod):
         )
         loss = mse_loss(scene.compose(), x)
         norm = descend(loss, optimizer, self, clip=None)
-        self.usage += scene.choice.sum((0, 1))
+        self.usage += scene.choice.sum(0)
         if (step.index + 1) % s.restart_every == 0:
             if not frozen:
                 self._restart_unused(step.generator)
@@ -254,10 +256,16 @@ class DtiSprites(OnePassMethod):
 
     @torch.no_grad()
     def _restart_unused(self, generator: torch.Generator) -> None:
-        """Copy the most used sprite, its heads and their moments over those hardly used."""
+        """Copy the most used sprite, its heads and their moments over those hardly used.
+
+        One layer, drawn at random for each check, says how much a sprite is used. A layer that was
+        always empty restarts nothing.
+        """
         s, state = self.settings, self.optimizers["adam"].state
-        most = self.usage.argmax()[None]
-        unused = self.usage / self.usage.max() < s.restart_share / s.sprites
+        layer = torch.randint(s.layers, (1,), generator=generator, device=self.device)
+        usage = self.usage[layer][0]
+        most = usage.argmax()[None]
+        unused = usage / usage.max() < s.restart_share / s.sprites
 
         def copy(values: Tensor) -> None:  # the axis of the sprites is the second
             at = unused.view(1, -1, *[1] * (values.dim() - 2))

@@ -123,7 +123,8 @@ def test_a_hardly_used_sprite_starts_anew_as_a_copy_of_the_most_used(images):
         for parameter in (method.sprites, method.sprite_masks, *method.bend.parameters()):
             parameter.copy_(torch.randn_like(parameter))
     before = {n: p.detach().clone() for n, p in method.named_parameters()}
-    method.usage.copy_(torch.tensor([10.0, 100.0, 0.5]))  # 0.2 / 3 of the most used is 6.7
+    # 0.2 / 3 of the most used is 6.7; both layers say the same.
+    method.usage.copy_(torch.tensor([10.0, 100.0, 0.5]))
     method._restart_unused(torch.Generator().manual_seed(0))
 
     torch.testing.assert_close(method.sprites[2], before["sprites"][1], rtol=0, atol=1e-3)
@@ -144,10 +145,26 @@ def test_a_hardly_used_sprite_starts_anew_as_a_copy_of_the_most_used(images):
     assert torch.equal(method.sprites, after)
 
 
-def test_usage_is_looked_at_and_forgotten_at_intervals(images):
+def test_one_random_layer_says_which_sprites_are_unused(images):
+    """What the first layer hardly uses the second uses most, and the other way round."""
+    restarted = set()
+    for seed in range(20):
+        method = method_of(empty_sprite=False, frozen_until=0.0)
+        step(method, images, 1)
+        with torch.no_grad():
+            method.sprites.copy_(torch.randn_like(method.sprites))
+        before = method.sprites.detach().clone()
+        method.usage.copy_(torch.tensor([[1.0, 50, 50], [50, 1, 50]]))
+        method._restart_unused(torch.Generator().manual_seed(seed))
+        kept = (method.sprites - before).abs().amax((1, 2, 3)) < 0.01
+        restarted.add(tuple((~kept).nonzero()[:, 0].tolist()))
+    assert restarted == {(0,), (1,)}
+
+
+def test_usage_is_checked_and_forgotten_at_intervals(images):
     method = method_of(empty_sprite=False, restart_every=2)
     step(method, images, 0)
-    assert method.usage.sum() == 3 * 2  # images and layers
+    assert method.usage.sum(1).tolist() == [3, 3]  # images, for each of the layers
     step(method, images, 1)
     assert method.usage.sum() == 0
 
