@@ -2,21 +2,24 @@
 
 Nguyen-Phuoc, Richardt, Mai, Yang and Mitra, BlockGAN: learning 3d object-aware scene
 representations from unlabelled images, NeurIPS 2020. Networks and settings are those of
-thunguyenphuoc/BlockGAN, `config_real` (128 × 128 pixels, one object). What differs here: each
-object of a batch has a scale of its own; there is no crop and jitter of the images; the unused
-estimate of the latents (weight 0) is left out; the style heads are RELATE's. No configuration for
-traffic scenes was published: that of `config/experiments/blockgan.yaml` has as many objects as
-RELATE's and a background that stands still, as the street's camera does. Smaller images leave out
-the last doublings of the renderer, as the source does at 64 × 64.
+thunguyenphuoc/BlockGAN, `config_real` (128 × 128 pixels, one object). What differs here: angles
+are continuous, not whole degrees, and each object of a batch has a scale of its own; volumes turn
+about their middle, half a voxel from the source's centre; AdaIN's ε is 1e-5; there is no crop and
+jitter of the images; the unused estimate of the latents (weight 0) is left out; the style heads are
+RELATE's. No configuration for traffic scenes was published: that of
+`config/experiments/blockgan.yaml` has as many objects as RELATE's, and a camera and a background
+that stand still, as on the street. Smaller images leave out the last doublings of the renderer, as
+the source does at 64 × 64.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 from annotated_types import Ge, Gt
@@ -33,6 +36,7 @@ from baselines.blocks.style_discriminator import (
     style_loss,
 )
 from baselines.blocks.volume import Camera, perspective_matrix, pose_matrix, resample
+from denf.harness.method import Step
 
 SIDE = 16  # voxels of a volume along each axis
 TEMPLATE = 4  # of the learnt constant
@@ -40,11 +44,10 @@ TEMPLATE = 4  # of the learnt constant
 
 @dataclass(frozen=True)
 class Poses:
-    """Uniform ranges of poses; the defaults are those of objects.
+    """Uniform ranges of poses without the camera's elevation; the defaults are those of objects.
 
     Args:
         azimuth_low, azimuth_high: about the vertical axis, in degrees.
-        elevation_low, elevation_high: about the horizontal axis, in degrees.
         scale_low, scale_high: factors.
         x_low, x_high: horizontal shift, in voxels of 16 across the volume.
         z_low, z_high: shift away from the camera, in voxels.
@@ -53,8 +56,6 @@ class Poses:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     azimuth_low: float = 0.0
     azimuth_high: float = 359.0
-    elevation_low: float = -35.0
-    elevation_high: float = 0.0
     scale_low: Annotated[float, Gt(0)] = 0.5
     scale_high: Annotated[float, Gt(0)] = 0.8
     x_low: float = -3.0
@@ -62,14 +63,15 @@ class Poses:
     z_low: float = -5.0
     z_high: float = 6.0
 
-    def draw(self, count: int, random: torch.Generator, device: torch.device) -> Tensor:
-        """Matrices of so many poses, (count, 4, 4)."""
+    def draw(self, elevation: Tensor, random: torch.Generator) -> Tensor:
+        """Matrices of poses, (B, 4, 4), seen at elevations (B,) in degrees."""
+        elevation = elevation * (math.pi / 180)
 
         def uniform(low: float, high: float) -> Tensor:
-            return low + (high - low) * torch.rand(count, generator=random, device=device)
+            drawn = torch.rand(elevation.shape, generator=random, device=elevation.device)
+            return low + (high - low) * drawn
 
         azimuth = uniform(self.azimuth_low, self.azimuth_high) * (math.pi / 180)
-        elevation = uniform(self.elevation_low, self.elevation_high) * (math.pi / 180)
         scale = uniform(self.scale_low, self.scale_high)
         x, z = uniform(self.x_low, self.x_high), uniform(self.z_low, self.z_high)
         return pose_matrix(azimuth, elevation, scale, torch.stack([x, torch.zeros_like(x), z], 1))
@@ -89,6 +91,9 @@ class BlockganSettings(AdversarialSettings):
         style: weight of the style heads in the discriminator's loss.
         generator_style: weight of the style heads in the generator's loss; they see the means and
             variances that normalisation hides from the rest. The source's weight is 0.
+        elevation_low, elevation_high: of the camera above the scene in degrees, uniform; one per
+            scene, shared by all objects and the background. At larger ones the far side is seen
+            higher in the image (90 minus the source's 90 to 125, whose y points up).
         object_poses, background_poses: see `Poses`.
     """
 
@@ -101,14 +106,35 @@ class BlockganSettings(AdversarialSettings):
     weight_std: Annotated[float, Gt(0)] = STD
     style: Annotated[float, Ge(0)] = 1.0
     generator_style: Annotated[float, Ge(0)] = 0.0
+    elevation_low: float = 0.0
+    elevation_high: float = 35.0
     object_poses: Poses = field(default_factory=Poses)
     background_poses: Poses = field(
         default_factory=lambda: Poses(scale_low=1.0, scale_high=1.0, z_low=0.0, z_high=0.0)
     )
 
 
+class Scenes(NamedTuple):
+    """What the generator draws images of.
+
+    Args:
+        objects: latents (B, K, object_latent).
+        object_poses: (B, K, 4, 4).
+        background: latents (B, background_latent).
+        background_poses: (B, 4, 4).
+    """
+
+    objects: Tensor
+    object_poses: Tensor
+    background: Tensor
+    background_poses: Tensor
+
+
 class Blockgan(Adversarial):
-    """The hinge game; the discriminator's style heads play the cross-entropy game."""
+    """The hinge game; the discriminator's style heads play the cross-entropy game.
+
+    All updates of a step, of both players, see the same scenes.
+    """
 
     Settings: ClassVar[type] = BlockganSettings
     settings: BlockganSettings
@@ -117,35 +143,55 @@ class Blockgan(Adversarial):
         s = self.settings
         return StyleDiscriminator(s.size, s.width, guesses=0, spectral=False), BlockganGenerator(s)
 
+    def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
+        real = self._signed(batch)
+        scenes = self.scenes(len(real), step.generator)
+        return self.play(
+            lambda: self._discriminator_terms(real, scenes), lambda: self._generator_terms(scenes)
+        )
+
     def discriminator_terms(self, real: Tensor, random: torch.Generator) -> Terms:
+        return self._discriminator_terms(real, self.scenes(len(real), random))
+
+    def generator_terms(self, count: int, random: torch.Generator) -> Terms:
+        return self._generator_terms(self.scenes(count, random))
+
+    def _discriminator_terms(self, real: Tensor, scenes: Scenes) -> Terms:
         with torch.no_grad():
-            fake = self.draw(len(real), random)
+            fake = self.generator(*scenes)
         judged, forged = self.discriminator(real), self.discriminator(fake)
         game = discriminator_loss(Game.HINGE, judged.real, forged.real)
         styles = style_loss(judged, forged)
         objective = game + self.settings.style * styles
         return {"objective": objective, "discriminator": game, "discriminator_style": styles}
 
-    def generator_terms(self, count: int, random: torch.Generator) -> Terms:
-        forged = self.discriminator(self.draw(count, random))
+    def _generator_terms(self, scenes: Scenes) -> Terms:
+        forged = self.discriminator(self.generator(*scenes))
         game = generator_loss(Game.HINGE, forged.real)
         styles = style_generator_loss(forged)
         objective = game + self.settings.generator_style * styles
         return {"objective": objective, "generator": game, "generator_style": styles}
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
+        images: Tensor = self.generator(*self.scenes(count, random))
+        return images
+
+    def scenes(self, count: int, random: torch.Generator) -> Scenes:
+        """Latents and poses of so many scenes, each seen at an elevation of its own."""
         s, device = self.settings, self.device
 
         def uniform(*shape: int) -> Tensor:
             return 2 * torch.rand(shape, generator=random, device=device) - 1
 
-        images: Tensor = self.generator(
-            uniform(count, s.objects, s.object_latent),
-            s.object_poses.draw(count * s.objects, random, device).unflatten(0, (count, s.objects)),
-            uniform(count, s.background_latent),
-            s.background_poses.draw(count, random, device),
+        drawn = torch.rand(count, generator=random, device=device)
+        elevation = s.elevation_low + (s.elevation_high - s.elevation_low) * drawn
+        poses = s.object_poses.draw(elevation.repeat_interleave(s.objects), random)
+        return Scenes(
+            objects=uniform(count, s.objects, s.object_latent),
+            object_poses=poses.unflatten(0, (count, s.objects)),
+            background=uniform(count, s.background_latent),
+            background_poses=s.background_poses.draw(elevation, random),
         )
-        return images
 
 
 class BlockganGenerator(nn.Module):

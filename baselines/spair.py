@@ -63,8 +63,9 @@ class SpairSettings:
         std: of the pixels around the canvas, image range 1.
         training_wheels: steps at first in which no gradient reaches presence, depth and where,
             while glimpses and background learn (1,000 in e2crawfo/auto_yolo).
-        alpha_scale: factor of the logits of alpha (e2crawfo/auto_yolo: 0.1 in general, 1 for CLEVR).
-        alpha_bias: added to them (there: 0 in general, 1 for CLEVR).
+        alpha_scale: factor of the logits of alpha (0.1 in e2crawfo/auto_yolo, 1 in its settings for
+            CLEVR).
+        alpha_bias: added to them (0 in e2crawfo/auto_yolo, 1 in its settings for CLEVR).
         decoder: channels of the convolutions that decode glimpses and background.
         rate: Adam's learning rate.
         gradient_clip: largest gradient norm.

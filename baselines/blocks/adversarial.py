@@ -104,11 +104,20 @@ class Adversarial(Method):
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         real = self._signed(batch)
+        return self.play(
+            lambda: self.discriminator_terms(real, step.generator),
+            lambda: self.generator_terms(len(real), step.generator),
+        )
+
+    def play(
+        self, discriminator_terms: Callable[[], Terms], generator_terms: Callable[[], Terms]
+    ) -> dict[str, Tensor]:
+        """The updates of one step, see `alternate`, and the average of the weights."""
         terms = alternate(
             (self.discriminator, self.optimizers["discriminator"]),
             (self.generator, self.optimizers["generator"]),
-            lambda: self.discriminator_terms(real, step.generator),
-            lambda: self.generator_terms(len(real), step.generator),
+            discriminator_terms,
+            generator_terms,
             self.settings.updates,
         )
         if self.average is not None:

@@ -34,7 +34,8 @@ def pose_matrix(azimuth: Tensor, elevation: Tensor, scale: Tensor, shift: Tensor
 
     Args:
         azimuth: angle about the vertical axis, radians, (B,).
-        elevation: then about the horizontal axis, radians, (B,).
+        elevation: then about the horizontal axis, radians, (B,); a positive one lifts what is far
+            away (z > 0), since y points down.
         scale: (B,).
         shift: (B, 3), in voxels.
 

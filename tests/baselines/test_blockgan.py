@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from baselines.blockgan import Blockgan, BlockganSettings, Poses
 from baselines.blocks.volume import Camera, perspective_matrix, pose_matrix, resample
+from denf.harness.method import Step
 
 UNSEEN = torch.diag(torch.tensor([3.5, 3.5, 3.5, 1.0]))  # the cube to 8³ voxels, no perspective
 
@@ -106,9 +107,51 @@ def test_far_things_look_smaller():
     assert areas[0] > areas[1] > areas[2] > 0
 
 
+def test_the_far_side_is_seen_higher_at_every_published_elevation():
+    """A marker behind the middle, seen by cameras from 0 to 35 degrees above the scene."""
+    marker = torch.zeros(1, 1, 16, 16, 16)
+    marker[:, :, 11:13, 7:9, 7:9] = 1  # z > 0
+    still = Poses(azimuth_high=0, scale_low=1, scale_high=1, x_low=0, x_high=0, z_low=0, z_high=0)
+    view, published = perspective_matrix(Camera()), BlockganSettings()
+    rows = []
+    for share in (0.0, 0.5, 1.0):
+        low, high = published.elevation_low, published.elevation_high
+        elevation = torch.tensor([low + share * (high - low)])
+        pose = still.draw(elevation, torch.Generator().manual_seed(0))
+        seen = resample(marker, pose, view)[0, 0].sum((0, 2))  # over depth and columns
+        rows.append(float((seen * torch.arange(16)).sum() / seen.sum()))
+    assert rows[0] == pytest.approx(7.5, abs=0.01)  # level: in the middle
+    assert rows[0] - 1 > rows[1]  # row 0 is the top
+    assert rows[1] - 1 > rows[2]
+
+
+def test_one_elevation_is_shared_by_all_objects_and_the_background(blockgan):
+    scenes = blockgan.scenes(5, torch.Generator().manual_seed(0))
+    poses = torch.cat((scenes.object_poses, scenes.background_poses[:, None]), 1)
+    linear = poses[:, :, :3, :3]
+    scale = linear.det().pow(1 / 3)
+    cosine = linear[:, :, 1, 1] / scale  # R_x R_y leaves cos(elevation) in the middle
+    torch.testing.assert_close(cosine, cosine[:, :1].expand_as(cosine), rtol=1e-4, atol=1e-5)
+    assert cosine[:, 0].std() > 0.01  # scenes differ
+
+
+def test_all_updates_of_a_step_see_the_same_scenes():
+    torch.manual_seed(0)
+    method = Blockgan(BlockganSettings(size=16, width=2, objects=2)).train()
+    method.optimizers = method.make_optimizers()
+    shown: list[tuple[Tensor, ...]] = []
+    method.generator.register_forward_pre_hook(lambda _, scenes: shown.append(scenes))
+    images = torch.zeros(3, 3, 16, 16, dtype=torch.uint8)
+    method.training_step(images, Step(0, 2, torch.Generator().manual_seed(0)))
+    assert len(shown) == 1 + 2  # of the discriminator and of the generator
+    for other in shown[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(shown[0], other, strict=True))
+
+
 def test_poses_lie_in_their_ranges():
     ranges = Poses(scale_low=0.5, scale_high=0.8)
-    matrices = ranges.draw(200, torch.Generator().manual_seed(0), torch.device("cpu"))
+    elevation = torch.linspace(0, 35, 200)
+    matrices = ranges.draw(elevation, torch.Generator().manual_seed(0))
     scale = matrices[:, :3, :3].det().pow(1 / 3)
     assert 0.5 - 1e-5 <= scale.min() < 0.52
     assert 0.78 < scale.max() <= 0.8 + 1e-5
@@ -131,8 +174,8 @@ def blockgan() -> Blockgan:
 @torch.no_grad()
 def test_composition_is_the_maximum_over_objects_and_background(blockgan):
     random = torch.Generator().manual_seed(0)
-    z, poses = torch.randn(2, 3, 4), Poses().draw(6, random, torch.device("cpu"))
-    z0, pose0 = torch.randn(2, 3), Poses().draw(2, random, torch.device("cpu"))
+    z, poses = torch.randn(2, 3, 4), Poses().draw(torch.full((6,), 20.0), random)
+    z0, pose0 = torch.randn(2, 3), Poses().draw(torch.full((2,), 20.0), random)
     generator = blockgan.generator
     seen = generator.compose(z, poses.unflatten(0, (2, 3)), z0, pose0)
     for b in range(2):

@@ -48,7 +48,7 @@ def test_published_parameter_counts():
 
 
 def test_defaults_are_the_library_s_for_clevr():
-    """object-centric-library: config/special_cases/space-clevr.yaml over config/model/space.yaml."""
+    """Those of config/special_cases/space-clevr.yaml on top of config/model/space.yaml."""
     s = SpaceSettings()
     assert (s.foreground_std, s.background_std) == (0.05, 0.05)
     assert s.presence_prior == Ramp(0.1, 0.01, first=4_000, last=10_000)
