@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -10,8 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from snakemake.cli import get_argument_parser
 from typer.main import get_command
 
@@ -90,10 +93,18 @@ def test_example_rows_and_rule_join_the_workflow(copy: Path):
 
 
 def test_example_protocol_of_ones_own_data(copy: Path):
-    plan = dry_run(copy, "--printshellcmds", "--configfile", "config/mine.yaml")
-    assert "--images 'photos/test' --masks 'photos/test-masks' --size 64 --split test" in plan
+    for k in range(3):
+        pixels = np.random.default_rng(k).integers(0, 255, (64, 64, 3), np.uint8)
+        for split in ("train", "test"):
+            Image.fromarray(pixels).save(copy / f"photos/{split}/{k}.png")
+        Image.fromarray(pixels[..., 0] // 100).save(copy / f"photos/test-masks/{k}.png")
+    plan = dry_run(copy, "--configfile", "config/mine.yaml", "--printshellcmds")
     assert plan.count("denf train ") == 6  # two experiments, three seeds
-    assert "results/data/my-scenes/train" in plan
+    card = "results/figures/data-my-scenes.png"
+    run(copy, "-m", "snakemake", card, "--cores", "2", "--configfile", "config/mine.yaml")
+    assert (copy / card).stat().st_size > 1000
+    splits = [json.loads(f.read_text()) for f in copy.glob("results/data/my-scenes/*/dataset.json")]
+    assert [(s["name"], s["count"]) for s in splits] == [("my-scenes", 3)] * 2
 
 
 def test_example_method_trains_and_is_scored(copy: Path, write_scenes):

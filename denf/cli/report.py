@@ -1,4 +1,4 @@
-"""`denf tables` and `denf figures`."""
+"""`denf tables`, `denf figures` and `denf document`."""
 
 from __future__ import annotations
 
