@@ -58,5 +58,7 @@ def read_mapping(path: Path, *, what: str, fix: str) -> dict[str, Any]:
             f"{what} {path}", expected="a readable YAML file", got=error, fix="Correct it."
         ) from error
     if not isinstance(values, dict):
-        raise DenfError(f"{what} {path}", expected="a mapping", got=type(values).__name__, fix=fix)
+        raise DenfError(
+            f"{what} {path}", expected="a mapping of keys", got=type(values).__name__, fix=fix
+        )
     return values

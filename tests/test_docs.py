@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from enum import Enum
 from pathlib import Path
-from typing import get_type_hints
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from snakemake.cli import get_argument_parser
 from typer.main import get_command
 
 from denf.cli import app
-from denf.harness.experiment import Experiment, Training
-from denf.model.settings import DenfSettings
+from denf.harness.documentation import rows as setting_rows
+from denf.harness.documentation import with_tables
+from denf.harness.experiment import Experiment
+from denf.harness.registry import aids_type, method_modules, method_names, settings_type
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "config/README.md", "workflow/profiles/README.md"]
@@ -91,10 +93,18 @@ def test_example_rows_and_rule_join_the_workflow(copy: Path):
 
 
 def test_example_protocol_of_ones_own_data(copy: Path):
-    plan = dry_run(copy, "--printshellcmds", "--configfile", "config/mine.yaml")
-    assert "--images 'photos/test' --masks 'photos/test-masks' --size 64 --split test" in plan
+    for k in range(3):
+        pixels = np.random.default_rng(k).integers(0, 255, (64, 64, 3), np.uint8)
+        for split in ("train", "test"):
+            Image.fromarray(pixels).save(copy / f"photos/{split}/{k}.png")
+        Image.fromarray(pixels[..., 0] // 100).save(copy / f"photos/test-masks/{k}.png")
+    plan = dry_run(copy, "--configfile", "config/mine.yaml", "--printshellcmds")
     assert plan.count("denf train ") == 6  # two experiments, three seeds
-    assert "results/data/my-scenes/train" in plan
+    card = "results/figures/data-my-scenes.png"
+    run(copy, "-m", "snakemake", card, "--cores", "2", "--configfile", "config/mine.yaml")
+    assert (copy / card).stat().st_size > 1000
+    splits = [json.loads(f.read_text()) for f in copy.glob("results/data/my-scenes/*/dataset.json")]
+    assert [(s["name"], s["count"]) for s in splits] == [("my-scenes", 3)] * 2
 
 
 def test_example_method_trains_and_is_scored(copy: Path, write_scenes):
@@ -126,34 +136,20 @@ def rows(document: str) -> dict[str, list[str]]:
     return found
 
 
-def defaults(kind: type, prefix: str = "") -> dict[str, object]:
-    """Dotted keys of a settings dataclass with their defaults."""
-    found: dict[str, object] = {}
-    for field in dataclasses.fields(kind):
-        inner = get_type_hints(kind)[field.name]
-        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
-            found.update(defaults(inner, f"{prefix}{field.name}."))
-        else:
-            value = field.default
-            found[prefix + field.name] = value.value if isinstance(value, Enum) else value
-    return found
+def test_tables_of_settings_are_current():
+    """`denf document` makes them anew."""
+    text = (ROOT / "config/README.md").read_text()
+    assert with_tables(text) == text
 
 
-@pytest.mark.parametrize(("kind", "prefix"), [(DenfSettings, ""), (Training, "training.")])
-def test_every_setting_is_explained_with_its_default(kind: type, prefix: str):
-    explained = rows("config/README.md")
-    expected = defaults(kind, prefix)
-    assert set(expected) - set(explained) == set()
-    stated = {key: yaml.safe_load(explained[key][0].strip("`")) for key in expected}
-    assert stated == expected
-    assert all(explained[key][-1] not in ("", "–") for key in expected)  # a reason or meaning
-
-
-def test_no_setting_is_explained_that_is_not_there():
-    groups = ("architecture", "priors", "weights", "schedule", "instances", "training")
-    dotted = {key for key in rows("config/README.md") if key.split(".")[0] in groups}
-    there = {*defaults(DenfSettings), *defaults(Training, "training.")}
-    assert {key for key in dotted if "." in key} - there == set()
+def test_every_setting_of_a_package_has_a_row():
+    explained = set(rows("config/README.md"))
+    for name in method_names():
+        modules = method_modules(name)
+        if modules.settings != modules.method:
+            assert {key for key, _, _ in setting_rows(settings_type(name))} <= explained, name
+        if modules.aids:
+            assert {key for key, _, _ in setting_rows(aids_type(name))} <= explained, name
 
 
 def test_every_key_of_protocols_and_experiments_is_explained():
@@ -164,7 +160,7 @@ def test_every_key_of_protocols_and_experiments_is_explained():
     for source in sources:
         keys |= set(source["then"]["properties"])
     keys |= set(schema["$defs"]["pictures"]["properties"])
-    keys |= {f.name for f in dataclasses.fields(Experiment)} - {"training"}
+    keys |= {key for key, _, _ in setting_rows(Experiment)}
     assert keys - set(rows("config/README.md")) == set()
 
 

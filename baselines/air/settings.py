@@ -27,8 +27,8 @@ class AirSettings(MethodSettings):
     head: Count = 200
     """Units of the hidden layer of all perceptrons."""
     presence_prior: Ramp = Ramp(0.01, 0.01, first=0, last=0)
-    """Probability of one more object, by step (published: 0.01 throughout; akosiorek/
-    attend_infer_repeat lets it fall from 1)."""
+    """Probability of one more object, by step (published: 0.01 throughout;
+    akosiorek/attend_infer_repeat lets it fall from 1)."""
     scale_prior_mean: Annotated[float, Ge(1)] = 4.0
     """Mean of the prior of z_where's scale, image side over box side (published: 3)."""
     scale_prior_std: Positive = 1.0

@@ -1,4 +1,4 @@
-"""`denf tables` and `denf figures`."""
+"""`denf tables`, `denf figures` and `denf document`."""
 
 from __future__ import annotations
 
@@ -47,3 +47,14 @@ def figures(
 
     for path in write_figures(runs, out, names=name, experiments=read_listing(listing)):
         typer.echo(path)
+
+
+@app.command()
+def document(
+    file: Annotated[Path, typer.Argument(help="Markdown with markers.")] = Path("config/README.md"),
+) -> None:
+    """Make the tables of settings between a document's markers anew."""
+    from denf.files import write_atomically
+    from denf.harness.documentation import with_tables
+
+    write_atomically(file, with_tables(file.read_text(encoding="utf-8")))

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.air import AirMethod, AirSettings
+from baselines.air.aid_settings import AirAids
+from baselines.air.aids import AidedAir
+from baselines.air.settings import AirSettings
 from baselines.blocks.background_vae import standing_out
 from baselines.gmair import GmairMethod, GmairSettings, cross_entropy
 from denf.harness.method import Method, Step
@@ -17,10 +19,10 @@ from denf.harness.method import Method, Step
 def small(name: str, *, above_background: bool) -> Method:
     torch.manual_seed(0)
     if name == "air":
-        return AirMethod(AirSettings(
-            steps=2, glimpse=6, overview=4, what=3, hidden=8, head=8, background=4,
-            above_background=above_background,
-        ))  # fmt: skip
+        settings = AirSettings(
+            steps=2, glimpse=6, overview=4, what=3, hidden=8, head=8, background=4
+        )  # fmt: skip
+        return AidedAir(settings, AirAids(above_background=above_background))
     return GmairMethod(GmairSettings(
         size=16, largest=9, what=6, clusters=3, shrink=4, background=4,
         above_background=above_background,

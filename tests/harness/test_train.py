@@ -166,7 +166,7 @@ def test_a_state_of_something_else_is_not_resumed(
     elif other == "seed":
         seed = 1
     elif other == "code":
-        monkeypatch.setattr(room, "code_hash", lambda *_: "another")
+        monkeypatch.setattr(room, "code_hash", lambda *_, **__: "another")
     elif other == "data":
         data = write_scenes(tmp_path / "other", seed=1)
     resume = other != "no resume"

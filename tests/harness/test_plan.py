@@ -1,0 +1,111 @@
+"""The plan of a protocol: names that exist, files that never change under a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from denf.errors import DenfError
+from denf.harness.experiment import load_experiment
+from denf.harness.plan import check_inputs, make_plan
+
+DATA = {"id": "squares", "source": "render", "kind": "clevr6", "size": 16, "train": 4, "test": 4}
+PROTOCOL = {
+    "protocol": "small",
+    "seeds": [0],
+    "datasets": {"clevr6": DATA},
+    "fid": {"samples": 4, "extractor": "random-conv-v1"},
+}
+ROWS = {
+    "denf": {"method": "denf", "dataset": "clevr6", "training": {"steps": 3}},
+    "denf-plus": {"extends": "denf", "weights": "denf"},
+    "tiles": {"method": "tiles", "dataset": "clevr6", "training": {"steps": 0}},
+}
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    experiments = tmp_path / "experiments"
+    experiments.mkdir()
+    for name, content in ROWS.items():
+        (experiments / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    return experiments
+
+
+@pytest.fixture
+def plan(folder, tmp_path):
+    def make(**changes):
+        return make_plan(folder, {**PROTOCOL, **changes}, tmp_path / "plan", where="small.yaml")
+
+    return make
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_training_computes_what_its_plan_says(plan):
+    for row in plan()["experiments"]:
+        experiment = load_experiment(Path(row["file"]))
+        assert experiment.as_dict() == {k: row[k] for k in experiment.as_dict()}
+        check_inputs(experiment, row["inputs_hash"], where=row["file"])
+        with pytest.raises(DenfError, match="expected the experiment that was planned, 123, got"):
+            check_inputs(experiment, "123", where=row["file"])
+
+
+def test_another_plan_leaves_the_files_of_the_first_as_they_are(plan, folder, tmp_path):
+    """Of another protocol, and after an edit of the experiment, in the same checkout."""
+    plan()
+    before = contents(tmp_path / "plan")
+    plan(protocol="other", overrides={"denf": {"training": {"steps": 99}}})
+    (folder / "denf.yaml").write_text(yaml.safe_dump({**ROWS["denf"], "training": {"steps": 7}}))
+    plan()
+    after = contents(tmp_path / "plan")
+    assert len(after) > len(before)
+    trained = [name for name in before if name.startswith("denf")]
+    assert {name: after[name] for name in trained} == {name: before[name] for name in trained}
+
+
+def test_an_edited_label_keeps_the_name_and_reaches_the_file(plan, folder):
+    first = {row["name"]: row["file"] for row in plan()["experiments"]}
+    (folder / "denf.yaml").write_text(yaml.safe_dump({**ROWS["denf"], "label": "renamed"}))
+    second = {row["name"]: row["file"] for row in plan()["experiments"]}
+    assert second == first
+    assert load_experiment(Path(second["denf"])).label == "renamed"
+
+
+def test_only_chooses(plan):
+    assert [row["name"] for row in plan(only=["tiles"])["experiments"]] == ["tiles"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"only": ["dnef"]},
+            r"only: expected one of denf, denf-plus, tiles, got 'dnef'.*mean denf",
+        ),
+        ({"only": ["tiles", "denf-plsu"]}, r"got 'denf-plsu'\. Did you mean denf-plus"),
+        ({"only": ["denf-plus"]}, r"denf-plus: weights.*expected one of denf-plus, got 'denf'"),
+        (
+            {"overrides": {"slot-atention": {}}},
+            r"overrides: .*'slot-atention'. Did you mean slot-at",
+        ),
+        ({"datasets": {"clevr": DATA}}, r"datasets.*got 'clevr6'. Did you mean clevr\?"),
+        ({"preset": "embeded"}, r"preset: .*got 'embeded'. Did you mean embedded"),
+        ({"sedes": [1]}, r"small.yaml: expected only the keys protocol, seeds, .*got sedes"),
+        (
+            {"datasets": {"clevr6": DATA, "traffic": {**DATA, "kind": "traffic"}}},
+            r"datasets.traffic.id: expected another id than that of datasets.clevr6, .*'squares'",
+        ),
+    ],
+)
+def test_names_that_do_not_exist_are_refused_with_those_that_do(plan, changes, message):
+    with pytest.raises(DenfError, match=message):
+        plan(**changes)
+
+
+def test_one_data_set_under_two_keys_is_one(plan):
+    plan(datasets={"clevr6": DATA, "traffic": dict(DATA)})
