@@ -36,6 +36,8 @@ data_app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data_app, name="data")
+report_app = typer.Typer(help="What is made of runs.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(report_app, name="report")
 
 Out = Annotated[Path, typer.Option(help="Folder to make; must not exist.")]
 OutFile = Annotated[Path, typer.Option(help="File to write.")]
@@ -383,6 +385,7 @@ def experiments(
     from denf.harness.experiment import load_experiments
     from denf.harness.lease import count_cards
     from denf.harness.registry import Purpose, code_hash
+    from denf.report.page.vendored import templates_hash
 
     resolved = load_experiments(folder, _read_protocol(protocol), cache)
     methods = sorted({e.method for e in resolved})
@@ -390,8 +393,9 @@ def experiments(
         purpose.name.lower(): {m: code_hash(purpose, m) for m in methods}
         for purpose in (Purpose.TRAIN, Purpose.EVALUATE, Purpose.FID)
     }
-    for purpose in (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES, Purpose.CARD):
+    for purpose in (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES, Purpose.CARD, Purpose.PAGE):
         code[purpose.name.lower()] = code_hash(purpose)
+    code["page"] += templates_hash()
     listing = {
         "experiments": [e.as_dict() for e in resolved],
         "code": code,
@@ -608,6 +612,29 @@ def figures(
 
     for path in write_figures(runs, out, names=name, experiments=_read_listing(listing)):
         typer.echo(path)
+
+
+@report_app.command()
+def page(
+    runs: Runs = Path("results/runs"),
+    listing: Listing = None,
+    literature: Annotated[Path, typer.Option(help="Reported numbers.")] = Path(
+        "baselines/literature.yaml"
+    ),
+    references: Annotated[Path, typer.Option(help="Folder of reference runs.")] = Path(
+        "results/reference"
+    ),
+    out: OutFile = Path("results/index.html"),
+) -> None:
+    """Write the results page: tables, pictures, curves and records in one HTML file.
+
+    The file needs no network. Prints its name.
+    """
+    from denf.report.page.build import write_page
+
+    rows = _read_listing(listing)
+    path = write_page(runs, literature, out, references=references, experiments=rows)
+    typer.echo(path)
 
 
 @app.command()

@@ -32,6 +32,7 @@ class Purpose(StrEnum):
     TABLES = "denf.report.tables"
     FIGURES = "denf.report.figures"
     CARD = "denf.report.card"
+    PAGE = "denf.report.page.build"
 
 
 def method_names() -> list[str]:

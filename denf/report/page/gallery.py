@@ -234,4 +234,3 @@ def samples(rows: Sequence[Row]) -> list[tuple[str, list[Samples]]]:
         (dataset, [grid for _, grid in sorted(grids, key=lambda pair: pair[0])])
         for dataset, grids in found.items()
     ]
-

@@ -154,7 +154,10 @@ def _made(run: Run) -> dict[str, Any]:
     record = run.record or {}
     data = record.get("data") or {}
     known = {key: record[key] for key in _COMPARED if key in record}
-    return {**known, "data": {key: data[key] for key in ("name", "count", "size", "sha256") if data}}
+    return {
+        **known,
+        "data": {key: data[key] for key in ("name", "count", "size", "sha256") if data},
+    }
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

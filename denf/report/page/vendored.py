@@ -1,9 +1,24 @@
-"""JavaScript and styles of the page's libraries, as their Python packages ship them."""
+"""Files that the page holds: its own, and its libraries' as their Python packages ship them."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+
+def templates() -> Traversable:
+    """Folder of the page's own template, style and script."""
+    return files("denf.report.page") / "templates"
+
+
+def templates_hash() -> str:
+    """SHA-256 over them, 16 hexadecimal digits: what the page depends on besides Python sources."""
+    digest = hashlib.sha256()
+    for file in sorted(templates().iterdir(), key=lambda file: file.name):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def plotly_js() -> str:
@@ -12,7 +27,7 @@ def plotly_js() -> str:
 
 
 def datatables_module() -> str:
-    """DataTables with its extensions as a data URL of a module, whose default export is `DataTable`."""
+    """DataTables with its extensions: data URL of a module that exports it by default."""
     content = files("itables").joinpath("html/dt_bundle.js").read_bytes()
     return "data:text/javascript;base64," + base64.b64encode(content).decode("ascii")
 
