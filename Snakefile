@@ -31,3 +31,5 @@ rule all:
         rules.figures.output,
         rules.curves.output if any(map(learns, EXPERIMENTS)) else [],
         data_cards(),
+        rules.page.output,
+        rules.latest.output,

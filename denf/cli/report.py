@@ -1,4 +1,4 @@
-"""`denf tables`, `denf figures` and `denf document`."""
+"""`denf tables`, `denf figures`, `denf page` and `denf document`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from denf.cli.files import read_listing
-from denf.cli.options import Listing, Runs
+from denf.cli.options import Listing, OutFile, Runs
 
 app = typer.Typer()
 
@@ -47,6 +47,28 @@ def figures(
 
     for path in write_figures(runs, out, names=name, experiments=read_listing(listing)):
         typer.echo(path)
+
+
+@app.command()
+def page(
+    runs: Runs = Path("results/runs"),
+    listing: Listing = None,
+    literature: Annotated[Path, typer.Option(help="Reported numbers.")] = Path(
+        "baselines/literature.yaml"
+    ),
+    references: Annotated[Path, typer.Option(help="Folder of reference runs.")] = Path(
+        "results/reference"
+    ),
+    out: OutFile = Path("results/index.html"),
+) -> None:
+    """Write the results page: tables, pictures, curves and records in one HTML file.
+
+    The file needs no network. Prints its name.
+    """
+    from denf.report.page.build import write_page
+
+    rows = read_listing(listing)
+    typer.echo(write_page(runs, literature, out, references=references, experiments=rows))
 
 
 @app.command()

@@ -21,7 +21,7 @@ from denf.harness.registry import Purpose, code_hash
 from denf.harness.validation import check_name
 
 _OF_METHODS = (Purpose.TRAIN, Purpose.EVALUATE, Purpose.FID)
-_OF_ALL = (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES, Purpose.CARD)
+_OF_ALL = (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES, Purpose.CARD, Purpose.PAGE)
 
 
 def make_plan(

@@ -37,6 +37,7 @@ class Purpose(StrEnum):
     TABLES = "denf.report.tables"
     FIGURES = "denf.report.figures"
     CARD = "denf.report.card"
+    PAGE = "denf.report.page.build"
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ def source_files(*modules: str, root: Path = ROOT) -> list[Path]:
 
     Imports are followed through the project's own packages, so that an edit of the model is seen
     by a training and an edit of a plot is not. A module's packages count: importing it runs them.
+    So do the files of their folders `templates`, which code fills in.
 
     Args:
         modules: dotted names.
@@ -162,7 +164,9 @@ def source_files(*modules: str, root: Path = ROOT) -> list[Path]:
         seen[name] = path
         queue.append(name.rpartition(".")[0])
         queue.extend(_imports(path, name))
-    return sorted(set(seen.values()))
+    found = set(seen.values())
+    packages = [path.parent for path in found if path.name == "__init__.py"]
+    return sorted(found.union(*(package.glob("templates/*") for package in packages)))
 
 
 @cache
@@ -170,6 +174,8 @@ def code_hash(
     purpose: Purpose, method: str | None = None, *, aided: bool = False, root: Path = ROOT
 ) -> str:
     """SHA-256 over the sources of a purpose and a method, 16 hexadecimal digits.
+
+    Comments and docstrings do not count: an edited sentence retrains nothing.
 
     Args:
         purpose: what is done.
@@ -185,8 +191,21 @@ def code_hash(
     digest = hashlib.sha256()
     for path in source_files(*modules, root=root):
         digest.update(f"{path.relative_to(root)}\0".encode())
-        digest.update(path.read_bytes())
+        digest.update(_meaning(path))
     return digest.hexdigest()[:16]
+
+
+def _meaning(path: Path) -> bytes:
+    """A file's content; of Python without comments, layout and docstrings, which change nothing."""
+    if path.suffix != ".py":
+        return path.read_bytes()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
+            node.body = node.body[1:]
+    return ast.dump(tree).encode()
 
 
 def _folders() -> tuple[Path, Path]:

@@ -124,7 +124,14 @@ def edited(tmp_path):
     """The hash of a copy of the sources in which a file has got one more line."""
     copies = 0
 
-    def code(purpose: Purpose, method: str, file: str | None, *, aided: bool = False) -> str:
+    def code(
+        purpose: Purpose,
+        method: str | None,
+        file: str | None,
+        *,
+        aided: bool = False,
+        line: str = "\nEDITED = True\n",
+    ) -> str:
         nonlocal copies
         copies += 1  # a process reads a file once: every edit gets a copy of its own
         root = tmp_path / str(copies)
@@ -133,7 +140,7 @@ def edited(tmp_path):
             shutil.copytree(ROOT / package, root / package, ignore=ignored)
         if file is not None:
             path = root / file
-            path.write_text(path.read_text() + "\n# edited\n")
+            path.write_text(path.read_text() + line)
         return code_hash(purpose, method, aided=aided, root=root)
 
     return code
@@ -146,6 +153,21 @@ def test_an_edit_of_the_model_is_seen_and_one_of_a_plot_is_not(edited):
         assert edited(Purpose.TRAIN, "denf", file) != plain, file
     for file in ("denf/report/curves.py", "denf/cli/train.py", "baselines/k_means.py"):
         assert edited(Purpose.TRAIN, "denf", file) == plain, file
+
+
+def test_a_comment_or_a_docstring_retrains_nothing(edited, tmp_path):
+    plain = code_hash(Purpose.TRAIN, "denf")
+    assert edited(Purpose.TRAIN, "denf", "denf/flow/coupling.py", line="\n# why\n") == plain
+    path = tmp_path / "1" / "denf" / "flow" / "coupling.py"
+    path.write_text(path.read_text().replace('"""', '"""Said in another way. ', 1))
+    assert code_hash(Purpose.TRAIN, "denf", root=tmp_path / "1" / ".") == plain
+
+
+def test_an_edit_of_the_page_s_template_is_seen(edited):
+    plain = code_hash(Purpose.PAGE)
+    template = "denf/report/page/templates/page.css"
+    assert edited(Purpose.PAGE, None, template, line="\n/* edited */\n") != plain
+    assert edited(Purpose.TABLES, None, template) == code_hash(Purpose.TABLES)
 
 
 def test_imports_are_followed_in_every_form(tmp_path):

@@ -75,7 +75,7 @@ def test_published_sets_are_fetched_prepared_and_drawn(suite, tmp_path):
     }  # fmt: skip
     fid = {"samples": 2, "extractor": "random-conv-v1"}
     protocol = {"protocol": "own", "seeds": [0], "datasets": datasets, "fid": fid}
-    snakemake(suite, protocol, "data", "results/figures/data-c6.png")
+    snakemake(suite, protocol, "data", "results/own/figures/data-c6.png")
 
     data = suite / "results/data"
     counts = {str(f.relative_to(data)): len(open_prepared(f)) for f in sorted(data.glob("*/*"))}
@@ -86,7 +86,7 @@ def test_published_sets_are_fetched_prepared_and_drawn(suite, tmp_path):
     assert open_prepared(data / "c6/train").info["file"]["name"] == (
         "clevr_with_masks_train.tfrecords"
     )
-    assert (suite / "results/figures/data-c6.png").stat().st_size > 5000
+    assert (suite / "results/own/figures/data-c6.png").stat().st_size > 5000
 
     downloads = suite / "results/downloads/c6"
     pin = json.loads((downloads / "clevr_with_masks_train.tfrecords.pinned.json").read_text())

@@ -93,6 +93,26 @@ def test_every_table_and_figure_is_there(finished):
         assert (finished / f"results/figures/{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Its files but those that Snakemake keeps there."""
+    return {file.name: file.read_bytes() for file in folder.glob("[!.]*")}
+
+
+def test_the_last_protocol_is_copied_and_the_others_stay(finished):
+    results = finished / "results"
+    assert (results / "tiny/index.html").stat().st_size > 1_000_000
+    assert contents(results / "figures") == contents(results / "tiny/figures")
+    made = contents(results / "tiny/tables")
+    (results / "tables/of-another-protocol.md").write_text("stale")
+    done = snakemake(finished, "results/tables", "--config", "protocol=other")
+    assert done.returncode == 0, done.stderr
+    assert contents(results / "tables") == contents(results / "other/tables")
+    assert contents(results / "tiny/tables") == made
+    assert snakemake(finished).returncode == 0
+    assert contents(results / "tables") == made
+    assert planned(finished) == []
+
+
 def test_numbers_of_the_tables_come_from_the_runs(finished):
     table = pd.read_csv(finished / "results/tables/table1.csv").set_index("experiment")
     for name in ("denf", "control-true-labels"):
@@ -166,7 +186,8 @@ def test_a_dropped_file_adds_one_row_and_reruns_nothing_else(finished):
     added = finished / "config/experiments/my-ablation.yaml"
     added.write_text("extends: denf\nsettings: {priors: {noise: 0.0}}\n")
     rows = ["--config", f"only={json.dumps([*ROWS, 'my-ablation'])}"]
-    expected = ["curves", "evaluate:my-ablation", "figures", "tables", "train:my-ablation"]
+    expected = ["curves", "evaluate:my-ablation", "figures", "latest", "page", "tables"]
+    expected.append("train:my-ablation")
     assert planned(finished, *rows) == expected
     before = (finished / "results/runs/tiny-clevr6/denf/seed-0/model.safetensors").stat()
     done = snakemake(finished, *rows)
@@ -183,7 +204,7 @@ def test_an_edited_label_redraws_and_a_changed_setting_retrains(finished):
     path = finished / "config/experiments/denf.yaml"
     original = path.read_text()
     path.write_text(original.replace("DeNF (full)", "DeNF, renamed"))
-    assert planned(finished) == ["curves", "figures", "tables"]
+    assert planned(finished) == ["curves", "figures", "latest", "page", "tables"]
     path.write_text(original + "settings: {priors: {noise: 0.1}}\n")
     assert [job for job in planned(finished) if job.startswith("train")] == [
         f"train:{name}" for name in DENF

@@ -134,6 +134,8 @@ def with_fid():
     return [name for name, e in EXPERIMENTS.items() if 2 in e["tables"]]
 
 
+# What is made of the runs lies apart for each protocol; `rule latest` copies that of the last one.
+OUT = f"results/{config['protocol']}"
 TABLE_KINDS = ["csv", "md", "tex"]
 FIGURE_KINDS = ["png", "pdf"]
 CURVES = "training-curves"  # asked for where anything is trained
@@ -165,11 +167,11 @@ def results_of(names, kinds):
 
 
 def table_files(number):
-    return [f"results/tables/table{number}.{kind}" for kind in TABLE_KINDS]
+    return [f"{OUT}/tables/table{number}.{kind}" for kind in TABLE_KINDS]
 
 
 def figure_files(name):
-    return [f"results/figures/{name}.{kind}" for kind in FIGURE_KINDS]
+    return [f"{OUT}/figures/{name}.{kind}" for kind in FIGURE_KINDS]
 
 
 def drawn(name):
@@ -188,7 +190,7 @@ PUBLISHED = (*RECORDS, "real-traffic")  # sources that are fetched
 
 def data_cards():
     used = sorted({e["data"] for e in EXPERIMENTS.values()})
-    return [f"results/figures/data-{dataset}.png" for dataset in used]
+    return [f"{OUT}/figures/data-{dataset}.png" for dataset in used]
 
 
 def datasets_from(*sources):

@@ -1,4 +1,12 @@
-# Tables and figures from the files of all runs.
+# Tables, figures and the results page from the files of all runs, in results/<protocol>/.
+
+if config["protocol"] in (
+    *("data", "downloads", "figures", "logs", "reference", "runs", "tables"),
+):
+    raise WorkflowError(
+        f"protocol: expected a name that is no folder of results/ yet, got {config['protocol']}. "
+        "Choose another."
+    )
 
 
 rule tables:
@@ -93,7 +101,7 @@ rule card:
         test="results/data/{dataset}/test",
     output:
         report(
-            "results/figures/data-{dataset}.png",
+            OUT + "/figures/data-{dataset}.png",
             caption="../report/data.rst",
             category="Data",
             labels={"data set": "{dataset}"},
@@ -110,3 +118,59 @@ rule card:
         code=CODE["card"],
     shell:
         "denf data card {input.train} {input.test} --out {output} > {log} 2>&1"
+
+
+rule page:
+    input:
+        results_of(
+            EXPERIMENTS,
+            [
+                "metrics.json",
+                "experiment.yaml",
+                "run.json",
+                "history.csv",
+                "panels.npz",
+            ],
+        ),
+        results_of(with_fid(), ["fid.json"]),
+        literature=local("baselines/literature.yaml"),
+    output:
+        OUT + "/index.html",
+    log:
+        "results/logs/page.log",
+    localrule: True
+    conda:
+        "../envs/denf.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        runs=subpath(input[0], ancestor=4),
+        rows=what_rows_say(),
+        listing=LISTED,
+        code=CODE["page"],
+    shell:
+        "denf page --runs {params.runs} --listing {params.listing}"
+        " --literature {input.literature} --out {output} > {log} 2>&1"
+
+
+# Folders as a whole, so that nothing of another protocol stays in them.
+rule latest:
+    input:
+        rules.figures.output,
+        rules.curves.output if any(map(learns, EXPERIMENTS)) else [],
+        cards=data_cards(),
+        tables=rules.tables.output,
+    output:
+        tables=directory("results/tables"),
+        figures=directory("results/figures"),
+    localrule: True
+    resources:
+        mem_mb=100,
+        runtime=10,
+    params:
+        protocol=config["protocol"],
+        tables=lambda w, input: Path(input.tables[0]).parent,
+        figures=lambda w, input: Path(input.cards[0]).parent,
+    shell:
+        "cp -R {params.tables:q}/. {output.tables} && cp -R {params.figures:q}/. {output.figures}"

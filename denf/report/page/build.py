@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from denf.report.page.headline import headline
 from denf.report.page.plots import COSTS, learning_curves, quality_and_cost
 from denf.report.page.provenance import compared_settings, records
 from denf.report.page.reference import load_references
-from denf.report.page.vendored import datatables_css, datatables_module, plotly_js
+from denf.report.page.vendored import datatables_css, datatables_module, plotly_js, templates
 from denf.report.records import Row
 from denf.report.style import GROUPS
 
@@ -67,7 +66,6 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    own = files("denf.report.page") / "templates"
     text = environment.get_template("page.html.j2").render(
         headline=headline(rows, everything, protocol_of(rows, experiments)),
         grids=[grid_of(table, lines, known) for table, lines in tables],
@@ -76,8 +74,8 @@ def write_page(
         samples=samples(rows),
         records=records(rows, known),
         data=data,
-        style=(own / "page.css").read_text(encoding="utf-8"),
-        script=(own / "page.js").read_text(encoding="utf-8"),
+        style=(templates() / "page.css").read_text(encoding="utf-8"),
+        script=(templates() / "page.js").read_text(encoding="utf-8"),
         datatables_css=datatables_css(),
         datatables=datatables_module(),
         plotly=plotly_js(),

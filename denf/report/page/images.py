@@ -99,10 +99,8 @@ def boxed(image: Picture, boxes: NDArray[Any], labels: NDArray[Any] | None) -> P
     drawn = Image.fromarray(image)
     canvas = ImageDraw.Draw(drawn)
     used = boxes[np.isfinite(boxes).all(axis=1)]
-    if labels is None:
-        order = np.arange(len(used))
-    else:
-        order = box_instances(used * len(labels), labels)
+    side = 0 if labels is None else len(labels)
+    order = np.arange(len(used)) if labels is None else box_instances(used * side, labels)
     colours = instance_bytes(int(order.max(initial=0)) + 1)
     for (x0, y0, x1, y1), index in zip(used * len(image), order, strict=True):
         if x1 > x0 and y1 > y0:

@@ -1,9 +1,15 @@
-"""JavaScript and styles of the page's libraries, as their Python packages ship them."""
+"""Files that the page holds: its own, and its libraries' as their Python packages ship them."""
 
 from __future__ import annotations
 
 import base64
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+
+def templates() -> Traversable:
+    """Folder of the page's own template, style and script."""
+    return files("denf.report.page") / "templates"
 
 
 def plotly_js() -> str:
@@ -12,7 +18,7 @@ def plotly_js() -> str:
 
 
 def datatables_module() -> str:
-    """DataTables with its extensions as a data URL of a module, whose default export is `DataTable`."""
+    """DataTables with its extensions: data URL of a module that exports it by default."""
     content = files("itables").joinpath("html/dt_bundle.js").read_bytes()
     return "data:text/javascript;base64," + base64.b64encode(content).decode("ascii")
 

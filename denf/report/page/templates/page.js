@@ -10,13 +10,9 @@ for (const section of all("section.tables")) {
     paging: false,
     info: false,
     order: [],
-    // A narrow screen shows the first columns; the others open below a row.
-    ...(narrow() ? { responsive: true } : { scrollX: true, fixedColumns: { start: 1 } }),
-    columnDefs: [
-      { targets: block, visible: false },
-      { targets: [0, 2], responsivePriority: 1 },
-      { targets: 1, responsivePriority: 2 },
-    ],
+    scrollX: true,
+    fixedColumns: narrow() ? false : { start: 1 },
+    columnDefs: [{ targets: block, visible: false }],
     layout: { topStart: null, topEnd: { search: { placeholder: "filter rows", text: "" } } },
   });
   choose(section, "block", (name) => {
@@ -205,7 +201,7 @@ if (first) {
   const pairs = data.settings.flatMap((a, i) =>
     data.settings.slice(i + 1).map((b, k) => [a, b, i, i + 1 + k]),
   );
-  const [, , i, k] = pairs.find(([a, b]) => method(a) === method(b)) || pairs[0];
+  const [, , i, k] = pairs.find(([a, b]) => method(a) && method(a) === method(b)) || pairs[0];
   first.value = String(i);
   second.value = String(k);
   for (const select of [first, second]) select.addEventListener("change", drawDifference);

@@ -1,0 +1,154 @@
+"""The results page in a real browser; skipped where there is none."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from denf.report.page.build import write_page
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+sync_api = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH")
+WAIT = 120_000  # milliseconds, of a machine that does much else
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def address(drawn, write_run, literature, tmp_path):
+    """The page of two methods, one with samples, and a control."""
+    for name, value in (("slot-attention", 0.5), ("monet", 0.7), ("true-labels", 1.0)):
+        group = "control" if name == "true-labels" else "method"
+        write_run(name, 0, ari_fg=value, seeds=[0], group=group)
+    folder = drawn / "clevr6/denf/seed-0"
+    with np.load(folder / "panels.npz") as archive:
+        known = dict(archive)
+    made = np.zeros((3, 4, 32, 32, 3), np.uint8)
+    np.savez(folder / "panels.npz", **known, samples=made)
+    record = json.loads((folder / "run.json").read_text())
+    cost = {"steps": 5, "seconds": 12.0, "parameters": 10, "peak_memory_bytes": 5}
+    (folder / "run.json").write_text(json.dumps(record | cost))
+    return write_page(
+        drawn, literature, tmp_path / "index.html", references=tmp_path / "no"
+    ).as_uri()
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Open the page at a width; what it logs and asks for beyond itself fails the test."""
+    complaints: list[str] = []
+    opened = []
+
+    def open_at(width: int):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        opened.append(page)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith(("data:", "blob:", address))
+                else complaints.append(request.url)
+            ),
+        )
+        page.goto(address, wait_until="load", timeout=WAIT)
+        page.wait_for_selector("html[data-ready=true]", state="attached", timeout=WAIT)
+        return page
+
+    yield open_at
+    for page in opened:
+        page.close()
+    assert complaints == []
+
+
+def column(page, table: int, number: int) -> list[str]:
+    """First line of each cell of a column, as shown."""
+    cells = page.locator(f"#table-{table} tbody tr:visible td:nth-child({number})")
+    return [text.splitlines()[0].strip() for text in cells.all_inner_texts()]
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+def test_every_picture_loads_and_nothing_is_clipped(open_page, width):
+    page = open_page(width)
+    broken = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
+    assert page.evaluate("document.images.length") > 10
+    assert page.evaluate(broken) == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # Whatever reaches out of the window must lie in something that scrolls.
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll("main *, header *, nav *")].filter((one) => {
+          const box = one.getBoundingClientRect();
+          if (!box.width || box.right <= innerWidth + 1) return false;
+          for (let at = one; at; at = at.parentElement) {
+            if (["auto", "scroll"].includes(getComputedStyle(at).overflowX)) return false;
+            if (at.matches(".dt-scroll-head, svg, option")) return false;
+          }
+          return true;
+        }).map((one) => one.outerHTML.slice(0, 100))"""
+    )
+    assert outside == []
+    assert page.locator(".plot svg").count() >= 2
+
+
+def test_tables_sort_and_filter(open_page):
+    page = open_page(1400)
+    before = column(page, 1, 3)
+    assert "not run" in before
+    head = page.locator("#table-1 .dt-scroll-head th", has_text="Reproduced").first
+    head.click()
+    rising = [float(text.split()[0]) for text in column(page, 1, 3) if text != "not run"]
+    assert rising == sorted(rising) == [50.0, 70.0, 90.0, 100.0]
+    head.click()
+    falling = column(page, 1, 3)
+    assert falling[0] == "100.0"
+    assert set(falling[4:]) == {"not run"}
+    page.locator("#table-1 input[type=search]").fill("slot")
+    assert column(page, 1, 1) == ["Slot Att."]
+    page.locator("#table-1 input[type=search]").fill("")
+    page.locator("#table-1 button[data-block=controls]").click()
+    assert column(page, 1, 1) == ["TRUE-LABELS"]
+
+
+def test_a_number_leads_to_its_record(open_page):
+    page = open_page(1400)
+    link = page.locator("#table-1 tbody a", has_text="50.0").first
+    anchor = link.get_attribute("href")
+    link.click()
+    page.wait_for_function(f"document.querySelector('{anchor}').open")
+    assert "denf train slot-attention.yaml" in page.locator(anchor).inner_text()
+
+
+def test_the_gallery_shows_one_kind_of_picture_or_all(open_page):
+    page = open_page(1400)
+    gallery = page.locator(".gallery").first
+    kinds = gallery.locator(".pictures .strip:visible")
+    assert {kind.get_attribute("data-kind") for kind in kinds.all()} == {"segmentation"}
+    gallery.locator("button[data-kind=background]").click()
+    assert {kind.get_attribute("data-kind") for kind in kinds.all()} == {"background"}
+    gallery.locator("button[data-kind=all]").click()
+    assert len({kind.get_attribute("data-kind") for kind in kinds.all()}) == 3
+
+
+def test_settings_of_two_runs_are_compared(open_page):
+    page = open_page(1400)
+    page.locator("#run-a").select_option(label="MONET, seed 0 [clevr6]")
+    page.locator("#run-b").select_option(label="SLOT-ATTENTION, seed 0 [clevr6]")
+    rows = page.locator("#difference-table tbody tr").all_inner_texts()
+    assert [row.split("\t") for row in rows] == [
+        ["label", "MONET", "SLOT-ATTENTION"],
+        ["method", "monet", "slot-attention"],
+        ["name", "monet", "slot-attention"],
+    ]
