@@ -121,6 +121,8 @@ class BenchCase(StrEnum):
     RENDER = "render"
     CLEVR6 = "clevr6"
     METHODS = "methods"
+    STEP = "step"
+    GROWTH = "growth"
 
 
 @data_app.command()
@@ -623,20 +625,33 @@ def bench(
     protocol: Annotated[
         Path, typer.Option(help="Their settings and image sizes; config/paper.yaml on a GPU.")
     ] = Path("config/config.yaml"),
+    variants: Annotated[str, typer.Option(help="For step: names with commas between.")] = "all",
+    size: Annotated[int, typer.Option(help="For step: side of the images.", min=4)] = 128,
+    features: Annotated[int, typer.Option(help="For step: width of the subnets.", min=2)] = 64,
+    batch: Annotated[int, typer.Option(help="For step: images a step.", min=1)] = 12,
+    steps: Annotated[
+        int | None, typer.Option(help="For step: default 200 on a GPU, 3 on a CPU.", min=1)
+    ] = None,
+    _json: Annotated[bool, typer.Option("--json", help="JSON lines, as without it.")] = False,
 ) -> None:
-    """Time and weigh what must be fast; one JSON line a case, or a method.
+    """Time and weigh what must be fast; one JSON line a case, a method or a variant.
 
-    The case methods times a training step of every method: images a second, and memory.
+    The case methods times a training step of every method: images a second, and memory. The case
+    step compares the ways to evaluate DeNF's couplings, growth what a step costs with image size,
+    cells, objects and batch.
     """
-    from denf.bench import run_cases
+    from denf.bench import Workload, run_cases
 
+    device = _device()
     lines = run_cases(
         case.value,
         threads,
         tfrecord=tfrecord,
         experiments=experiments,
         protocol=_read_protocol(protocol),
-        device=_device(),
+        device=device,
+        variants=variants,
+        work=Workload.on(device, size, features, batch, steps, threads),
     )
     for line in lines:
         typer.echo(json.dumps(line))
