@@ -23,6 +23,8 @@ class BenchCase(StrEnum):
     RENDER = "render"
     CLEVR6 = "clevr6"
     METHODS = "methods"
+    STEP = "step"
+    GROWTH = "growth"
 
 
 @app.command()
@@ -38,21 +40,34 @@ def bench(
     protocol: Annotated[
         Path, typer.Option(help="Their settings and image sizes; config/paper.yaml on a GPU.")
     ] = Path("config/config.yaml"),
+    variants: Annotated[str, typer.Option(help="For step: names with commas between.")] = "all",
+    size: Annotated[int, typer.Option(help="For step: side of the images.", min=4)] = 128,
+    features: Annotated[int, typer.Option(help="For step: width of the subnets.", min=2)] = 64,
+    batch: Annotated[int, typer.Option(help="For step: images per step.", min=1)] = 12,
+    steps: Annotated[
+        int | None, typer.Option(help="For step: default 200 on a GPU, 3 on a CPU.", min=1)
+    ] = None,
+    _json: Annotated[bool, typer.Option("--json", help="JSON lines, as without it.")] = False,
 ) -> None:
-    """Time and weigh what must be fast; one JSON line a case, or a method.
+    """Time and weigh what must be fast; one JSON line per case, method or variant.
 
-    The case methods times a training step of every method: images a second, and memory.
+    The case methods times a training step of every method: images per second, and memory. The case
+    step compares the ways to evaluate DeNF's couplings, growth what a step costs with image size,
+    cells, objects and batch.
     """
-    from denf.bench import run_cases
+    from denf.bench import Workload, run_cases
     from denf.harness.checkpoint import best_device
 
+    device = best_device()
     lines = run_cases(
         case.value,
         threads,
         tfrecord=tfrecord,
         experiments=experiments,
         protocol=read_protocol(protocol),
-        device=best_device(),
+        device=device,
+        variants=variants,
+        work=Workload.on(device, size, features, batch, steps, threads),
     )
     for line in lines:
         typer.echo(json.dumps(line))

@@ -1,6 +1,6 @@
 """Compile every launch of one forward and backward pass for sm_90; print the kernels' names.
 
-With `--binary` down to machine code, with registers: `python tests/flow/compile_kernels.py --binary`.
+With `--binary` down to machine code: `python tests/flow/compile_kernels.py --binary`.
 """
 
 from __future__ import annotations

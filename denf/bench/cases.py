@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from denf.bench.growth import bench_growth
+from denf.bench.step import bench_step
+from denf.bench.variants import Workload
 from denf.data.bench import bench_clevr6
 from denf.harness.bench import bench_methods, peak_bytes
 from denf.metrics.bench import bench_ari
@@ -29,6 +32,8 @@ def run_cases(
     experiments: Path,
     protocol: Mapping[str, Any],
     device: torch.device,
+    variants: str,
+    work: Workload,
 ) -> Iterator[dict[str, Any]]:
     """Run one case, or all, yielding JSON-able lines.
 
@@ -39,6 +44,8 @@ def run_cases(
         experiments: folder of experiment files for the case "methods".
         protocol: their settings and image sizes.
         device: where the methods run.
+        variants: names for the case "step", or "all".
+        work: of the case "step".
     """
     torch.set_num_threads(threads)
     cases: dict[str, Callable[[], Iterable[dict[str, Any]]]] = {
@@ -47,6 +54,8 @@ def run_cases(
         "render": lambda: [bench_render()],
         "clevr6": lambda: [bench_clevr6(tfrecord)],
         "methods": lambda: bench_methods(experiments, protocol, device),
+        "step": lambda: bench_step(variants, work),
+        "growth": lambda: bench_growth(device),
     }
     for name, run in cases.items():
         if case in ("all", name):
