@@ -244,12 +244,13 @@ def test_clevr6_with_splits_of_ones_own(denf, tmp_path):
 
 def test_experiments_are_listed_as_json(denf, tmp_path):
     folder, protocol = ROOT / "config/experiments", ROOT / "config/config.yaml"
-    cache = tmp_path / "cache"
-    listing = denf("experiments", folder, "--protocol", protocol, "--cache", cache).json
+    plan = tmp_path / "plan"
+    listing = denf("experiments", folder, "--protocol", protocol, "--plan", plan).json
     names = [e["name"] for e in listing["experiments"]]
     assert sorted(names) == sorted(path.stem for path in folder.glob("*.yaml"))
-    assert set(listing["code"]["train"]) == {e["method"] for e in listing["experiments"]}
-    assert denf("experiments", folder, "--protocol", protocol, "--cache", cache).json == listing
+    assert set(listing["code"]["train"]) == set(names)
+    assert all(Path(e["file"]).is_file() for e in listing["experiments"])
+    assert denf("experiments", folder, "--protocol", protocol, "--plan", plan).json == listing
 
 
 MISTAKES = {
@@ -267,11 +268,11 @@ MISTAKES = {
     ),
     "no such protocol": (
         ["train", "{experiment}", "--data", "{data}", "--out", "{tmp}/r", "--protocol", "{tmp}/p"],
-        "{tmp}/p: expected a configuration in YAML",
+        "protocol {tmp}/p: expected a readable YAML file",
     ),
     "no protocol": (
         ["experiments", "{tmp}", "--protocol", "{experiment}"],
-        "{experiment}: expected a configuration with the key `protocol`",
+        "protocol {experiment}: expected a mapping with the key `protocol`",
     ),
     "no such run": (
         ["evaluate", "{tmp}/none", "--data", "{data}", "--out", "{tmp}/m.json"],

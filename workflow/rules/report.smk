@@ -147,7 +147,7 @@ rule page:
     params:
         runs=subpath(input[0], ancestor=4),
         rows=what_rows_say(),
-        listing=LISTED,
+        listing=write_json(what_rows_say(), "rows"),
         code=CODE["page"],
     shell:
         "denf page --runs {params.runs} --listing {params.listing}"
