@@ -100,7 +100,7 @@ def test_example_protocol_of_ones_own_data(copy: Path):
         Image.fromarray(pixels[..., 0] // 100).save(copy / f"photos/test-masks/{k}.png")
     plan = dry_run(copy, "--configfile", "config/mine.yaml", "--printshellcmds")
     assert plan.count("denf train ") == 6  # two experiments, three seeds
-    card = "results/figures/data-my-scenes.png"
+    card = "results/mine/figures/data-my-scenes.png"
     run(copy, "-m", "snakemake", card, "--cores", "2", "--configfile", "config/mine.yaml")
     assert (copy / card).stat().st_size > 1000
     splits = [json.loads(f.read_text()) for f in copy.glob("results/data/my-scenes/*/dataset.json")]
