@@ -4,9 +4,9 @@ Nguyen-Phuoc, Richardt, Mai, Yang and Mitra, BlockGAN: learning 3d object-aware 
 representations from unlabelled images, NeurIPS 2020. Networks and settings are those of
 thunguyenphuoc/BlockGAN, `config_real` (128 × 128 pixels, one object). What differs here: angles
 are continuous, not whole degrees, and each object of a batch has a scale of its own; volumes turn
-about their middle, half a voxel from the source's centre; AdaIN's ε is 1e-5; there is no crop and
-jitter of the images; the unused estimate of the latents (weight 0) is left out; the style heads are
-RELATE's. No configuration for traffic scenes was published: that of
+about their middle, half a voxel from the source's centre; AdaIN's ε is 1e-5, not 1e-8; there is no
+crop and jitter of the images; the unused estimate of the latents (weight 0) is left out; the style
+heads are RELATE's. No configuration for traffic scenes was published: that of
 `config/experiments/blockgan.yaml` has as many objects as RELATE's, and a camera and a background
 that stand still, as on the street. Smaller images leave out the last doublings of the renderer, as
 the source does at 64 × 64.

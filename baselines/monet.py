@@ -6,8 +6,9 @@ decomposition and representation", arXiv:1901.11390, 2019.
 Architecture as in the re-implementation of GENESIS' authors (public repository
 applied-ai-lab/genesis); β, γ, the pixels' deviations, RMSprop's rate, batch size and number of
 steps as published (appendix B). What follows that code rather than the paper: slots are mixed per
-pixel and channel, the KL of the masks floors probabilities at 1e-5, σ = softplus(x + ½). `view`,
-off by default, shows less of the images, for trainings of minutes.
+pixel and channel, the KL of the masks floors probabilities at 1e-5, σ = softplus(x + ½). The KL of
+the latents is exact here, where that code draws one sample of it. `view`, off by default, shows
+less of the images, for trainings of minutes.
 """
 
 from __future__ import annotations

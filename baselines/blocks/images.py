@@ -9,12 +9,12 @@ from denf.errors import DenfError
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """uint8 (…) to float32 in [0, 1], contiguous.
+    """uint8 (…) to floats in [0, 1] of PyTorch's default type, contiguous.
 
     Batches lie in memory with the channels last. In that layout PyTorch 2.11 on a CPU corrupts the
     heap in the backward pass of narrow strided convolutions (a ResNet of width 4).
     """
-    return images.contiguous().float() / 255
+    return images.contiguous().to(torch.get_default_dtype()) / 255
 
 
 def to_bytes(x: Tensor) -> Tensor:
