@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from denf.palette import instance_bytes
 
@@ -20,7 +20,10 @@ _Corners = tuple[int, int, int, int]  # x0, y0, x1, y1
 
 
 def overlay(
-    image: NDArray[np.uint8], labels: NDArray[np.uint8], boxes: Sequence[Sequence[float]]
+    image: NDArray[np.uint8],
+    labels: NDArray[np.integer[Any]],
+    boxes: Sequence[Sequence[float]],
+    numbers: Sequence[int] | None = None,
 ) -> Image.Image:
     """Draw every object's outline, box and number in its colour over the picture.
 
@@ -32,6 +35,7 @@ def overlay(
         image: (H, W, 3), H = W.
         labels: (H, W), 0 background and 1…K objects.
         boxes: K of x0, y0, x1, y1 in pixels of `image`; they may reach out of it.
+        numbers: of the objects, K, from 1; each has the colour of its number. Default: 1…K.
 
     Returns:
         RGB, both sides a multiple of the image's.
@@ -43,7 +47,9 @@ def overlay(
     picture = np.array(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
     large = np.repeat(np.repeat(labels, factor, axis=0), factor, axis=1)
     rim = outlines(large, line)
-    colours = np.concatenate((np.zeros((1, 3), np.uint8), instance_bytes(len(boxes))))
+    numbers = range(1, len(boxes) + 1) if numbers is None else numbers
+    palette = instance_bytes(max(numbers, default=0))
+    colours = np.stack([np.zeros(3, np.uint8), *(palette[number - 1] for number in numbers)])
     picture[outlines(large, line + 1) & ~rim] = _DARK
     picture[rim] = colours[large[rim]]
     drawn = Image.fromarray(picture)
@@ -56,13 +62,13 @@ def overlay(
         canvas.rectangle((x0, y0, x1, y1), outline=ink, width=line - 1)
     taken: list[_Corners] = []
     font = ImageFont.load_default(size=6 * line)
-    for k, (ink, box) in enumerate(zip(inks, placed, strict=True), start=1):  # above all boxes
-        left, top, right, bottom = canvas.textbbox((0, 0), str(k), font)
+    for number, ink, box in zip(map(str, numbers), inks, placed, strict=True):  # above all boxes
+        left, top, right, bottom = canvas.textbbox((0, 0), number, font)
         tag = _free_place(box, (int(right - left) + 2 * line, 6 * line + 2), size, taken)
         taken.append(tag)
         canvas.rectangle(tag, fill=ink, outline=_DARK)
         middle = ((tag[0] + tag[2] - left - right) / 2, (tag[1] + tag[3] - top - bottom) / 2)
-        canvas.text(middle, str(k), _DARK if sum(ink) > _BRIGHT else "white", font)
+        canvas.text(middle, number, _DARK if sum(ink) > _BRIGHT else "white", font)
     return drawn
 
 
@@ -97,7 +103,7 @@ def _meet(a: _Corners, b: _Corners) -> bool:
     return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
 
 
-def outlines(labels: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
+def outlines(labels: NDArray[np.integer[Any]], width: int) -> NDArray[np.bool_]:
     """Pixels of objects at most `width` pixels (of a square window) from another label.
 
     Args:
@@ -107,7 +113,19 @@ def outlines(labels: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
     Returns:
         (H, W), true inside objects along their edges alone.
     """
-    picture = Image.fromarray(labels)
-    low = np.asarray(picture.filter(ImageFilter.MinFilter(2 * width + 1)))
-    high = np.asarray(picture.filter(ImageFilter.MaxFilter(2 * width + 1)))
+    low, high = labels, labels
+    for axis in (0, 1):  # a square window's extremes are those of its rows' extremes
+        low, high = _window(low, width, axis, np.minimum), _window(high, width, axis, np.maximum)
     return (labels > 0) & (low != high)
+
+
+def _window(
+    values: NDArray[np.integer[Any]], width: int, axis: int, extreme: np.ufunc
+) -> NDArray[np.integer[Any]]:
+    """`extreme` of the values at most `width` places away along an axis."""
+    found = values.copy()
+    source, target = np.moveaxis(values, axis, 0), np.moveaxis(found, axis, 0)
+    for shift in range(1, min(width, len(source) - 1) + 1):
+        extreme(target[shift:], source[:-shift], out=target[shift:])
+        extreme(target[:-shift], source[shift:], out=target[:-shift])
+    return found

@@ -191,7 +191,7 @@ def test_from_pictures_to_samples(denf, pictures, experiment, tmp_path):
     for entry in found:
         folder = Path(entry["folder"])
         assert json.loads((folder / "objects.json").read_text()) == entry
-        files = {one["file"] for one in entry["objects"]}
+        files = {one[key] for one in entry["objects"] for key in ("file", "cut_out")}
         plain = {"input.png", "labels.png", "background.png"}
         names = {p.name for p in folder.iterdir()}
         assert names == plain | files | {"overlay.png", "objects.json"}
@@ -206,10 +206,15 @@ def test_from_pictures_to_samples(denf, pictures, experiment, tmp_path):
     twice = denf("decompose", run, square, pictures / "masks/00.png", "--out", chain / "refused")
     assert (twice.status, twice.out) == (2, "")
     assert "different names, since each gets a folder of its own, got 2 named 00" in twice.err
-    missing = denf("decompose", run, chain / "none.png", "--out", chain / "refused")
-    assert (missing.status, missing.out) == (2, "")
-    assert f"picture {chain}/none.png: expected a readable file" in missing.err
     assert not (chain / "refused").exists()
+    some = denf("decompose", run, chain / "none.png", square, "--out", chain / "some")
+    assert some.status == 1
+    assert [entry["picture"] for entry in json.loads(some.out)] == [str(square)]
+    assert some.err.startswith("denf: 1 of 2 could not be decomposed:\n  picture ")
+    assert f"picture {chain}/none.png: expected a readable file" in some.err
+    clip = denf("decompose", run, pictures / "images", "--clip", "--out", chain / "clip").json
+    assert [len(entry["frames"]) for entry in clip] == [8]
+    assert (chain / "clip/images/overlay.webp").exists()
 
 
 def test_footage_with_a_split_of_ones_own(denf, tmp_path):

@@ -1,8 +1,10 @@
-"""Pictures through a released model: every file that `denf decompose` writes, opened again."""
+"""Pictures through a released model: the interface, and every file that `denf decompose` writes."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +12,18 @@ import pytest
 import torch
 from PIL import Image
 
+import denf
 from denf.data.prepared import open_prepared
 from denf.data.scenes.render import render
 from denf.errors import DenfError
-from denf.harness.checkpoint import build, load_run
+from denf.harness.checkpoint import build
 from denf.harness.experiment import load_experiment
-from denf.method import DenfMethod
+from denf.harness.method import Method
 from denf.overlay import SIDE
 from denf.palette import instance_bytes
-from denf.pictures import BATCH, decompose_pictures
+from denf.pictures.batch import decompose_sources
+from denf.pictures.run import BATCH, TrainedRun
+from denf.pictures.sources import find_sources
 
 RUN = Path(__file__).parents[1] / "results/reference/denf-traffic"
 
@@ -29,30 +34,97 @@ def pixels(path: Path) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def method() -> DenfMethod:
-    method = load_run(RUN)[0]
-    assert isinstance(method, DenfMethod)
-    return method
+def run() -> TrainedRun:
+    return denf.load(RUN)
 
 
 @pytest.fixture(scope="module")
-def scenes(method, tmp_path_factory) -> np.ndarray:
+def method(run) -> Method:
+    return run.method
+
+
+@pytest.fixture(scope="module")
+def scenes(run, tmp_path_factory) -> np.ndarray:
     folder = tmp_path_factory.mktemp("scenes") / "test"
-    render("traffic", count=BATCH + 2, size=method.trained_size, seed=7, out=folder, split="test")
+    render("traffic", count=BATCH + 2, size=run.size, seed=7, out=folder, split="test")
     return np.array(open_prepared(folder).images)
 
 
 @pytest.fixture(scope="module")
-def decomposed(method, scenes, tmp_path_factory):
+def decomposed(run, scenes, tmp_path_factory):
     """One scene as it is, in the middle of a wider picture, and in a picture twice as large."""
-    folder, size = tmp_path_factory.mktemp("decomposed"), method.trained_size
+    folder, size = tmp_path_factory.mktemp("decomposed"), run.size
     wide = np.full((size, size + 50, 3), 90, np.uint8)
     wide[:, 25:-25] = scenes[0]
     arrays = {"plain": scenes[0], "wide": wide, "large": wide.repeat(2, 0).repeat(2, 1)}
     for name, array in arrays.items():
         Image.fromarray(array).save(folder / f"{name}.png")
     pictures = [folder / f"{name}.png" for name in arrays]
-    return decompose_pictures(method, pictures, folder / "out")
+    entries, errors = decompose_sources(run, find_sources(pictures), folder / "out")
+    assert errors == []
+    return entries
+
+
+def test_importing_denf_does_not_import_torch():
+    code = "import sys, denf; assert 'load' in dir(denf); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    with pytest.raises(AttributeError, match="has no attribute 'lood'"):
+        denf.lood  # noqa: B018
+
+
+def test_the_stub_names_what_the_module_offers():
+    stub = Path(denf.__file__).with_suffix(".pyi").read_text()
+    for name in denf.__all__:
+        assert f"{name} as {name}" in stub
+        assert getattr(denf, name).__doc__
+
+
+def test_a_result_holds_what_was_found(run, method, scenes):
+    result = run.decompose(scenes[0])
+    count, size = len(result), run.size
+    assert count > 1
+    assert repr(result) == f"PictureDecomposition({count} objects, {size} × {size} pixels)"
+    np.testing.assert_array_equal(result.image, scenes[0])
+    assert set(np.unique(result.labels)) == set(range(count + 1))
+    assert result.boxes.shape == result.boxes_in_picture.shape == (count, 4)
+    assert ((result.scores >= 0.5) & (result.scores <= 1)).all()  # cells are present above a half
+    assert result.background.shape == (size, size, 3)
+    assert result.objects.shape == (count, size, size, 4)
+    for k, cut_out in enumerate(result.objects):
+        own = result.labels == k + 1
+        np.testing.assert_array_equal(cut_out[..., 3], 255 * own)
+        np.testing.assert_array_equal(cut_out[own][:, :3], scenes[0][own])
+    assert result.overlay().size == (SIDE, SIDE)
+    assert result._repr_png_().startswith(b"\x89PNG")
+    images = torch.from_numpy(scenes[:1]).permute(0, 3, 1, 2)
+    np.testing.assert_array_equal(method.segment(images).labels[0] > 0, result.labels > 0)
+
+
+def test_every_form_of_a_picture_gives_the_same_result(run, scenes, tmp_path):
+    scene, path = scenes[0], tmp_path / "scene.png"
+    Image.fromarray(scene).save(path)
+    channels_first = torch.from_numpy(scene).permute(2, 0, 1)
+    forms = [path, str(path), Image.fromarray(scene), scene, channels_first, channels_first / 255]
+    first, *others = run.decompose_all(forms)
+    for other in others:
+        np.testing.assert_array_equal(other.image, scene)
+        np.testing.assert_array_equal(other.labels, first.labels)
+        np.testing.assert_allclose(other.boxes, first.boxes, atol=1e-3)
+
+
+def test_settings_scores_history_and_samples(run):
+    assert run.settings.architecture.features == 16
+    assert run.experiment.method == "denf"
+    assert run.scores["ari_fg"]["mean"] == json.loads((RUN / "metrics.json").read_text())[
+        "ari_fg"
+    ]["mean"]  # fmt: skip
+    assert run.scores["fid"]["samples"] > 0
+    assert [row["step"] for row in run.history] == sorted(row["step"] for row in run.history)
+    drawn = run.sample(2, seed=3)
+    assert drawn.shape == (2, run.size, run.size, 3)
+    np.testing.assert_array_equal(drawn, run.sample(2, seed=3))
+    assert (drawn != run.sample(2, seed=4)).any()
 
 
 def test_every_file_agrees_with_the_labels(method, scenes, decomposed):
@@ -64,6 +136,7 @@ def test_every_file_agrees_with_the_labels(method, scenes, decomposed):
     assert {path.name for path in folder.iterdir()} == {
         *("input.png", "labels.png", "background.png", "overlay.png", "objects.json"),
         *(o["file"] for o in objects),
+        *(o["cut_out"] for o in objects),
     }
     image, labels, background = (
         pixels(folder / f"{name}.png") for name in ("input", "labels", "background")
@@ -85,6 +158,9 @@ def test_every_file_agrees_with_the_labels(method, scenes, decomposed):
         np.testing.assert_array_equal(single[~own], background[~own])
         whole = (256 * reconstruction[own]).clip(0, 255).astype(np.uint8)
         np.testing.assert_allclose(single[own], whole.astype(int), atol=1)
+        cut_out = pixels(folder / entry["cut_out"])
+        np.testing.assert_array_equal(cut_out[..., 3], 255 * own)
+        np.testing.assert_array_equal(cut_out[own][:, :3], image[own])
 
 
 def test_overlay_and_labels_share_the_palette(decomposed):
@@ -112,36 +188,58 @@ def test_boxes_are_given_in_the_pictures_own_pixels(decomposed):
 
 
 def test_pictures_are_encoded_once_in_batches(scenes, tmp_path, monkeypatch):
-    method = load_run(RUN)[0]
-    encode, shown = method.model.encode, []
-    monkeypatch.setattr(method.model, "encode", lambda x: shown.append(len(x)) or encode(x))
+    run = denf.load(RUN)
+    encode, shown = run.method.model.encode, []
+    monkeypatch.setattr(run.method.model, "encode", lambda x: shown.append(len(x)) or encode(x))
     pictures = [tmp_path / f"{k:02d}.png" for k in range(len(scenes))]
     for path, scene in zip(pictures, scenes, strict=True):
         Image.fromarray(scene).save(path)
-    together = decompose_pictures(method, pictures, tmp_path / "out")
+    together, _ = decompose_sources(run, find_sources([tmp_path]), tmp_path / "out")
     assert shown == [BATCH, 2]
-    (alone,) = decompose_pictures(method, pictures[-1:], tmp_path / "alone")
+    (alone,), _ = decompose_sources(run, find_sources(pictures[-1:]), tmp_path / "alone")
     assert alone["picture"] == together[-1]["picture"] == str(pictures[-1])
     areas = [[o["area"] for o in entry["objects"]] for entry in (alone, together[-1])]
     assert areas[0] == areas[1]
 
 
-def test_objects_of_an_earlier_call_go_and_no_temporary_file_stays(method, scenes, tmp_path):
+def test_objects_of_an_earlier_call_go_and_no_temporary_file_stays(run, scenes, tmp_path):
     Image.fromarray(scenes[0]).save(tmp_path / "scene.png")
     folder = tmp_path / "out/scene"
     folder.mkdir(parents=True)
-    for name in ("object-99.png", "mine.png"):
+    for name in ("object-99.png", "cut-out-99.png", "mine.png"):
         (folder / name).write_bytes(b"earlier")
-    (entry,) = decompose_pictures(method, [tmp_path / "scene.png"], tmp_path / "out")
+    sources = find_sources([tmp_path / "scene.png"])
+    (entry,), _ = decompose_sources(run, sources, tmp_path / "out")
     names = {path.name for path in folder.iterdir()}
-    assert "object-99.png" not in names
+    assert names.isdisjoint({"object-99.png", "cut-out-99.png"})
     assert "mine.png" in names
     assert not any(name.endswith(".tmp") for name in names)
     assert sum(name.startswith("object-") for name in names) == len(entry["objects"])
 
 
+def test_a_bad_picture_does_not_stop_the_others(run, scenes, tmp_path):
+    Image.fromarray(scenes[0]).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:300])  # cut short
+    (tmp_path / "c.png").write_bytes(b"nothing")
+    Image.fromarray(scenes[1]).save(tmp_path / "d.png")
+    sources = find_sources([tmp_path, tmp_path / "none.png"])
+    entries, errors = decompose_sources(run, sources, tmp_path / "out")
+    assert [Path(entry["picture"]).name for entry in entries] == ["a.png", "d.png"]
+    assert [str(error).split(":")[0].rpartition("/")[2] for error in errors] == [
+        "b.png", "c.png", "none.png",
+    ]  # fmt: skip
+    assert {path.name for path in (tmp_path / "out" / tmp_path.name).iterdir()} == {"a", "d"}
+    assert not any(" at 0x" in str(error) for error in errors)
+
+
 def test_a_method_that_cannot_inspect_is_refused(tmp_path):
     path = tmp_path / "control.yaml"
     path.write_text("{method: tiles, dataset: own}\n")
+    experiment = load_experiment(path)
+    control = TrainedRun(tmp_path, build(experiment, 0), experiment)
     with pytest.raises(DenfError, match="expected a method that can inspect"):
-        decompose_pictures(build(load_experiment(path), 0), [], tmp_path / "out")
+        decompose_sources(control, [], tmp_path / "out")
+    with pytest.raises(DenfError, match="expected a method that can inspect"):
+        control.decompose(np.zeros((8, 8, 3), np.uint8))
+    assert control.scores == {}
+    assert control.history == []

@@ -30,11 +30,12 @@ ARROWS = {
     "denf.singles": {"denf.model.instances"},
     "denf.method": {"denf.harness", "denf.model", "denf.singles"},
     "denf.overlay": set(),
-    "denf.pictures": {"denf.harness", "denf.data", "denf.overlay"},
+    "denf.run_folder": set(),
+    "denf.pictures": {"denf.harness", "denf.data", "denf.overlay", "denf.run_folder"},
     "baselines": {"denf.harness", "denf.data"},
 }
 NO_TORCH = [
-    *("denf.report", "denf.overlay", "denf.model.settings"),
+    *("denf.report", "denf.overlay", "denf.run_folder", "denf.model.settings"),
     *("denf.errors", "denf.files", "denf.palette", "denf.settings", "denf.yaml_reader"),
 ]
 
@@ -99,7 +100,7 @@ def test_room_needs_no_torch(room: str):
 
 def test_decomposing_pictures_needs_no_plotting():
     """Torch is slow enough to import: `denf decompose` draws with Pillow and NumPy."""
-    files = source_files("denf.pictures", "denf.method", "denf.harness.checkpoint")
+    files = source_files("denf.pictures.batch", "denf.method", "denf.harness.checkpoint")
     slow = [
         f"{path.relative_to(ROOT)}:{line}: {module}"
         for path in files

@@ -16,17 +16,29 @@ app = typer.Typer()
 @app.command()
 def decompose(
     run: Run,
-    images: Annotated[list[Path], typer.Argument(help="Pictures to decompose.")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures, and folders of pictures.")],
     out: Annotated[Path, typer.Option(help="Folder; one subfolder per picture.")],
+    clip: Annotated[
+        bool, typer.Option("--clip", help="The pictures of a folder are the frames of a clip.")
+    ] = False,
 ) -> None:
     """Decompose your own pictures into background and objects.
 
-    Writes an overlay of outlines and boxes, a label map, the background, one picture of each object
-    on it, and objects.json; prints what was found as JSON. The largest centred square of a picture
-    is taken.
+    Writes an overlay of outlines and boxes, a label map, the background, each object on it and cut
+    out of the picture, and objects.json; of an animated picture or a clip, an animated overlay and
+    objects.json. Prints what was found as JSON. The largest centred square of a picture is taken;
+    any kind of PNG, JPEG, WebP, BMP, TIFF or GIF file is converted to 8-bit RGB. A picture that
+    cannot be decomposed is named at the end, with exit status 1.
     """
-    from denf.harness.checkpoint import best_device, load_run
-    from denf.pictures import decompose_pictures
+    from denf.pictures.batch import decompose_sources
+    from denf.pictures.run import load
+    from denf.pictures.sources import find_sources
 
-    method, _ = load_run(run, best_device())
-    typer.echo(json.dumps(decompose_pictures(method, images, out), indent=2))
+    sources = find_sources(images, clips=clip)
+    entries, errors = decompose_sources(load(run), sources, out)
+    typer.echo(json.dumps(entries, indent=2))
+    if errors:
+        typer.echo(f"denf: {len(errors)} of {len(sources)} could not be decomposed:", err=True)
+        for error in errors:
+            typer.echo(f"  {error}", err=True)
+        raise typer.Exit(1)

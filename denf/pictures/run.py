@@ -1,0 +1,149 @@
+"""A trained run for notebooks and programs: what `denf.load` returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from denf.data.crop import Array
+from denf.errors import DenfError
+from denf.harness.checkpoint import best_device, load_run
+from denf.harness.experiment import Experiment
+from denf.harness.method import Capability, Method
+from denf.pictures.reading import Picture, read_picture
+from denf.pictures.result import PictureDecomposition, Square
+from denf.run_folder import read_history, read_scores
+
+T = TypeVar("T")
+BATCH = 16  # pictures that are decomposed together
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """A run folder with its weights loaded.
+
+    Args:
+        folder: the run folder.
+        method: in evaluation mode, on its device.
+        experiment: as it was resolved for the training.
+    """
+
+    folder: Path
+    method: Method
+    experiment: Experiment
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r}, method={self.experiment.method!r})"
+
+    @property
+    def settings(self) -> Any:
+        """The method's settings, `run.settings.priors.scale_mean` for one."""
+        return self.method.settings
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What `denf evaluate` and `denf fid` measured, by name; empty where neither was run."""
+        return read_scores(self.folder)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The logged rows of the training: `step` and the means of the losses since the last."""
+        return read_history(self.folder)
+
+    @property
+    def size(self) -> int:
+        """Side of the images that the run was trained on, in pixels."""
+        return self.method.trained_size
+
+    def decompose(self, picture: Picture) -> PictureDecomposition:
+        """Decompose a picture into background and objects.
+
+        The largest centred square is resized to `size`.
+
+        Args:
+            picture: a path, a Pillow image, a uint8 array (H, W, C), or a tensor (C, H, W); see
+                `denf.pictures.reading` for what is converted and how.
+
+        Raises:
+            DenfError: when the run's method cannot decompose, or the picture cannot be read.
+        """
+        return self.decompose_all([picture])[0]
+
+    def decompose_all(self, pictures: Iterable[Picture]) -> list[PictureDecomposition]:
+        """Decompose pictures, `BATCH` of them at a time; see `decompose`."""
+        self.check_decomposes()
+        found: list[PictureDecomposition] = []
+        for batch in in_chunks(pictures, BATCH):
+            squares = [Square.of(read_picture(picture), self.size) for picture in batch]
+            found += self.decompose_squares(squares)
+        return found
+
+    @torch.inference_mode()
+    def decompose_squares(self, squares: Sequence[Square]) -> list[PictureDecomposition]:
+        """Decompose squares of the run's size in one batch."""
+        if not squares:
+            return []
+        images = torch.from_numpy(np.stack([square.image for square in squares]))
+        found = self.method.inspect(images.to(self.method.device).permute(0, 3, 1, 2))
+        arrays = {name: value.cpu().numpy() for name, value in found.items()}
+        return [
+            PictureDecomposition.of(square, {name: array[k] for name, array in arrays.items()})
+            for k, square in enumerate(squares)
+        ]
+
+    def check_decomposes(self) -> None:
+        """Refuse a method that cannot decompose.
+
+        Raises:
+            DenfError: naming what it can.
+        """
+        able = self.method.capabilities
+        if Capability.INSPECT not in able:
+            raise DenfError(
+                type(self.method).__name__,
+                expected=f"a method that can {Capability.INSPECT}",
+                got=", ".join(sorted(able)) or "no capability",
+                fix="Choose a run of DeNF.",
+            )
+
+    def sample(self, count: int, seed: int = 0) -> Array:
+        """Scenes from the prior, uint8 (count, S, S, 3).
+
+        Args:
+            count: number of scenes, 1 or more.
+            seed: of every random draw.
+
+        Raises:
+            DenfError: when the run's method cannot sample.
+        """
+        from denf.harness.evaluate import generate
+
+        return generate(self.method, count, source=None, seed=seed)[0]
+
+
+def load(run: str | os.PathLike[str], device: torch.device | str | None = None) -> TrainedRun:
+    """Load a run folder, `results/reference/denf-clevr6` for one.
+
+    Args:
+        run: a folder with `experiment.yaml` and `model.safetensors`.
+        device: default: a CUDA card where there is one, else the CPU.
+
+    Raises:
+        DenfError: when files are missing, damaged, or do not belong together.
+    """
+    method, experiment = load_run(Path(run), best_device() if device is None else device)
+    return TrainedRun(Path(run), method, experiment)
+
+
+def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """`items` in lists of at most `size`."""
+    remaining = iter(items)
+    while chunk := list(islice(remaining, size)):
+        yield chunk

@@ -1,0 +1,75 @@
+"""Which pictures and clips the arguments of `denf decompose` name, and where their files go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from denf.errors import DenfError
+from denf.pictures.reading import KINDS, SUFFIXES
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture, or the frames of a clip.
+
+    Args:
+        path: the file; of a clip that is a folder, the folder.
+        folder: where its files go, under the folder of all results.
+        frames: of a folder that is a clip, its pictures in order; None: a file, which is a clip
+            when it is animated.
+    """
+
+    path: Path
+    folder: Path
+    frames: tuple[Path, ...] | None = None
+
+
+def find_sources(paths: Sequence[Path], *, clips: bool = False) -> list[Source]:
+    """The pictures that paths name: files as they are, folders by the pictures directly in them.
+
+    Frames and the pictures of a folder are in order of their names, with numbers in order of size.
+
+    Args:
+        paths: files and folders. A missing file is a source too: reading it says so.
+        clips: a folder is a clip.
+
+    Raises:
+        DenfError: for a folder without pictures, or two sources whose files would go to one folder.
+    """
+    sources = [source for path in paths for source in _sources(path, clips)]
+    folders = [source.folder for source in sources]
+    twice = sorted({folder for folder in folders if folders.count(folder) > 1})
+    if twice:
+        raise DenfError(
+            "pictures",
+            expected="different names, since each gets a folder of its own",
+            got=f"{folders.count(twice[0])} named {twice[0]}",
+            fix="Rename them or decompose them one by one.",
+        )
+    return sources
+
+
+def _sources(path: Path, clips: bool) -> Iterator[Source]:
+    if not path.is_dir():
+        yield Source(path, Path(path.stem))
+        return
+    pictures = [child for child in path.iterdir() if child.suffix.lower() in SUFFIXES]
+    if not pictures:
+        raise DenfError(
+            f"folder {path}", expected=f"{KINDS} pictures", got="none", fix="Check the path."
+        )
+    pictures.sort(key=_natural)
+    name = Path(path.resolve().name)
+    if clips:
+        yield Source(path, name, tuple(pictures))
+    else:
+        yield from (Source(picture, name / picture.stem) for picture in pictures)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """`frame-10` after `frame-9`."""
+    parts = re.findall(r"\d+|\D+", path.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
