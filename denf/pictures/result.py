@@ -34,7 +34,8 @@ class Square:
     @classmethod
     def of(cls, picture: Array, size: int) -> Square:
         """The square of a picture uint8 (H, W, 3), `size` pixels wide."""
-        rows, columns = crop_box(*picture.shape[:2], "centre")
+        height, width = picture.shape[:2]
+        rows, columns = crop_box(height, width, "centre")
         resized = resize_image(picture[rows, columns], size, Kernel.BILINEAR)
         return cls(resized, columns.start, rows.start, rows.stop - rows.start)
 
