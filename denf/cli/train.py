@@ -56,6 +56,10 @@ def train(
         Path | None,
         typer.Option(help="Run to start from, for an experiment with the key `weights`."),
     ] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop after so many minutes, with the state saved.", min=0),
+    ] = None,
     keep_diverged: Annotated[
         bool, typer.Option(help="Exit with 0 when a loss is not finite; run.json says so.")
     ] = False,
@@ -66,8 +70,9 @@ def train(
     """Train one experiment with one seed.
 
     Writes model.safetensors, experiment.yaml, history.csv and run.json, and prints the last. The
-    state is saved every few minutes and on SIGTERM or Ctrl-C; --resume continues from it with the
-    result of an uninterrupted run.
+    state is saved every few minutes, on SIGTERM or Ctrl-C and after --max-minutes; --resume
+    continues from it with the result of an uninterrupted run. It lies in `.state` beside the run
+    folder and may be carried to another machine.
     """
     from denf.data.prepared import open_prepared
     from denf.harness.experiment import load_experiment
@@ -82,7 +87,15 @@ def train(
         from denf.harness.train import train as run_training
 
         try:
-            run_training(resolved, prepared, out, seed=seed, resume=resume, weights=weights)
+            run_training(
+                resolved,
+                prepared,
+                out,
+                seed=seed,
+                resume=resume,
+                weights=weights,
+                max_minutes=max_minutes,
+            )
         except DivergenceError as error:
             if not keep_diverged:
                 raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -70,6 +71,7 @@ def train(
     seed: int,
     resume: bool = False,
     weights: Path | None = None,
+    max_minutes: float | None = None,
 ) -> None:
     """Train a method and write `model.safetensors`, `experiment.yaml`, `history.csv`, `run.json`.
 
@@ -81,15 +83,17 @@ def train(
         resume: continue from the newest saved state of the same settings, code, data, seed and
             first weights.
         weights: the run whose weights are the first ones; asked for by `experiment.weights`.
+        max_minutes: of this call, after which it stops with its state saved; None: all steps.
 
     Raises:
         DenfError: when `weights` and `experiment.weights` do not go together, or do not fit.
         DivergenceError: at a loss or parameter that is not finite, with the batch's indices. The
             files are written, with the weights of the last check that found all finite.
-        InterruptionError: after SIGTERM or Ctrl-C, with the state saved.
+        InterruptionError: after SIGTERM, Ctrl-C or `max_minutes`, with the state saved.
     """
+    deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
     with _threads(experiment.training.threads):
-        _train(experiment, data, out, seed, resume, weights)
+        _train(experiment, data, out, seed, resume, weights, deadline)
 
 
 def start_training(method: Method, device: torch.device) -> Method:
@@ -100,7 +104,13 @@ def start_training(method: Method, device: torch.device) -> Method:
 
 
 def _train(
-    experiment: Experiment, data: Prepared, out: Path, seed: int, resume: bool, weights: Path | None
+    experiment: Experiment,
+    data: Prepared,
+    out: Path,
+    seed: int,
+    resume: bool,
+    weights: Path | None,
+    deadline: float,
 ) -> None:
     started = provenance.now()
     device = best_device()
@@ -121,7 +131,7 @@ def _train(
     error: DivergenceError | None = None
     _keep(run, method)
     try:
-        _loop(run, method, experiment, data, seed, store)
+        _loop(run, method, experiment, data, seed, store, deadline)
     except DivergenceError as diverged:
         error = diverged
         _rewind(run, method)
@@ -176,6 +186,7 @@ def _loop(
     data: Prepared,
     seed: int,
     store: StateStore,
+    deadline: float,
 ) -> None:
     settings, device = experiment.training, method.device
     steps = settings.total_steps(len(data))
@@ -194,7 +205,8 @@ def _loop(
             run.step += 1
             bar.update()
             due = run.step == steps or run.step % settings.log_every == 0
-            stop = stop_requested()  # read once: what follows must see one answer
+            # read once: what follows must see one answer
+            stop = stop_requested() or time.monotonic() >= deadline
             if not (due or stop):
                 continue
             _check(run, method, seed, len(data), settings.batch_size)
@@ -205,7 +217,10 @@ def _loop(
                 store.save(_state(run, method), run.step)
                 saved = time.monotonic()
             if stop and run.step < steps:
-                raise InterruptionError(f"{experiment.name}: stopped at step {run.step} of {steps}")
+                raise InterruptionError(
+                    f"{experiment.name}: stopped at step {run.step} of {steps}, state in "
+                    f"{store.folder}. Repeat the command with --resume to continue."
+                )
             _keep(run, method)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,6 +102,16 @@ def test_stopped_and_resumed_equals_uninterrupted(small, scenes, whole, tmp_path
     assert history(run) == history(whole)
     assert [row["step"] for row in history(run)] == ["5", "10", "15", "20"]
     assert states(run) == []
+
+
+def test_a_state_carried_elsewhere_continues_after_its_time_was_up(small, scenes, whole, tmp_path):
+    here, there = tmp_path / "here" / "run", tmp_path / "there" / "run"
+    with pytest.raises(InterruptionError, match=r"stopped at step 1 of 20.*--resume"):
+        train(small(*STEPS), scenes, here, seed=0, max_minutes=0)
+    shutil.copytree(here.parent / ".state", there.parent / ".state")
+    train(small(*STEPS), scenes, there, seed=0, resume=True, max_minutes=10)
+    assert_same_weights(whole, there)
+    assert history(there) == history(whole)
 
 
 def test_a_stop_at_the_last_step_finishes(small, scenes, whole, tmp_path):
