@@ -16,7 +16,7 @@ from denf.errors import DenfError
 from denf.files import write_atomically
 from denf.harness.experiment import Experiment, load_experiments
 from denf.harness.lease import count_cards
-from denf.harness.protocol import check_protocol, check_references
+from denf.harness.protocol import check_protocol, check_references, chosen
 from denf.harness.registry import Purpose, code_hash
 from denf.harness.validation import check_name
 
@@ -50,7 +50,8 @@ def make_plan(
     if protocol:
         checked = check_protocol(protocol, where=where)
         check_references(checked, {e.name: e.dataset for e in resolved}, where=where)
-        resolved = [e for e in resolved if not checked.only or e.name in checked.only]
+        names = chosen(checked, [e.name for e in resolved])
+        resolved = [e for e in resolved if e.name in names]
     _check_weights(resolved)
     code: dict[str, Any] = {
         purpose.name.lower(): {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -42,6 +42,8 @@ class Protocol(Settings):
     """Folder of experiment files, one per table row."""
     only: tuple[str, ...] = ()
     """Names of the experiments to run; empty for all."""
+    skip: tuple[str, ...] = ()
+    """Names of experiments to leave out, unless `only` names them."""
     preset: str | None = None
     """Which preset of every method applies; methods without it run as they are."""
     overrides: dict[str, dict[str, Any]] = {}
@@ -51,6 +53,13 @@ class Protocol(Settings):
     """How Fréchet distances are measured."""
     datasets: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     """Data sets by the key that experiments use."""
+
+
+def chosen(protocol: Protocol, names: Iterable[str]) -> list[str]:
+    """The names of the experiments that a protocol runs, in their order."""
+    if protocol.only:
+        return [name for name in names if name in protocol.only]
+    return [name for name in names if name not in protocol.skip]
 
 
 def read_protocol(path: Path) -> dict[str, Any]:
@@ -104,11 +113,12 @@ def check_references(protocol: Protocol, datasets: Mapping[str, str], *, where: 
     Raises:
         DenfError: with what there is, and the nearest names.
     """
-    for name in protocol.only:
-        check_name(name, datasets, where=f"{where}: only")
+    for key, named in (("only", protocol.only), ("skip", protocol.skip)):
+        for name in named:
+            check_name(name, datasets, where=f"{where}: {key}")
     for name in protocol.overrides:
         check_name(name, {*method_names(), *datasets}, where=f"{where}: overrides")
-    for name in protocol.only or datasets:
+    for name in chosen(protocol, datasets):
         check_name(
             datasets[name],
             protocol.datasets,

@@ -80,6 +80,12 @@ def test_only_chooses(plan):
     assert [row["name"] for row in plan(only=["tiles"])["experiments"]] == ["tiles"]
 
 
+def test_skip_leaves_out_what_only_does_not_name(plan):
+    names = [row["name"] for row in plan(skip=["denf-plus"])["experiments"]]
+    assert names == ["denf", "tiles"]
+    assert [row["name"] for row in plan(only=["tiles"], skip=["tiles"])["experiments"]] == ["tiles"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -87,6 +93,7 @@ def test_only_chooses(plan):
             {"only": ["dnef"]},
             r"only: expected one of denf, denf-plus, tiles, got 'dnef'.*mean denf",
         ),
+        ({"skip": ["tilse"]}, r"skip: expected one of denf, denf-plus, tiles, got 'tilse'"),
         ({"only": ["tiles", "denf-plsu"]}, r"got 'denf-plsu'\. Did you mean denf-plus"),
         ({"only": ["denf-plus"]}, r"denf-plus: weights.*expected one of denf-plus, got 'denf'"),
         (
