@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from math import ceil
 
 import numpy as np
@@ -15,14 +16,15 @@ from matplotlib.ticker import MaxNLocator
 
 from denf.errors import DenfError
 from denf.report.loading import titles
-from denf.report.records import Row, Run
+from denf.report.names import dataset_names
+from denf.report.records import Group, Row, Run
 from denf.report.style import SEEDS, NothingToDrawError
 
 COLUMNS = 9  # panels beside each other
 BINS = 120  # longer histories are drawn as means over so many bins
 _LEADING = ("loss",)
 _TRAILING = ("presence_fraction",)
-_WIDTH, _HEIGHT, _COLUMN_GAP, _ROW_GAP, _HEADING = 1.1, 0.75, 0.4, 0.42, 0.3  # inches
+_WIDTH, _HEIGHT, _COLUMN_GAP, _ROW_GAP, _HEADING = 1.1, 0.62, 0.4, 0.4, 0.27  # inches
 _MARGIN, _FOOT, _LEGEND = 0.5, 0.22, 0.3
 
 
@@ -35,13 +37,35 @@ class History:
     terms: list[str]
 
 
-def training_curves(rows: Sequence[Row]) -> Figure:
+class Page(StrEnum):
+    """Which figure shows the curves of an experiment; workflow/rules/report.smk knows them too."""
+
+    TABLE1 = "table1"
+    TABLE2 = "table2"
+    ABLATIONS = "ablations"
+    OTHERS = "others"
+
+
+def page_of(row: Row) -> Page:
+    """Ablations apart; other experiments by the first of the tables that they belong to."""
+    if row.group is Group.ABLATION:
+        return Page.ABLATIONS
+    return {1: Page.TABLE1, 2: Page.TABLE2}.get(min(row.tables, default=0), Page.OTHERS)
+
+
+def training_curves(rows: Sequence[Row], page: Page | None = None) -> Figure:
     """Small multiples: each experiment's loss terms and presence fraction over steps, by seed.
+
+    Args:
+        rows: all rows.
+        page: whose experiments are shown; None for all.
 
     Raises:
         NothingToDrawError: when no run has a history.
     """
-    histories = [history for row in rows if (history := _history(row)).terms]
+    names = dataset_names(rows)
+    shown = [row for row in rows if page in (None, page_of(row))]
+    histories = [history for row in shown if (history := _history(row)).terms]
     if not histories:
         raise NothingToDrawError("no run with a history.csv of one or more steps")
     columns = min(COLUMNS, max(len(history.terms) for history in histories))
@@ -52,7 +76,7 @@ def training_curves(rows: Sequence[Row]) -> Figure:
     top = height - _LEGEND
     labels = titles([history.row for history in histories])
     for history, label, count in zip(histories, labels, lines, strict=True):
-        title = f"{label}  ({history.row.dataset})"
+        title = f"{label}  ({names[history.row.dataset]})"
         figure.text(0.1 / width, (top - 0.1) / height, title, weight="bold", va="center")
         top -= _HEADING
         for k, term in enumerate(history.terms):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from denf.report.curves import training_curves
+from denf.report.curves import Page, training_curves
 from denf.report.loading import load_rows
 from denf.report.pictures import backgrounds, decomposition, singles
 from denf.report.records import Row
@@ -24,7 +25,7 @@ FIGURES: Mapping[str, Callable[[Sequence[Row]], Figure]] = {
     "figure4": lambda rows: decomposition(rows, TRAFFIC),
     "figure5": lambda rows: backgrounds(rows, TRAFFIC),
     "figure6": lambda rows: singles(rows, [("CLEVR6", CLEVR), ("Traffic", TRAFFIC)]),
-    "training-curves": training_curves,
+    **{f"training-curves-{page}": partial(training_curves, page=page) for page in Page},
     "ari-distribution": score_distribution,
 }
 log = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from denf.report.grid import Strip, grid
 from denf.report.panels import (
@@ -76,11 +77,12 @@ def decomposition(rows: Sequence[Row], experiment: str) -> Figure:
 
 
 def backgrounds(rows: Sequence[Row], experiment: str) -> Figure:
-    """Figure 5: generated backgrounds, how they differ, and scenes recomposed over them.
+    """Figure 5: one scene under changing light, whole and with subsets of its objects.
 
-    From top to bottom: image; generated background; its brightness minus that of the mean of the
-    backgrounds shown; the objects of one scene over each background; subsets of the scene's own
-    objects, each kept with probability one half (section 4.1).
+    The scene is the one with the most objects. Columns hold the generated background of the scene
+    itself, then those of the other images. From top to bottom: background; its brightness minus
+    that of the mean of the backgrounds shown; all objects of the scene over it; subsets of them,
+    each object kept with probability one half (section 4.1).
 
     Args:
         rows: all rows.
@@ -91,35 +93,55 @@ def backgrounds(rows: Sequence[Row], experiment: str) -> Figure:
     """
     panels = find_panels(rows, experiment, "background", "labels", "singles", "single_count")
     shown = min(SCENES, len(panels))
-    background, counts = panels["background"], panels["single_count"]
-    grey = background[:shown].mean(axis=3)
+    scene = int(panels["single_count"][:shown].argmax())
+    count = int(panels["single_count"][scene])
+    lights = [scene, *(i for i in range(shown) if i != scene)]
+    background = panels["background"][lights]
+    grey = background.mean(axis=3)
     change = grey - grey.mean(axis=0)
     most = max(1.0, float(np.percentile(np.abs(change), 99)))
     levels = Normalize(-most, most)
-    scene = int(counts[:shown].argmax())  # whose objects are seen over every background
-    coins = np.random.default_rng(0).random((SUBSETS, shown, int(counts.max()))) < 0.5
+    kept = np.random.default_rng(0).random((SUBSETS, shown, count)) < 0.5
+    everything = np.ones((shown, count), bool)
+    image, labels = panels["image"][scene], panels["labels"][scene]
 
-    def subset(number: int) -> Callable[[Axes, int], None]:
-        return lambda axes, i: draw_image(
-            axes, recompose(panels, i, coins[number, i, : counts[i]], background[i])
-        )
+    def beside(
+        first: Callable[[Axes], None] | None, draw: Callable[[Axes, int], None]
+    ) -> Callable[[Axes, int], None]:
+        def cell(axes: Axes, column: int) -> None:
+            if column:
+                draw(axes, column - 1)
+            elif first:
+                first(axes)
+            else:
+                axes.set_axis_off()
 
-    everything = np.ones(counts[scene], bool)
+        return cell
+
+    def composed(chosen: NDArray[np.bool_]) -> Callable[[Axes, int], None]:
+        return lambda axes, i: draw_image(axes, recompose(panels, scene, chosen[i], background[i]))
+
     strips = [
-        Strip("image", lambda axes, i: draw_image(axes, panels["image"][i])),
-        Strip("background", lambda axes, i: draw_image(axes, background[i])),
+        Strip(
+            "background",
+            beside(
+                lambda axes: draw_image(axes, image),
+                lambda axes, i: draw_image(axes, background[i]),
+            ),
+        ),
         Strip(
             "background\n− mean",
-            lambda axes, i: draw_map(axes, change[i], levels, "RdBu_r", None),
+            beside(
+                lambda axes: draw_segmentation(axes, image, labels),
+                lambda axes, i: draw_map(axes, change[i], levels, "RdBu_r", None),
+            ),
             (levels, "RdBu_r"),
         ),
-        Strip(
-            f"objects of\nimage {scene + 1}",
-            lambda axes, i: draw_image(axes, recompose(panels, scene, everything, background[i])),
-        ),
-        *(Strip("subset", subset(number)) for number in range(SUBSETS)),
+        Strip("all objects", beside(None, composed(everything))),
+        *(Strip("subset", beside(None, composed(kept[k]))) for k in range(SUBSETS)),
     ]
-    return grid(strips, shown)
+    heads = ["scene", "own light", *(f"light of image {i + 1}" for i in lights[1:])]
+    return grid(strips, shown + 1, heads)
 
 
 def singles(rows: Sequence[Row], experiments: Sequence[tuple[str, str]]) -> Figure:
@@ -160,7 +182,7 @@ def singles(rows: Sequence[Row], experiments: Sequence[tuple[str, str]]) -> Figu
             elif column < 2 + count:
                 draw_image(axes, panels["singles"][scene, column - 2])
             else:
-                draw_blank(axes, "no further\nobject" if column == 2 + count else "")
+                draw_blank(axes, "no further\nobject")
 
         return Strip(label, draw, note=f"+{count - SINGLES}" if count > SINGLES else "")
 

@@ -103,7 +103,7 @@ def test_methods_without_pictures_are_named(drawn, write_run):
 
 def test_samples_stand_beside_real_images(pictured):
     ((dataset, (real, made)),) = samples(load_rows(pictured))
-    assert (dataset, real.label, made.label) == ("clevr6", "real images", "DENF")
+    assert (dataset, real.label, made.label) == ("CLEVR6", "real images", "DENF")
     assert real.detail == "of the test split"
     assert decode(made.picture).shape[0] == 3 * 64 + 2 * GAP  # 12 samples in rows of four
 

@@ -84,7 +84,7 @@ def column(page, table: int, number: int) -> list[str]:
 def test_every_picture_loads_and_nothing_is_clipped(open_page, width):
     page = open_page(width)
     broken = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
-    assert page.evaluate("document.images.length") > 10
+    assert page.evaluate("document.images.length") > 9
     assert page.evaluate(broken) == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     # Whatever reaches out of the window must lie in something that scrolls.
@@ -110,11 +110,11 @@ def test_tables_sort_and_filter(open_page):
     head = page.locator("#table-1 .dt-scroll-head th", has_text="Reproduced").first
     head.click()
     rising = [float(text.split()[0]) for text in column(page, 1, 3) if text != "not run"]
-    assert rising == sorted(rising) == [50.0, 70.0, 90.0, 100.0]
+    assert rising == [50.0, 70.0, 90.0, 90.0, 100.0]
     head.click()
     falling = column(page, 1, 3)
     assert falling[0] == "100.0"
-    assert set(falling[4:]) == {"not run"}
+    assert set(falling[5:]) == {"not run"}
     page.locator("#table-1 input[type=search]").fill("slot")
     assert column(page, 1, 1) == ["Slot Att."]
     page.locator("#table-1 input[type=search]").fill("")
@@ -144,8 +144,8 @@ def test_the_gallery_shows_one_kind_of_picture_or_all(open_page):
 
 def test_settings_of_two_runs_are_compared(open_page):
     page = open_page(1400)
-    page.locator("#run-a").select_option(label="MONET, seed 0 [clevr6]")
-    page.locator("#run-b").select_option(label="SLOT-ATTENTION, seed 0 [clevr6]")
+    page.locator("#run-a").select_option(label="MONET, seed 0 (CLEVR6)")
+    page.locator("#run-b").select_option(label="SLOT-ATTENTION, seed 0 (CLEVR6)")
     rows = page.locator("#difference-table tbody tr").all_inner_texts()
     assert [row.split("\t") for row in rows] == [
         ["label", "MONET", "SLOT-ATTENTION"],

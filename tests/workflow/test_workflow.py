@@ -88,7 +88,8 @@ def test_every_table_and_figure_is_there(finished):
     for number in (1, 2, 3):
         for kind in ("csv", "md", "tex"):
             assert (finished / f"results/tables/table{number}.{kind}").stat().st_size > 200
-    for name in ("figure3", "figure4", "figure5", "figure6", "training-curves", "ari-distribution"):
+    curves = ("training-curves-table1", "training-curves-table2")
+    for name in ("figure3", "figure4", "figure5", "figure6", *curves, "ari-distribution"):
         assert (finished / f"results/figures/{name}.png").stat().st_size > 5000
         assert (finished / f"results/figures/{name}.pdf").read_bytes().startswith(b"%PDF")
 

@@ -138,7 +138,7 @@ def with_fid():
 OUT = f"results/{config['protocol']}"
 TABLE_KINDS = ["csv", "md", "tex"]
 FIGURE_KINDS = ["png", "pdf"]
-CURVES = "training-curves"  # asked for where anything is trained
+CURVES = "training-curves"  # one figure per table, and one of the ablations
 # The experiment whose runs a picture figure shows; without it the figure is not asked for.
 PICTURES = {
     "figure3": "denf",
@@ -156,7 +156,7 @@ def has_truth(name):
 
 
 def figure_names():
-    """Figures but `CURVES` that these experiments and their data can fill."""
+    """Figures but training curves that these experiments and their data can fill."""
     shown = [figure for figure, name in PICTURES.items() if name in EXPERIMENTS]
     scores = ["ari-distribution"] if any(map(has_truth, EXPERIMENTS)) else []
     return shown + scores
@@ -174,9 +174,20 @@ def figure_files(name):
     return [f"{OUT}/figures/{name}.{kind}" for kind in FIGURE_KINDS]
 
 
-def drawn(name):
+def curve_names():
+    """Figures of training curves that these experiments fill: `page_of` in denf/report/curves.py."""
+    pages = set()
+    for name, e in EXPERIMENTS.items():
+        table = min(e["tables"], default=0)
+        page = f"table{table}" if table in (1, 2) else "others"
+        if learns(name):
+            pages.add("ablations" if e["group"] == "ablation" else page)
+    return [f"{CURVES}-{page}" for page in sorted(pages)]
+
+
+def drawn(name, caption=None):
     """The files of a figure, each with its caption in the report."""
-    about = {"caption": f"../report/{name}.rst", "category": "Figures"}
+    about = {"caption": f"../report/{caption or name}.rst", "category": "Figures"}
 
     def marked(kind, file):
         return report(file, **about, labels={"figure": name, "format": kind})

@@ -49,7 +49,7 @@ rule curves:
     input:
         results_of(EXPERIMENTS, ["history.csv", "experiment.yaml"]),
     output:
-        *drawn(CURVES),
+        *[file for name in curve_names() for file in drawn(name, CURVES)],
     log:
         "results/logs/curves.log",
     localrule: True
@@ -63,10 +63,10 @@ rule curves:
         out=subpath(output[0], parent=True),
         rows=what_rows_say(),
         listing=write_json(what_rows_say(), "rows"),
-        name=CURVES,
+        names=" ".join(f"--name {name}" for name in curve_names()),
         code=CODE["figures"],
     shell:
-        "denf figures --runs {params.runs} --listing {params.listing} --name {params.name}"
+        "denf figures --runs {params.runs} --listing {params.listing} {params.names}"
         " --out {params.out} > {log} 2>&1"
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from denf.report.loading import titles
+from denf.report.names import dataset_names
 from denf.report.numbers import decimal, significant
 from denf.report.page.images import (
     Picture,
@@ -68,7 +69,7 @@ class Gallery:
     """The methods that were shown the same scenes of one data set.
 
     Args:
-        dataset: its folder name.
+        dataset: its name.
         scenes: rows with the images and, where there is one, the truth.
         entries: methods, ablations, controls; each by score.
         missing: labels of experiments without pictures.
@@ -109,7 +110,11 @@ def shown_run(row: Row) -> tuple[Run, Panels] | None:
 def galleries(rows: Sequence[Row]) -> list[Gallery]:
     """One gallery per data set, in the order of the rows."""
     datasets = dict.fromkeys(row.dataset for row in rows if row.dataset)
-    made = [_gallery(name, [row for row in rows if row.dataset == name]) for name in datasets]
+    names = dataset_names(rows)
+    made = [
+        _gallery(names[folder], [row for row in rows if row.dataset == folder])
+        for folder in datasets
+    ]
     return [gallery for gallery in made if gallery.entries]
 
 
@@ -230,7 +235,8 @@ def samples(rows: Sequence[Row]) -> list[tuple[str, list[Samples]]]:
         detail = " · ".join([*(part for part in parts if part), f"seed {run.seed}"])
         grid = Samples(label, detail, record_id(row), picture)
         grids.append((np.inf if fid is None else fid, grid))
+    names = dataset_names(rows)
     return [
-        (dataset, [grid for _, grid in sorted(grids, key=lambda pair: pair[0])])
+        (names[dataset], [grid for _, grid in sorted(grids, key=lambda pair: pair[0])])
         for dataset, grids in found.items()
     ]

@@ -11,6 +11,7 @@ import pandas as pd
 from denf.report.curves import binned, read_history
 from denf.report.lines import Line
 from denf.report.loading import titles
+from denf.report.names import dataset_names
 from denf.report.records import Row
 
 BINS = 120
@@ -29,6 +30,7 @@ def learning_curves(rows: Sequence[Row]) -> list[dict[str, Any]]:
         `label`, `dataset`, `group`, `seed`, and `terms`: by name, `step` and `value`, lists of at
         most `BINS` numbers.
     """
+    names = dataset_names(rows)
     curves = []
     for row, label in zip(rows, titles(rows), strict=True):
         for run in row.runs:
@@ -40,7 +42,7 @@ def learning_curves(rows: Sequence[Row]) -> list[dict[str, Any]]:
             }
             terms = {name: series for name, series in terms.items() if series}
             if terms:
-                known = {"label": label, "dataset": row.dataset, "group": str(row.group)}
+                known = {"label": label, "dataset": names[row.dataset], "group": str(row.group)}
                 curves.append({**known, "seed": run.seed, "terms": terms})
     return curves
 

@@ -126,7 +126,7 @@ if (choice) {
   }
   const single = new Map();
   for (const curve of data.curves) {
-    const key = `${curve.label} [${curve.dataset}]`;
+    const key = `${curve.label} (${curve.dataset})`;
     single.set(key, [...(single.get(key) || []), curve]);
   }
   const views = [
