@@ -28,7 +28,7 @@ def evaluate(
     run: Run,
     data: Data,
     out: OutFile,
-    scores: Annotated[Path | None, typer.Option(help="CSV of scores, one row a scene.")] = None,
+    scores: Annotated[Path | None, typer.Option(help="CSV of scores, one row per scene.")] = None,
     panels: Annotated[Path | None, typer.Option(help="NPZ of arrays for the figures.")] = None,
     panel_count: Annotated[int, typer.Option(help="Scenes in --panels.", min=1)] = 8,
     batch_size: Annotated[int, typer.Option(help="Scenes at a time.", min=1)] = 32,
@@ -42,19 +42,21 @@ def evaluate(
     """
     from denf.data.prepared import open_prepared
     from denf.files import write_atomically
-    from denf.harness import evaluate as room
+    from denf.harness import evaluate as evaluation
     from denf.harness.checkpoint import best_device, load_run
+    from denf.harness.lease import gpu_lease
 
     prepared = open_prepared(data)
-    method, _ = load_run(run, best_device())
-    summary, rows = room.evaluate(method, prepared, batch_size=batch_size)
-    if panels is not None:
-        panels.parent.mkdir(parents=True, exist_ok=True)
-        room.save_panels(room.panels(method, prepared, panel_count), panels)
+    with gpu_lease():
+        method, _ = load_run(run, best_device())
+        summary, rows = evaluation.evaluate(method, prepared, batch_size=batch_size)
+        if panels is not None:
+            panels.parent.mkdir(parents=True, exist_ok=True)
+            evaluation.save_panels(evaluation.panels(method, prepared, panel_count), panels)
     if scores is not None:
         scores.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(scores, room.rows_as_csv(rows))
-    publish({**summary, "run": str(run), "data": room.describe_data(prepared)}, out)
+        write_atomically(scores, evaluation.rows_as_csv(rows))
+    publish({**summary, "run": str(run), "data": evaluation.describe_data(prepared)}, out)
 
 
 @app.command()
@@ -80,32 +82,34 @@ def fid(
     different extractors do not compare.
     """
     from denf.data.prepared import open_prepared
-    from denf.harness import evaluate as room
+    from denf.harness import evaluate as evaluation
     from denf.harness.checkpoint import best_device, load_run
+    from denf.harness.lease import gpu_lease
     from denf.metrics.features import Extractor
     from denf.metrics.generation import compare
 
     reference = open_prepared(data)
     start = None if source is None else open_prepared(source)
-    device = best_device()
-    method, _ = load_run(run, device)
-    begin = start if method.starts_from_images else None
-    images, mode = room.generate(method, samples, source=begin, seed=seed)
-    result = compare(
-        images,
-        reference.images[:samples],
-        training=None if start is None else start.images,
-        extractor=Extractor(extractor.value),
-        weights=weights,
-        device=device,
-    )
+    with gpu_lease():
+        device = best_device()
+        method, _ = load_run(run, device)
+        begin = start if method.starts_from_images else None
+        images, mode = evaluation.generate(method, samples, source=begin, seed=seed)
+        result = compare(
+            images,
+            reference.images[:samples],
+            training=None if start is None else start.images,
+            extractor=Extractor(extractor.value),
+            weights=weights,
+            device=device,
+        )
     described = {
         **dataclasses.asdict(result),
         "mode": mode.value,
         "seed": seed,
         "run": str(run),
-        "data": room.describe_data(reference),
-        "recomposed_from": None if begin is None else room.describe_data(begin),
+        "data": evaluation.describe_data(reference),
+        "recomposed_from": None if begin is None else evaluation.describe_data(begin),
     }
     publish(described, out)
 
@@ -124,13 +128,15 @@ def sample(
     from PIL import Image
 
     from denf.data.prepared import open_prepared
-    from denf.harness import evaluate as room
+    from denf.harness import evaluate as evaluation
     from denf.harness.checkpoint import best_device, load_run
+    from denf.harness.lease import gpu_lease
 
     refuse_existing(out)
     start = None if source is None else open_prepared(source)
-    method, _ = load_run(run, best_device())
-    images, mode = room.generate(method, count, source=start, seed=seed)
+    with gpu_lease():
+        method, _ = load_run(run, best_device())
+        images, mode = evaluation.generate(method, count, source=start, seed=seed)
     out.mkdir(parents=True)
     for k, image in enumerate(images):
         Image.fromarray(image).save(out / f"{k:06d}.png")

@@ -103,7 +103,7 @@ def learns(name):
 
 
 def cards(wildcards):
-    """A card a training, where there are any; a cluster's profile overrides it."""
+    """A card per training, evaluation or FID of what learns, where there are any."""
     return int(learns(wildcards.experiment) and LISTING["cards"] > 0)
 
 

@@ -18,6 +18,7 @@ rule evaluate:
         "../envs/denf.yaml"
     threads: 1  # threads of several processes on the same cores wait for one another
     resources:
+        gpu=cards,
         mem_mb=4000,
         runtime=120,
     params:
@@ -44,6 +45,7 @@ rule fid:
         "../envs/denf.yaml"
     threads: 1  # threads of several processes on the same cores wait for one another
     resources:
+        gpu=cards,
         mem_mb=8000,
         runtime=240,
     params:
