@@ -12,6 +12,8 @@ and a row of a table made with it has no reported value:
 - the backbone enlarges the features of ResNet-18 by convolutions and transposed convolutions, where
   the paper has deformable ones; like the released code, to 16 × 16 cells at 128² and from random
   weights;
+- initial values are PyTorch's, where the released code starts transposed convolutions as bilinear
+  enlargement and the convolutions before them with deviation 0.001;
 - labels and reconstructions take means and class probabilities in place of samples.
 """
 

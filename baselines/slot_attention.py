@@ -5,7 +5,7 @@ appendices E.2–E.3. Settings: google-research/google-research, folder slot_att
 its Keras defaults (layer normalisation, initial values) are kept. Different here: the number of
 strided decoder layers is a setting, so that other image sizes than 128 can be trained, evaluation
 draws the initial slots from a fixed seed, so that an image has one segmentation; TensorFlow's SAME
-pads a strided layer at the bottom and right first, ours at the top and left, so that a layer is the
+pads a strided layer more at the bottom and right, ours at the top and left, so that a layer is the
 other's turned by 180°; `view`, off by default, shows less of the images, for trainings of minutes.
 """
 

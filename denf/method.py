@@ -209,7 +209,7 @@ class DenfMethod(Method):
                 got=f"{width}×{height} pixels",
                 fix="Prepare the data with another --size.",
             )
-        x = (images.float() + noise) / 256
+        x = (images.to(torch.get_default_dtype()) + noise) / 256
         return x.contiguous(memory_format=torch.channels_last)
 
 
