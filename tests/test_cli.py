@@ -151,6 +151,10 @@ def test_from_pictures_to_samples(denf, pictures, experiment, tmp_path):
     assert record["command"] == shlex.join(map(str, words))
     assert record == json.loads((run / "run.json").read_text())
 
+    above = denf("evaluate", run.parent, "--data", data, "--out", chain / "none.json")
+    assert above.status == 2
+    assert f"Choose a run in it: {run}." in above.err
+
     metrics = denf(
         "evaluate", run, "--data", data, "--out", chain / "new/metrics.json", "--scores",
         chain / "made/scores.csv", "--panels", chain / "also/panels.npz", "--panel-count", 2,
@@ -164,6 +168,14 @@ def test_from_pictures_to_samples(denf, pictures, experiment, tmp_path):
     assert len((chain / "made/scores.csv").read_text().splitlines()) == 1 + 8
     with np.load(chain / "also/panels.npz") as panels:
         assert len(panels["image"]) == 2
+
+    shown = denf("show", run)
+    assert shown.status == 0
+    assert "3 steps of 2 images, seed 4" in shown.out
+    assert "architecture.couplings" in shown.out
+
+    again = denf("train", experiment, "--data", data, "--out", run, "--seed", 4)
+    assert again.err.startswith(f"denf: {run} holds a finished run: the training starts over")
 
     distance = denf(
         "fid", run, "--data", data, "--out", chain / "fid.json", "--source", data, "--samples", 8,
@@ -258,6 +270,7 @@ def test_experiments_are_listed_as_json(denf, tmp_path):
     assert denf("experiments", folder, "--protocol", protocol, "--plan", plan).json == listing
 
 
+TRAIN = ["train", "{experiment}", "--data", "{data}", "--out", "{tmp}/r"]
 MISTAKES = {
     "no such experiment": (
         ["train", "{tmp}/none.yaml", "--data", "{data}", "--out", "{tmp}/r"],
@@ -268,11 +281,19 @@ MISTAKES = {
         "prepared data {tmp}/none: expected dataset.json and images.npy",
     ),
     "unknown key": (
-        ["train", "{experiment}", "--data", "{data}", "--out", "{tmp}/r", "--set", "sed=1"],
-        "{experiment}: expected only the keys name, method",
+        [*TRAIN, "--set", "sed=1"],
+        "--set sed: expected a key of an experiment: name, method",
+    ),
+    "setting without its section": (
+        [*TRAIN, "--set", "weights.density=0.1"],
+        "--set weights.density: expected a key of an experiment: name, ",
+    ),
+    "unknown setting": (
+        [*TRAIN, "--set", "settings.rate=1"],
+        "{experiment}: settings: expected only the keys ",
     ),
     "no such protocol": (
-        ["train", "{experiment}", "--data", "{data}", "--out", "{tmp}/r", "--protocol", "{tmp}/p"],
+        [*TRAIN, "--protocol", "{tmp}/p"],
         "protocol {tmp}/p: expected a readable YAML file",
     ),
     "no protocol": (
@@ -282,6 +303,10 @@ MISTAKES = {
     "no such run": (
         ["evaluate", "{tmp}/none", "--data", "{data}", "--out", "{tmp}/m.json"],
         "run folder {tmp}/none: expected experiment.yaml and model.safetensors, got no such folder",
+    ),
+    "no run to show": (
+        ["show", "{tmp}"],
+        "run folder {tmp}: expected experiment.yaml in it, got none",
     ),
     "output there": (
         ["sample", "{tmp}/none", "--count", "1", "--out", "{tmp}"],
@@ -350,7 +375,9 @@ def test_divergence_gives_status_3_and_a_record(denf, pictures, experiment, tmp_
     assert answer.err.startswith("denf: step ")
     kept = denf(*wild, "--keep-diverged")
     assert kept.json["status"] == "diverged"
-    assert kept.err.startswith("denf: step ")
+    over, *told = kept.err.splitlines()
+    assert over == f"denf: {run} holds a diverged run: the training starts over"
+    assert told[0].startswith("denf: step ")
 
 
 def test_a_stopped_training_gives_status_130_and_continues(denf, pictures, experiment, tmp_path):
@@ -370,6 +397,7 @@ def test_a_stopped_training_gives_status_130_and_continues(denf, pictures, exper
     thread.join()
     assert (answer.status, answer.out) == (130, "")
     assert "stopped at step" in answer.err
+    assert answer.err.strip().endswith("The same command with --resume continues.")
     assert not run.exists() or not (run / "run.json").exists()
     [state] = (tmp_path / ".state/run").rglob("*.pt")
     assert int(state.stem.removeprefix("step-")) < 100

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +27,8 @@ from denf.pictures.batch import decompose_sources
 from denf.pictures.run import BATCH, TrainedRun
 from denf.pictures.sources import find_sources
 
-RUN = Path(__file__).parents[1] / "results/reference/denf-traffic"
+ROOT = Path(__file__).parents[1]
+RUN = ROOT / "results/reference/denf-traffic"
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -111,6 +114,18 @@ def test_every_form_of_a_picture_gives_the_same_result(run, scenes, tmp_path):
         np.testing.assert_array_equal(other.image, scene)
         np.testing.assert_array_equal(other.labels, first.labels)
         np.testing.assert_allclose(other.boxes, first.boxes, atol=1e-3)
+
+
+def test_the_lines_in_the_readme_run(run, scenes, tmp_path, monkeypatch):
+    (lines,) = re.findall(r"^```pycon\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    example = doctest.DocTestParser().get_doctest(lines, {}, "README.md", None, 0)
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    Image.fromarray(scenes[0]).save(tmp_path / "scene.png")
+    monkeypatch.chdir(tmp_path)
+    done = doctest.DocTestRunner().run(example, clear_globs=False)
+    assert (done.attempted, done.failed) == (3, 0)
+    for name in ("labels", "boxes", "scores", "objects", "background", "overlay"):
+        assert hasattr(example.globs["result"], name)
 
 
 def test_settings_scores_history_and_samples(run):

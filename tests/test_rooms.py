@@ -32,10 +32,11 @@ ARROWS = {
     "denf.overlay": set(),
     "denf.run_folder": set(),
     "denf.pictures": {"denf.harness", "denf.data", "denf.overlay", "denf.run_folder"},
+    "denf.show": {"denf.harness", "denf.report", "denf.run_folder"},
     "baselines": {"denf.harness", "denf.data"},
 }
 NO_TORCH = [
-    *("denf.report", "denf.overlay", "denf.run_folder", "denf.model.settings"),
+    *("denf.report", "denf.show", "denf.overlay", "denf.run_folder", "denf.model.settings"),
     *("denf.errors", "denf.files", "denf.palette", "denf.settings", "denf.yaml_reader"),
 ]
 

@@ -1,8 +1,8 @@
 """The commands of the suite: thin, typed, and quick to start (torch is imported late).
 
 Results go to standard output as JSON, progress and warnings to standard error. Exit status: 0,
-1 for a failure of the machine (a full disk), 2 for a mistake the user can mend, 3 for a training
-that diverged, 130 after an interruption.
+1 for a failure of the machine (a full disk) or pictures that could not be decomposed, 2 for a
+mistake the user can correct, 3 for a training that diverged, 130 after an interruption.
 
 Every file holds the commands of one topic, as a `typer.Typer` without a name: its commands are
 those of `app` itself. What they do lies in the other packages.
@@ -14,7 +14,7 @@ import sys
 
 import typer
 
-from denf.cli import bench, data, decompose, evaluate, objects, report, train
+from denf.cli import bench, data, decompose, evaluate, objects, report, show, train
 from denf.errors import DenfError, DivergenceError, InterruptionError
 
 app = typer.Typer(
@@ -32,7 +32,7 @@ data_app = typer.Typer(
 for topic in (data, objects):
     data_app.add_typer(topic.app)
 app.add_typer(data_app, name="data")
-for topic in (train, evaluate, decompose, report, bench):
+for topic in (train, evaluate, show, decompose, report, bench):
     app.add_typer(topic.app)
 
 
@@ -47,7 +47,7 @@ def main() -> None:
         typer.echo(f"denf: {error}", err=True)
         sys.exit(3)
     except InterruptionError as error:
-        typer.echo(f"denf: {error}", err=True)
+        typer.echo(f"denf: {error}. The same command with --resume continues.", err=True)
         sys.exit(130)
     except OSError as error:  # a full disk, a file without permission: its text names the file
         typer.echo(f"denf: {error}", err=True)

@@ -75,14 +75,20 @@ def train(
     folder and may be carried to another machine.
     """
     from denf.data.prepared import open_prepared
+    from denf.harness.changes import check_changes
     from denf.harness.experiment import load_experiment
     from denf.harness.lease import gpu_lease
     from denf.harness.plan import check_inputs
+    from denf.run_folder import read_record
 
+    check_changes(set_)
     resolved = load_experiment(experiment, read_protocol(protocol), set_)
     if inputs_hash is not None:
         check_inputs(resolved, inputs_hash, where=str(experiment))
     prepared = open_prepared(data)
+    status = read_record(out, "run.json").get("status")
+    if status == "finished" or (status and not resume):
+        typer.echo(f"denf: {out} holds a {status} run: the training starts over", err=True)
     with gpu_lease():
         from denf.harness.train import train as run_training
 

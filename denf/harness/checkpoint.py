@@ -124,12 +124,16 @@ def load_run(run: Path, device: torch.device | str = "cpu") -> tuple[Method, Exp
         DenfError: when files are missing or damaged, or the weights belong to another method or
             other settings than `experiment.yaml` has.
     """
-    if not (run / "experiment.yaml").exists() or not (run / "model.safetensors").exists():
+    if not _is_run(run):
+        inner = sorted(run.iterdir()) if run.is_dir() else []
+        seeds = [str(folder) for folder in inner if _is_run(folder)]
         raise DenfError(
             f"run folder {run}",
             expected="experiment.yaml and model.safetensors",
-            got=sorted(p.name for p in run.iterdir()) if run.is_dir() else "no such folder",
-            fix="Train it with `denf train`.",
+            got=[path.name for path in inner] if run.is_dir() else "no such folder",
+            fix=f"Choose a run in it: {', '.join(seeds)}."
+            if seeds
+            else "Train it with `denf train`.",
         )
     experiment = load_experiment(run / "experiment.yaml")
     method = build(experiment, seed=0)
@@ -139,6 +143,10 @@ def load_run(run: Path, device: torch.device | str = "cpu") -> tuple[Method, Exp
     _refuse_misfit(path, dict(method.state_dict()), weights)
     method.load_state_dict(weights)
     return method.to(device).eval(), experiment
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "experiment.yaml").exists() and (folder / "model.safetensors").exists()
 
 
 def start_from(method: Method, run: Path) -> str:

@@ -1,0 +1,1 @@
+"""A run at a glance: tables for a terminal, and its pictures on one sheet."""

@@ -1,0 +1,75 @@
+"""The pictures that an evaluation stored of a run, on one sheet: scenes as columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+from denf.errors import DenfError
+from denf.report.grid import Strip, grid
+from denf.report.panels import Panels, draw_boxes, draw_image, draw_segmentation, load_panels
+from denf.report.style import RC, save
+
+SCENES = 8  # columns at most
+
+
+def draw_panels(folder: Path, out: Path) -> Path:
+    """Draw `panels.npz` of a run folder as a PNG file.
+
+    Rows, as far as they were stored: image, truth, segmentation, boxes, reconstruction, background
+    and one generated image.
+
+    Args:
+        folder: the run folder.
+        out: the file to write, `*.png`.
+
+    Returns:
+        `out`.
+
+    Raises:
+        DenfError: when nothing was stored, or `out` is no PNG file.
+    """
+    if out.suffix != ".png":
+        raise DenfError(str(out), expected="a name in .png", got=repr(out.suffix), fix="Rename it.")
+    file = folder / "panels.npz"
+    if not file.exists():
+        raise DenfError(
+            f"run folder {folder}",
+            expected="panels.npz in it",
+            got="none",
+            fix=f"Evaluate the run with `--panels {file}`.",
+        )
+    panels = load_panels(file)
+    if panels.lacks("image"):
+        raise DenfError(str(file), expected="pictures", got="none", fix="The method makes none.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(RC):
+        figure = grid(_strips(panels), min(SCENES, len(panels)))
+        [path] = save(figure, out.parent, out.stem, kinds=("png",))
+    return path
+
+
+def _strips(panels: Panels) -> list[Strip]:
+    image = panels["image"]
+    strips = {
+        "image": Strip("image", lambda axes, i: draw_image(axes, image[i])),
+        "truth": Strip(
+            "truth", lambda axes, i: draw_segmentation(axes, image[i], panels["truth"][i])
+        ),
+        "labels": Strip(
+            "segmentation", lambda axes, i: draw_segmentation(axes, image[i], panels["labels"][i])
+        ),
+        "boxes": Strip(
+            "boxes",
+            lambda axes, i: draw_boxes(axes, image[i], panels["boxes"][i], panels["labels"][i]),
+        ),
+        "reconstruction": Strip(
+            "reconstruction", lambda axes, i: draw_image(axes, panels["reconstruction"][i])
+        ),
+        "background": Strip(
+            "background", lambda axes, i: draw_image(axes, panels["background"][i])
+        ),
+        "samples": Strip("sample", lambda axes, i: draw_image(axes, panels["samples"][i, 0])),
+    }
+    return [strip for key, strip in strips.items() if not panels.lacks(key)]

@@ -1,0 +1,152 @@
+"""Facts, settings, scores and history of a run folder as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from denf.errors import DenfError
+from denf.harness.experiment import Experiment, load_experiment
+from denf.harness.registry import settings_type
+from denf.report.numbers import MISSING, duration, significant
+from denf.run_folder import read_history, read_record, read_scores
+from denf.settings import as_plain
+
+_WIDTH = 100  # characters, where the output is no terminal
+_COLUMNS = 6  # steps shown of a history
+
+
+def print_run(folder: Path, *, everything: bool = False) -> None:
+    """Print what a run folder says of itself.
+
+    Args:
+        folder: the run folder; whatever file is missing is not shown.
+        everything: all settings, not only those that differ from the method's defaults.
+
+    Raises:
+        DenfError: when it is no run folder, or a file cannot be read.
+    """
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
+    for section in sections(folder, everything=everything):
+        console.print(section)
+        console.print()
+
+
+def sections(folder: Path, *, everything: bool = False) -> Iterator[Table | Text]:
+    """The tables of `print_run`, each under its title."""
+    if not (folder / "experiment.yaml").exists():
+        raise DenfError(
+            f"run folder {folder}",
+            expected="experiment.yaml in it",
+            got="none" if folder.is_dir() else "no such folder",
+            fix="Name a folder that `denf train` has made.",
+        )
+    experiment = load_experiment(folder / "experiment.yaml")
+    yield _facts(folder, experiment, read_record(folder, "run.json"))
+    yield _settings(experiment, everything)
+    scores = list(_scores(read_scores(folder)))
+    if scores:
+        yield _table("Scores", ("score", "mean", "std", "n"), scores)
+    history = read_history(folder)
+    if history:
+        yield _history(history)
+
+
+def _facts(folder: Path, experiment: Experiment, record: Mapping[str, Any]) -> Table:
+    data = record.get("data", {})
+    size = data.get("size")
+    precision = record.get("precision") or experiment.settings.get("precision", MISSING)
+    facts = {
+        "run": f"{folder}: {experiment.label}, method {experiment.method}",
+        "status": ", ".join(
+            str(part) for part in (record.get("status"), record.get("reason")) if part
+        ),
+        "training": f"{record.get('steps', MISSING)} steps of {experiment.training.batch_size} "
+        f"images, seed {record.get('seed', MISSING)}, {duration(record.get('seconds'))}, "
+        f"{significant(record.get('images_per_second'))} images/s",
+        "data": f"{data.get('name', experiment.dataset)}, {data.get('split', MISSING)}: "
+        f"{data.get('count', MISSING)} images" + (f" of {size} × {size}" if size else ""),
+        "model": f"{record.get('parameters', MISSING)} parameters, {precision}",
+        "made by": f"{record.get('commit') or MISSING}"
+        + (", with uncommitted changes" if record.get("dirty") else "")
+        + f", {record.get('device', MISSING)}, {record.get('ended', MISSING)}",
+        "notes": "; ".join(record.get("notes", ())),
+    }
+    rows = [(name, text) for name, text in facts.items() if text]
+    return _table("Run", ("", ""), rows, header=False)
+
+
+def _settings(experiment: Experiment, everything: bool) -> Table | Text:
+    own = dict(_flat(experiment.settings))
+    defaults = dict(_flat(as_plain(settings_type(experiment.method)())))
+    aids = {f"aids.{key}": value for key, value in _flat(experiment.aids)}
+    rows = [
+        (key, _plain(value), _plain(defaults.get(key)))
+        for key, value in {**own, **aids}.items()
+        if everything or value != defaults.get(key)
+    ]
+    if not rows:
+        return Text("All settings are the method's defaults.")
+    title = (
+        "Settings" if everything else f"Settings that are no defaults, {len(rows)} of {len(own)}"
+    )
+    return _table(title, ("key", "value", "default"), rows)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _plain(value: Any) -> str:
+    return MISSING if value is None else str(value)
+
+
+def _scores(scores: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """A row per score; what is given by groups of scenes, and of the data, is left out."""
+    for name, value in scores.items():
+        if isinstance(value, Mapping) and "mean" in value:
+            mean, std = (significant(value[key]) for key in ("mean", "std"))
+            yield name, mean, std, str(value["n"])
+        elif isinstance(value, Mapping) and name == "count":
+            for key, share in value.items():
+                yield f"count.{key}", significant(share), "", ""
+        elif isinstance(value, Mapping) and name == "fid":
+            number = significant(value.get("fid"))
+            yield f"fid ({value.get('extractor')})", number, "", str(value.get("samples"))
+        elif isinstance(value, float):
+            yield name, significant(value), "", ""
+
+
+def _history(rows: Sequence[Mapping[str, float]]) -> Table:
+    """Every logged scalar in a line, at steps evenly spread."""
+    spread = np.linspace(0, len(rows) - 1, min(_COLUMNS, len(rows))).round().astype(int)
+    chosen = [rows[k] for k in spread]
+    names = [name for name in rows[0] if name != "step"]
+    head = ("step", *(f"{row['step']:.0f}" for row in chosen))
+    lines = [(name, *(significant(row[name]) for row in chosen)) for name in names]
+    return _table("History", head, lines)
+
+
+def _table(
+    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, header: bool = True
+) -> Table:
+    table = Table(title=title, title_justify="left", box=None, show_header=header, pad_edge=False)
+    for k, name in enumerate(head):
+        number = k > 0 and header and title != "Settings"
+        table.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
