@@ -28,6 +28,7 @@ class Point:
         objects: in every scene.
         batch: images a step.
         features: width of the subnets.
+        couplings: a block.
     """
 
     size: int = 64
@@ -35,6 +36,7 @@ class Point:
     objects: int = 4
     batch: int = 4
     features: int = 16
+    couplings: int = 4
 
 
 VARIED: dict[str, Sequence[dict[str, int]]] = {
@@ -75,7 +77,9 @@ def _value(varied: str, point: Point) -> int:
 
 def _seconds(point: Point, device: torch.device) -> float:
     images = torch.from_numpy(_scenes(point)).permute(0, 3, 1, 2).contiguous().to(device)
-    shape = Architecture(features=point.features, squeezes=point.squeezes)
+    shape = Architecture(
+        features=point.features, couplings=point.couplings, squeezes=point.squeezes
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         method = DenfMethod(

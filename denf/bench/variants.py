@@ -66,6 +66,7 @@ class Workload:
         repetitions: timed steps after them.
         device: "cpu" or "cuda".
         threads: of torch.
+        couplings: a block.
     """
 
     size: int
@@ -75,6 +76,7 @@ class Workload:
     repetitions: int
     device: str
     threads: int = 1
+    couplings: int = 4
 
     @classmethod
     def on(
@@ -154,9 +156,8 @@ def _images(work: Workload) -> Tensor:
 
 def _method(variant: Variant, work: Workload) -> DenfMethod:
     schedule = Schedule(warmup_steps=3 * work.steps // 10, boxes_from=6 * work.steps // 10)
-    settings = DenfSettings(
-        architecture=Architecture(features=work.features), schedule=schedule, subnets=variant.kind
-    )
+    shape = Architecture(features=work.features, couplings=work.couplings)
+    settings = DenfSettings(architecture=shape, schedule=schedule, subnets=variant.kind)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         method = DenfMethod(settings, variant.precision)
@@ -218,18 +219,22 @@ def _encoder(method: DenfMethod, images: Tensor, graph: bool) -> Callable[[], An
 
 
 def _seconds(run: Callable[[], Any], work: Workload) -> float:
-    """Of one call: on a GPU the median of groups of ten, on a CPU the least."""
+    """Of one call: on a GPU the median of groups of ten, on a CPU the least.
+
+    On one thread processor time, which other processes disturb less.
+    """
     gpu = work.device == "cuda"
+    clock = time.process_time if not gpu and work.threads == 1 else time.perf_counter
     times, calls = [], 10 if gpu else 1
     for _ in range(work.repetitions + 1):
         if gpu:
             torch.cuda.synchronize()
-        began = time.perf_counter()
+        began = clock()
         for _ in range(calls):
             run()
         if gpu:
             torch.cuda.synchronize()
-        times.append((time.perf_counter() - began) / calls)
+        times.append((clock() - began) / calls)
     return statistics.median(times[1:]) if gpu else min(times[1:])
 
 
