@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from denf.errors import DenfError, DivergenceError, InterruptionError
+from denf.border import border
+from denf.errors import DenfError, DivergenceError
+from denf.reading import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -423,12 +424,12 @@ def train(
     state is saved every few minutes and on SIGTERM or Ctrl-C; --resume continues from it with the
     result of an uninterrupted run.
     """
-    from denf.data.prepared import open_prepared
+    from denf.data.prepared import open_verified
     from denf.harness.experiment import load_experiment
     from denf.harness.lease import gpu_lease
 
     resolved = load_experiment(experiment, _read_protocol(protocol), set_)
-    prepared = open_prepared(data)
+    prepared = open_verified(data)
     with gpu_lease():
         from denf.harness.train import train as run_training
 
@@ -458,12 +459,12 @@ def evaluate(
     Backgrounds are compared with the same scenes without their objects, where the data have these
     (`denf data render --empty`). Statistics are over scenes.
     """
-    from denf.data.prepared import open_prepared
+    from denf.data.prepared import open_verified
     from denf.files import write_atomically
     from denf.harness import evaluate as room
     from denf.harness.checkpoint import load_run
 
-    prepared = open_prepared(data)
+    prepared = open_verified(data)
     method, _ = load_run(run, _device())
     summary, rows = room.evaluate(method, prepared, batch_size=batch_size)
     if panels is not None:
@@ -497,14 +498,14 @@ def fid(
     of the samples and of the source itself, the kernel distance, precision and recall. Numbers of
     different extractors do not compare.
     """
-    from denf.data.prepared import open_prepared
+    from denf.data.prepared import open_verified
     from denf.harness import evaluate as room
     from denf.harness.checkpoint import load_run
     from denf.metrics.features import Extractor
     from denf.metrics.generation import compare
 
-    reference = open_prepared(data)
-    start = None if source is None else open_prepared(source)
+    reference = open_verified(data)
+    start = None if source is None else open_verified(source)
     device = _device()
     method, _ = load_run(run, device)
     begin = start if method.starts_from_images else None
@@ -541,12 +542,12 @@ def sample(
     """Write generated images as PNG files."""
     from PIL import Image
 
-    from denf.data.prepared import open_prepared
+    from denf.data.prepared import open_verified
     from denf.harness import evaluate as room
     from denf.harness.checkpoint import load_run
 
     _refuse_existing(out)
-    start = None if source is None else open_prepared(source)
+    start = None if source is None else open_verified(source)
     method, _ = load_run(run, _device())
     images, mode = room.generate(method, count, source=start, seed=seed)
     out.mkdir(parents=True)
@@ -643,21 +644,9 @@ def bench(
 
 
 def main() -> None:
-    """Entry point: user errors become one message and an exit status."""
-    try:
+    """Entry point: errors become one line and an exit status; see `denf.border`."""
+    with border():
         app(prog_name="denf")
-    except DenfError as error:
-        typer.echo(f"denf: {error}", err=True)
-        sys.exit(2)
-    except DivergenceError as error:
-        typer.echo(f"denf: {error}", err=True)
-        sys.exit(3)
-    except InterruptionError as error:
-        typer.echo(f"denf: {error}", err=True)
-        sys.exit(130)
-    except OSError as error:  # a full disk, a file without permission: its text names the file
-        typer.echo(f"denf: {error}", err=True)
-        sys.exit(1)
 
 
 def _device() -> torch.device:
@@ -686,28 +675,23 @@ def _prepare_objects(
 
 
 def _read_protocol(path: Path | None) -> dict[str, Any]:
-    import yaml
+    from denf.yaml_reader import read_mapping
 
     if path is None:
         return {}
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise _unreadable(path, "a configuration in YAML", error) from error
-    if not isinstance(values, dict) or "protocol" not in values:
-        raise _unreadable(path, "a configuration with the key `protocol`", type(values).__name__)
+    values = read_mapping(path, what="configuration", fix="See config/README.md.")
+    if "protocol" not in values:
+        raise _unreadable(path, "a configuration with the key `protocol`", sorted(map(str, values)))
     return values
 
 
 def _read_listing(path: Path | None) -> list[dict[str, Any]] | None:
     if path is None:
         return None
-    try:
-        rows = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, "a list of experiments in JSON", error) from error
-    if not isinstance(rows, list):
-        raise _unreadable(path, "a list of experiments in JSON", type(rows).__name__)
+    expected = "a list of experiments in JSON"
+    rows = read_json(path, expected=expected, fix="Check the path and the file.")
+    if not isinstance(rows, list) or not all(isinstance(r, dict) and "name" in r for r in rows):
+        raise _unreadable(path, expected, type(rows).__name__)
     return rows
 
 

@@ -1,0 +1,64 @@
+"""YAML files and values, read strictly: a key that is given twice is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from denf.errors import DenfError
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of equal keys without a word; this loader refuses them."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: dict[str, yaml.Mark] = {}
+        for key, _ in node.value:
+            name = str(key.value)
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue  # keys merged from an anchor may be given anew
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    f"while reading a mapping, key {name!r} was first given",
+                    seen[name],
+                    f"and again as {name!r}; keep one",
+                    key.start_mark,
+                )
+            seen[name] = key.start_mark
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str) -> Any:
+    """The value that a text in YAML holds.
+
+    Raises:
+        yaml.YAMLError: for anything else, repeated keys included.
+    """
+    return yaml.load(text, _StrictLoader)
+
+
+def read_mapping(path: Path, *, what: str, fix: str) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Args:
+        path: the file.
+        what: it should be, for errors.
+        fix: where to read more about it.
+
+    Raises:
+        DenfError: when it cannot be read, repeats a key or holds no mapping.
+    """
+    try:
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+        raise DenfError(
+            f"{what} {path}", expected="a readable YAML file", got=error, fix="Correct it."
+        ) from error
+    if not isinstance(values, dict):
+        raise DenfError(
+            f"{what} {path}", expected="a mapping of keys", got=type(values).__name__, fix=fix
+        )
+    return values
