@@ -10,12 +10,10 @@ those of `app` itself. What they do lies in the other packages.
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
+from denf.border import border
 from denf.cli import bench, data, decompose, evaluate, objects, report, show, train
-from denf.errors import DenfError, DivergenceError, InterruptionError
 
 app = typer.Typer(
     help="DeNF: unsupervised scene decomposition with normalizing flows.",
@@ -37,18 +35,6 @@ for topic in (train, evaluate, show, decompose, report, bench):
 
 
 def main() -> None:
-    """Entry point: user errors become one message and an exit status."""
-    try:
+    """Entry point: errors become one line and an exit status; see `denf.border`."""
+    with border():
         app(prog_name="denf")
-    except DenfError as error:
-        typer.echo(f"denf: {error}", err=True)
-        sys.exit(2)
-    except DivergenceError as error:
-        typer.echo(f"denf: {error}", err=True)
-        sys.exit(3)
-    except InterruptionError as error:
-        typer.echo(f"denf: {error}. The same command with --resume continues.", err=True)
-        sys.exit(130)
-    except OSError as error:  # a full disk, a file without permission: its text names the file
-        typer.echo(f"denf: {error}", err=True)
-        sys.exit(1)

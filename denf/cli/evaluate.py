@@ -40,13 +40,13 @@ def evaluate(
     Backgrounds are compared with the same scenes without their objects, where the data have these
     (`denf data render --empty`). Statistics are over scenes.
     """
-    from denf.data.prepared import open_prepared
+    from denf.data.prepared import open_verified
     from denf.files import write_atomically
     from denf.harness import evaluate as evaluation
     from denf.harness.checkpoint import best_device, load_run
     from denf.harness.lease import gpu_lease
 
-    prepared = open_prepared(data)
+    prepared = open_verified(data)
     with gpu_lease():
         method, _ = load_run(run, best_device())
         summary, rows = evaluation.evaluate(method, prepared, batch_size=batch_size)
@@ -81,15 +81,15 @@ def fid(
     of the samples and of the source itself, the kernel distance, precision and recall. Numbers of
     different extractors do not compare.
     """
-    from denf.data.prepared import open_prepared
+    from denf.data.prepared import open_verified
     from denf.harness import evaluate as evaluation
     from denf.harness.checkpoint import best_device, load_run
     from denf.harness.lease import gpu_lease
     from denf.metrics.features import Extractor
     from denf.metrics.generation import compare
 
-    reference = open_prepared(data)
-    start = None if source is None else open_prepared(source)
+    reference = open_verified(data)
+    start = None if source is None else open_verified(source)
     with gpu_lease():
         device = best_device()
         method, _ = load_run(run, device)
@@ -127,13 +127,13 @@ def sample(
     """Write generated images as PNG files."""
     from PIL import Image
 
-    from denf.data.prepared import open_prepared
+    from denf.data.prepared import open_verified
     from denf.harness import evaluate as evaluation
     from denf.harness.checkpoint import best_device, load_run
     from denf.harness.lease import gpu_lease
 
     refuse_existing(out)
-    start = None if source is None else open_prepared(source)
+    start = None if source is None else open_verified(source)
     with gpu_lease():
         method, _ = load_run(run, best_device())
         images, mode = evaluation.generate(method, count, source=start, seed=seed)

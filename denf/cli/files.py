@@ -18,14 +18,14 @@ def read_protocol(path: Path | None) -> dict[str, Any]:
 
 
 def read_listing(path: Path | None) -> list[dict[str, Any]] | None:
+    from denf.reading import read_json
+
     if path is None:
         return None
-    try:
-        rows = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, "a list of experiments in JSON", error) from error
-    if not isinstance(rows, list):
-        raise _unreadable(path, "a list of experiments in JSON", type(rows).__name__)
+    expected, fix = "a list of experiments in JSON", "Check the path and the file."
+    rows = read_json(path, expected=expected, fix=fix)
+    if not isinstance(rows, list) or not all(isinstance(r, dict) and "name" in r for r in rows):
+        raise DenfError(str(path), expected=expected, got=type(rows).__name__, fix=fix)
     return rows
 
 
@@ -47,7 +47,3 @@ def refuse_existing(out: Path) -> None:
             got="an existing one",
             fix="Choose another --out or remove it.",
         )
-
-
-def _unreadable(path: Path, expected: str, got: object) -> DenfError:
-    return DenfError(str(path), expected=expected, got=got, fix="Check the path and the file.")

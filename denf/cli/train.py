@@ -74,7 +74,7 @@ def train(
     continues from it with the result of an uninterrupted run. It lies in `.state` beside the run
     folder and may be carried to another machine.
     """
-    from denf.data.prepared import open_prepared
+    from denf.data.prepared import open_verified
     from denf.harness.changes import check_changes
     from denf.harness.experiment import load_experiment
     from denf.harness.lease import gpu_lease
@@ -85,7 +85,7 @@ def train(
     resolved = load_experiment(experiment, read_protocol(protocol), set_)
     if inputs_hash is not None:
         check_inputs(resolved, inputs_hash, where=str(experiment))
-    prepared = open_prepared(data)
+    prepared = open_verified(data)
     status = read_record(out, "run.json").get("status")
     if status == "finished" or (status and not resume):
         typer.echo(f"denf: {out} holds a {status} run: the training starts over", err=True)

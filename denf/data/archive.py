@@ -1,11 +1,14 @@
 """Files of a source: a folder or a zip archive read in place, behind one listing.
 
-Nothing is unpacked to disk. An archive that could write outside a target folder or expand without
+Nothing is left out in silence: links are followed, what cannot be listed is an error, and an
+archive's directory is compared with its end record and with the headers of its entries. Nothing is
+unpacked to disk. An archive that could write outside a target folder or expand without
 bound is refused all the same: such an archive is not the data set that it claims to be.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import struct
@@ -17,7 +20,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from denf.data.zip_directory import check_directory
 from denf.errors import DenfError
+from denf.files import natural_key, walk
+from denf.reading import read_bytes
 
 _GIB = 1 << 30
 _DAMAGED = (  # what zipfile raises on archives that are none, or damaged; a method it lacks too
@@ -60,28 +66,33 @@ class SourceFile:
         path: relative to the source, with forward slashes.
         size: bytes, unpacked.
         read: returns its contents.
+        modified: time of the last change, of the archive for its entries, in nanoseconds.
     """
 
     path: PurePosixPath
     size: int
     read: Callable[[], bytes]
+    modified: int = 0
 
 
 @contextmanager
 def open_source(source: Path | str, limits: Limits | None = None) -> Iterator[list[SourceFile]]:
-    """List the files of a folder or zip archive, sorted by path; readable inside the `with`.
+    """List the files of a folder or zip archive in natural order; readable inside the `with`.
 
-    Hidden files and folders and `__MACOSX` are left out.
+    Hidden files and folders and `__MACOSX` are left out. Links in a folder are followed.
 
     Raises:
-        DenfError: when `source` is neither, or is an archive with an entry outside the target
-            folder, a link, an encrypted entry, or more than `limits` allow.
+        DenfError: when `source` is neither, a part of it cannot be listed, or it is an archive
+            whose directory does not fit its entries, with an entry outside the target folder, a
+            link, an encrypted entry, or more than `limits` allow.
     """
     source = Path(source)
     if source.is_dir():
         yield _sorted(_folder_files(source))
         return
     try:
+        if source.exists() and not source.is_file():  # reading a pipe may never end
+            raise ValueError("neither")
         archive = zipfile.ZipFile(source)
     except _DAMAGED as error:
         raise DenfError(
@@ -92,41 +103,55 @@ def open_source(source: Path | str, limits: Limits | None = None) -> Iterator[li
         ) from error
     with archive:
         check_archive(archive, limits or Limits())
+        check_directory(archive)
+        modified = source.stat().st_mtime_ns
         yield _sorted(
-            SourceFile(PurePosixPath(m.filename), m.file_size, partial(_read_member, archive, m))
+            SourceFile(
+                PurePosixPath(m.filename), m.file_size, partial(_read_member, archive, m), modified
+            )
             for m in archive.infolist()
             if not m.is_dir()
         )
 
 
+def listing_digest(*sources: Path | str) -> str:
+    """Hash of the names, sizes and times of all files of some sources; reads no contents.
+
+    What is prepared from the sources is up to date as long as it stays the same.
+
+    Args:
+        sources: folders, or files (a zip archive is one file).
+
+    Raises:
+        DenfError: when a part of a source cannot be listed.
+    """
+    digest = hashlib.sha256()
+    for source in map(Path, sources):
+        if source.is_dir():
+            files = _sorted(_folder_files(source))
+            lines = [f"{f.path}\0{f.size}\0{f.modified}\n" for f in files]
+        elif source.is_file():
+            found = source.stat()
+            lines = [f"{found.st_size}\0{found.st_mtime_ns}\n"]
+        else:
+            raise DenfError(
+                str(source), expected="a folder or a file", got="none", fix="Check the path."
+            )
+        for line in (f"{len(lines)} files\n", *lines):
+            digest.update(os.fsencode(line))
+    return digest.hexdigest()
+
+
 def _folder_files(folder: Path) -> Iterator[SourceFile]:
-    for where, _, names in os.walk(folder):
-        for name in names:
-            path = Path(where) / name
-            relative = PurePosixPath(path.relative_to(folder).as_posix())
-            with _readable(path):
-                size = path.stat().st_size
-            yield SourceFile(relative, size, partial(_read_file, path))
-
-
-def _read_file(path: Path) -> bytes:
-    with _readable(path):
-        return path.read_bytes()
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DenfError(
-            str(path), expected="a readable file", got=error, fix="Restore or remove it."
-        ) from error
+    for relative, found in walk(folder):
+        if not stat.S_ISDIR(found.st_mode):
+            read = partial(read_bytes, folder / relative, fix="Restore or remove it.")
+            yield SourceFile(relative, found.st_size, read, found.st_mtime_ns)
 
 
 def _sorted(files: Iterator[SourceFile]) -> list[SourceFile]:
     seen = [f for f in files if not any(p[0] == "." or p == "__MACOSX" for p in f.path.parts)]
-    return sorted(seen, key=lambda f: f.path.parts)
+    return sorted(seen, key=lambda f: natural_key(f.path))
 
 
 def check_archive(archive: zipfile.ZipFile, limits: Limits) -> None:

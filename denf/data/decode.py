@@ -1,64 +1,58 @@
 """Picture files to arrays, checked: 8-bit RGB pictures and 8-bit label images, nothing guessed.
 
-A grey, transparent, CMYK or 16-bit file is refused, not converted: a silent conversion would change
-what a method is trained on.
+Labels come as PNG alone: JPEG changes values. A grey, transparent, CMYK or 16-bit file is refused,
+not converted: a silent conversion would change what a method is trained on.
 """
 
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from denf.errors import DenfError
+from denf.reading import reading
 
 Array = NDArray[np.uint8]
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 _FORMATS = ("PNG", "JPEG")
-_DAMAGED = (  # what Pillow raises on files that are no pictures, cut short, or unboundedly large
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 _MOST_PIXELS = 1 << 26
 _PNG_SIGNATURE, _PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # the bit depth is byte 24, in IHDR
+_ORIENTATION = 0x0112  # tag of EXIF
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @contextmanager
 def _opened(data: bytes, name: str, modes: tuple[str, ...], fix: str) -> Iterator[Image.Image]:
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-            # Pillow warns of so many pixels; turning that into an error would change the warnings
-            # of all threads
-            if picture.width * picture.height > _MOST_PIXELS:
-                raise ValueError(f"{picture.width}×{picture.height} pixels")
-            depth = data[_PNG_DEPTH] if data.startswith(_PNG_SIGNATURE) else 8
-            if picture.mode not in modes or (depth != 8 and picture.mode != "P"):
-                raise DenfError(
-                    name,
-                    expected=f"8-bit {' or '.join(modes)}",
-                    got=f"{depth}-bit {picture.mode}",
-                    fix=fix,
-                )
-            yield picture
-    except _DAMAGED as error:
-        raise DenfError(
-            name,
-            expected="a whole PNG or JPEG picture",
-            got=error,
-            fix="Replace or remove the file.",
-        ) from error
+    with (
+        reading(name, expected="a whole PNG or JPEG picture", fix="Replace or remove the file."),
+        Image.open(io.BytesIO(data), formats=_FORMATS) as picture,
+    ):
+        # Pillow warns of so many pixels; turning that into an error would change the warnings of
+        # all threads
+        if picture.width * picture.height > _MOST_PIXELS:
+            raise ValueError(f"{picture.width}×{picture.height} pixels")
+        depth = data[_PNG_DEPTH] if data.startswith(_PNG_SIGNATURE) else 8
+        if picture.mode not in modes or (depth != 8 and picture.mode != "P"):
+            raise DenfError(
+                name,
+                expected=f"8-bit {' or '.join(modes)}",
+                got=f"{depth}-bit {picture.mode}",
+                fix=fix,
+            )
+        yield picture
 
 
 _COLOURED = {False: ("RGB",), True: ("RGB", "RGBA")}
@@ -75,9 +69,8 @@ def image_shape(data: bytes, name: str, *, alpha: bool = False) -> tuple[int, in
         DenfError: when `data` is not an 8-bit RGB (or, with `alpha`, RGBA) PNG or JPEG.
     """
     with _opened(data, name, _COLOURED[alpha], _TO_RGB) as picture:
-        turned = picture.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 swap the axes
         width, height = picture.size
-        return (width, height) if turned else (height, width)
+        return (width, height) if _orientation(picture) in (5, 6, 7, 8) else (height, width)
 
 
 def decode_image(data: bytes, name: str, *, alpha: bool = False) -> Array:
@@ -92,12 +85,31 @@ def decode_image(data: bytes, name: str, *, alpha: bool = False) -> Array:
         DenfError: when `data` is not such a picture, or not a whole one.
     """
     with _opened(data, name, _COLOURED[alpha], _TO_RGB) as picture:
-        return np.asarray(ImageOps.exif_transpose(picture))[..., :3]
+        upright = _UPRIGHT.get(_orientation(picture))
+        return np.asarray(picture if upright is None else picture.transpose(upright))[..., :3]
+
+
+def _orientation(picture: Image.Image) -> int:
+    value = picture.getexif().get(_ORIENTATION, 1)
+    return value if isinstance(value, int) else 1  # cameras write numbers, programs anything
+
+
+@contextmanager
+def _opened_labels(data: bytes, name: str) -> Iterator[Image.Image]:
+    with _opened(data, name, ("L", "P"), _TO_LABELS) as picture:
+        if picture.format != "PNG":
+            raise DenfError(
+                name,
+                expected="a PNG",
+                got=f"{picture.format}, whose lossy compression invents labels at every edge",
+                fix=_TO_LABELS,
+            )
+        yield picture
 
 
 def labels_shape(data: bytes, name: str) -> tuple[int, int]:
     """Height and width of a label image; reads the header alone."""
-    with _opened(data, name, ("L", "P"), _TO_LABELS) as picture:
+    with _opened_labels(data, name) as picture:
         return picture.height, picture.width
 
 
@@ -105,14 +117,15 @@ def decode_labels(data: bytes, name: str, max_objects: int) -> Array:
     """Decode a label image to uint8 (H, W): 0 background, 1…max_objects objects.
 
     Args:
-        data: the file's contents, 8-bit grey or palette (the palette's indices are the labels).
+        data: the file's contents, a PNG, 8-bit grey or palette (the palette's indices are the
+            labels).
         name: the file's name, for messages.
         max_objects: the highest label allowed.
 
     Raises:
-        DenfError: when the mode is another one or a label is too high.
+        DenfError: when the format or mode is another one or a label is too high.
     """
-    with _opened(data, name, ("L", "P"), _TO_LABELS) as picture:
+    with _opened_labels(data, name) as picture:
         labels = np.asarray(picture)
     if labels.max() > max_objects:
         raise DenfError(

@@ -57,14 +57,15 @@ def prepare_folder(
 ) -> None:
     """Prepare a folder of pictures as the prepared folder `out`.
 
-    Pictures (8-bit RGB PNG or JPEG) are taken in order of their paths, folders of clips included.
+    Pictures (8-bit RGB PNG or JPEG) are taken in natural order of their paths (2 before 10),
+    folders of clips included.
     Every one is checked by its header before the first is written.
 
     Args:
         images: folder or zip archive.
         out: the prepared folder to make.
-        masks: folder or zip archive with one label image (8-bit grey or palette) a picture, under
-            the same path up to the suffix.
+        masks: folder or zip archive with one label image (PNG, 8-bit grey or palette) per picture,
+            under the same path up to the suffix.
         size: side in pixels; None: that of the pictures, which must then be equal.
         crop: "centre", the largest centred square, or "whole", the frame squeezed to a square.
         first: number of the first picture to take; negative: counted from the end, so that
@@ -99,7 +100,8 @@ def prepare_folder(
             "source": f"{images.resolve().name}, {len(chosen)} of {len(pairs)} pictures",
             "licence": licence,
             "split": split,
-            "split_rule": f"first {first}, count {'all' if count is None else count}, by path",
+            "split_rule": f"first {first}, count {'all' if count is None else count}, by path, "
+            "numbers by their value",
             "crop": CROP_RULES[crop],
             "resize": KERNEL.rule,
             "listing_sha256": listing_sha256(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ from denf.data.archive import SourceFile
 from denf.data.in_order import in_order
 from denf.data.prepared_writer import PreparedWriter
 from denf.errors import DenfError
+from denf.reading import read_json_mapping
 
 Array = NDArray[np.uint8]
 T = TypeVar("T")
@@ -146,8 +148,10 @@ def pending_splits(out: Path, infos: Mapping[str, Mapping[str, Any]]) -> list[st
 
 def _described(folder: Path, info: Mapping[str, Any]) -> bool:
     try:
-        found = json.loads((folder / "dataset.json").read_text())
-    except (OSError, ValueError):
+        found = read_json_mapping(
+            folder / "dataset.json", expected="a description", fix="Prepare the data again."
+        )
+    except DenfError:
         return False
     return all(found.get(key) == value for key, value in json.loads(json.dumps(info)).items())
 
@@ -165,5 +169,5 @@ def listing_sha256(files: Iterable[SourceFile]) -> str:
     """Hash of the names and sizes of the files: tells one source from another without reading."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.path}\0{file.size}\n".encode())
+        digest.update(os.fsencode(f"{file.path}\0{file.size}\n"))
     return digest.hexdigest()

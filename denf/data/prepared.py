@@ -9,8 +9,10 @@ objects.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denf.errors import DenfError
+from denf.files import write_atomically
+from denf.reading import read_json_mapping, reading
 
 Array = NDArray[np.uint8]
 MAX_OBJECTS = 254  # labels are uint8 and 0 is the background; one value is kept free
 _AGAIN = "Prepare the data again."
+_MISSING = "Prepare the data with `denf data …`; `denf data --help` lists the sources."
+_ARRAYS = ("images.npy", "masks.npy", "empty.npy")
+_VERIFIED = ".verified.json"  # what was compared with its checksum, by size and time
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -66,26 +74,24 @@ def open_prepared(folder: Path | str) -> Prepared:
         DenfError: when a file is missing or its shape or type differs from the format.
     """
     folder = Path(folder)
-    try:
-        info = json.loads((folder / "dataset.json").read_text())
-        images = np.load(folder / "images.npy", mmap_mode="r")
-        masks, empty = (
-            np.load(path, mmap_mode="r") if path.exists() else None
-            for path in (folder / "masks.npy", folder / "empty.npy")
-        )
-    except (OSError, ValueError, EOFError) as error:
-        raise DenfError(
-            f"prepared data {folder}",
-            expected="dataset.json and images.npy",
-            got=error,
-            fix="Prepare it with `denf data …`; `denf data --help` lists the sources.",
-        ) from error
-    if not isinstance(info, dict) or not isinstance(info.get("sha256"), dict):
+    info = read_json_mapping(
+        folder / "dataset.json", expected="the description of prepared data", fix=_MISSING
+    )
+    hashes = info.get("sha256")
+    if not isinstance(hashes, dict) or not all(
+        name in _ARRAYS and isinstance(value, str) and _SHA256.fullmatch(value)
+        for name, value in hashes.items()
+    ):
         raise DenfError(
             f"{folder}/dataset.json",
-            expected="a description with the key `sha256`",
-            got=sorted(info) if isinstance(info, dict) else type(info).__name__,
+            expected=f"the key `sha256` with a checksum for each of {', '.join(_ARRAYS)} there is",
+            got=repr(hashes),
             fix=_AGAIN,
+        )
+    images, masks, empty = (_open_array(folder, name, hashes) for name in _ARRAYS)
+    if images is None:
+        raise DenfError(
+            f"{folder}/dataset.json", expected="a checksum of images.npy", got="none", fix=_AGAIN
         )
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not len(images):
         raise DenfError(
@@ -106,3 +112,60 @@ def open_prepared(folder: Path | str) -> Prepared:
                 fix=_AGAIN,
             )
     return Prepared(folder, info, images, masks, empty)
+
+
+def open_verified(folder: Path | str) -> Prepared:
+    """Open a prepared folder whose arrays are those that were prepared.
+
+    Every array is compared with its checksum once; `.verified.json` in the folder remembers the
+    file by its size and time of change.
+
+    Raises:
+        DenfError: as `open_prepared`, and when an array differs from its checksum.
+    """
+    data = open_prepared(folder)
+    memory = data.folder / _VERIFIED
+    known: dict[str, Any] = {}
+    if memory.is_file():
+        with contextlib.suppress(DenfError):  # then all is compared again
+            known = read_json_mapping(memory, expected="what was verified", fix="")
+    found: dict[str, Any] = {}
+    for name, sha256 in data.info["sha256"].items():
+        path = data.folder / name
+        with reading(path, expected="a readable array", fix=_AGAIN):
+            state = path.stat()
+            found[name] = [state.st_size, state.st_mtime_ns, sha256]
+            if known.get(name) == found[name]:
+                continue
+            with path.open("rb") as file:
+                actual = hashlib.file_digest(file, "sha256").hexdigest()
+        if actual != sha256:
+            raise DenfError(
+                str(path),
+                expected=f"SHA-256 {sha256}, as dataset.json says",
+                got=actual,
+                fix=f"The file has changed or is damaged. {_AGAIN}",
+            )
+    if known != found:
+        with contextlib.suppress(OSError):  # a folder without permission: compared each time
+            write_atomically(memory, json.dumps(found))
+    return data
+
+
+def _open_array(folder: Path, name: str, hashes: Mapping[str, str]) -> Array | None:
+    """An array by memory map; None where the description has none."""
+    path = folder / name
+    if name not in hashes:
+        if path.exists():
+            raise DenfError(
+                str(path),
+                expected="a checksum in dataset.json",
+                got="none",
+                fix=f"Remove the file, or: {_AGAIN[0].lower()}{_AGAIN[1:]}",
+            )
+        return None
+    with reading(path, expected="a whole NumPy array", fix=_AGAIN):
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an archive of arrays")
+        return array

@@ -23,6 +23,8 @@ from denf import __version__
 from denf.data.prepared import Array
 from denf.errors import DenfError
 from denf.files import write_atomically
+from denf.locks import locked
+from denf.reading import read_json_mapping
 
 _HEADER_BYTES = 128  # a version-1 .npy header of any shape used here, padded by NumPy to 64
 
@@ -64,37 +66,62 @@ class PreparedWriter:
         self.count = 0
         self._files: dict[str, BinaryIO] = {}
         self._open = contextlib.ExitStack()
+        self._lock = contextlib.ExitStack()
         self._fields: list[str] = []
         self._objects: Counter[int] = Counter()
 
     def __enter__(self) -> PreparedWriter:
-        if self.out.exists():
-            raise DenfError(
-                f"output folder {self.out}",
-                expected="a path that does not exist",
-                got="an existing one",
-                fix="Choose another --out or remove the folder.",
-            )
-        self._resume()
+        with contextlib.ExitStack() as stack:
+            lock = self.out.with_name(f".{self.out.name}.lock")
+            stack.enter_context(locked(lock, f"output folder {self.out}", remove=True))
+            if self.out.exists():
+                raise DenfError(
+                    f"output folder {self.out}",
+                    expected="a path that does not exist",
+                    got="an existing one",
+                    fix="Choose another --out or remove the folder.",
+                )
+            self._resume()
+            self._lock = stack.pop_all()
         return self
 
     def _resume(self) -> None:
-        progress_file = self.partial / "progress.json"
-        progress = json.loads(progress_file.read_text()) if progress_file.exists() else None
-        if progress is None or progress["info"] != json.loads(json.dumps(self.info)):
+        progress = self._progress()
+        if progress is None:
             shutil.rmtree(self.partial, ignore_errors=True)
             self.partial.mkdir(parents=True)
             progress = {"count": 0, "factor_bytes": 0, "fields": [], "objects": {}}
         self.count, self._fields = progress["count"], progress["fields"]
         self._objects = Counter({int(n): scenes for n, scenes in progress["objects"].items()})
-        places = {
-            name: _HEADER_BYTES + self.count * math.prod(item) for name, item in self._items.items()
-        }
-        places["factors.csv"] = progress["factor_bytes"]
+        places = self._places(self.count, progress["factor_bytes"])
         with contextlib.ExitStack() as opened:  # closes what is open when one cannot be opened
             for name, position in places.items():
                 self._files[name] = opened.enter_context(self._open_at(name, position))
             self._open = opened.pop_all()
+
+    def _progress(self) -> dict[str, Any] | None:
+        """How far an interrupted preparation came; None when there is nothing to continue."""
+        path = self.partial / "progress.json"
+        try:
+            progress = read_json_mapping(path, expected="the progress", fix="")
+            places = self._places(progress["count"], progress["factor_bytes"])
+            short = any(
+                (self.partial / name).stat().st_size < size
+                for name, size in places.items()
+                if progress["count"]
+            )
+            same = progress["info"] == json.loads(json.dumps(self.info))
+            whole = isinstance(progress["fields"], list) and isinstance(progress["objects"], dict)
+        except (DenfError, OSError, KeyError, TypeError):
+            return None
+        return progress if same and whole and not short else None
+
+    def _places(self, count: int, factor_bytes: int) -> dict[str, int]:
+        """Bytes of every file when so many scenes are written."""
+        places = {
+            name: _HEADER_BYTES + count * math.prod(item) for name, item in self._items.items()
+        }
+        return {**places, "factors.csv": factor_bytes}
 
     def _open_at(self, name: str, position: int) -> BinaryIO:
         path = self.partial / name
@@ -141,8 +168,9 @@ class PreparedWriter:
             self._objects.update(_count_labels(mask) for mask in masks)
         self._append_factors(factors)
         self.count += len(images)
-        for file in self._files.values():
+        for file in self._files.values():  # on the disk before the progress counts them
             file.flush()
+            os.fsync(file.fileno())
         position = self._files["factors.csv"].tell()
         progress = {
             "count": self.count,
@@ -163,7 +191,8 @@ class PreparedWriter:
     def _write_row(self, values: Sequence[Any]) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(values)
-        self._files["factors.csv"].write(text.getvalue().encode())
+        # names of pictures may hold bytes that are no text
+        self._files["factors.csv"].write(text.getvalue().encode("utf-8", "backslashreplace"))
 
     def __exit__(
         self,
@@ -171,15 +200,18 @@ class PreparedWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None:
-            with contextlib.suppress(OSError):  # a full disk again; the first error is the one
-                self._open.close()
-            return
-        with self._open:  # closes every file, even when another cannot be closed
-            for name, item in self._items.items():
-                self._files[name].seek(0)
-                self._files[name].write(_header((self.count, *item)))
-        self._publish()
+        with self._lock:
+            if kind is not None:
+                with contextlib.suppress(OSError):  # a full disk again; the first error is the one
+                    self._open.close()
+                return
+            with self._open:  # closes every file, even when another cannot be closed
+                for name, item in self._items.items():
+                    self._files[name].seek(0)
+                    self._files[name].write(_header((self.count, *item)))
+                    self._files[name].flush()
+                    os.fsync(self._files[name].fileno())
+            self._publish()
 
     def _publish(self) -> None:
         hashes = {}

@@ -1,8 +1,8 @@
 """Real-Traffic and footage in its layout: one folder of JPEG frames a video, split by video.
 
-A video's folder begins with `f` and ends in three digits; its frames are `*.jpeg`, in order of
-their names. The whole frame is resized with Lanczos' kernel, its aspect not kept, as RELATE does
-(`dataset/cars_real_traffic.py`).
+A video's folder begins with `f` and ends in its number of three digits or more; its frames are
+`*.jpeg`, in natural order of their names. The whole frame is resized with Lanczos' kernel, its
+aspect not kept, as RELATE does (`dataset/cars_real_traffic.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from denf.data.crop import CROP_RULES, Kernel, resize_image
 from denf.data.decode import decode_image, image_shape
 from denf.data.ingest import Scene, SceneWriter, listing_sha256, pending_splits, write_scenes
 from denf.errors import DenfError
+from denf.files import natural_key, number_key
 
 # RELATE (hyenal/relate, README); dl=1 asks Dropbox for the file in place of a page about it
 REAL_TRAFFIC_URL = "https://www.dropbox.com/s/n71t0ln6i43ruuo/cars_real_traffic.zip?dl=1"
@@ -27,7 +28,7 @@ REAL_TRAFFIC_FID_URL = "https://www.dropbox.com/s/5v2nyruppc2jsbe/real_traffic.z
 PAPER_TRAIN, PAPER_TEST = 560, 123  # videos; paper, section 4.1
 TRAIN_SHARE = 0.8  # of the sorted videos; ogroth/svg, data/cars_real_traffic.py: 491 of 614
 KERNEL = Kernel.LANCZOS
-_VIDEO = re.compile(r"f.*(\d{3})")
+_VIDEO = re.compile(r"f.*?([0-9]{3,})")
 _FRAME_SUFFIXES = frozenset({".jpeg", ".jpg"})
 
 
@@ -149,7 +150,7 @@ def find_videos(source: Path, files: Sequence[SourceFile]) -> list[Video]:
     if len(cameras) != 1:
         raise DenfError(
             f"footage {source}",
-            expected="one folder of videos named f…000 to f…999",
+            expected="one folder of videos named f…000, f…001, …",
             got=", ".join(cameras) or "none",
             fix="Give the folder of one camera: the background is learnt as what its frames share.",
         )
@@ -161,8 +162,15 @@ def find_videos(source: Path, files: Sequence[SourceFile]) -> list[Video]:
                 got="none",
                 fix="Remove the folder or restore its frames.",
             )
-    order = sorted(frames, key=lambda folder: (int(folder.name[-3:]), folder.name))
+    order = sorted(frames, key=lambda folder: (_number(folder), natural_key(folder)))
     return [Video(folder, tuple(frames[folder])) for folder in order]
+
+
+def _number(folder: PurePosixPath) -> tuple[int, str]:
+    match = _VIDEO.fullmatch(folder.name)
+    if match is None:
+        raise ValueError(f"folder: expected a video's, got {folder}")
+    return number_key(match[1])
 
 
 def _divide(

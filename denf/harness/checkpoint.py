@@ -1,21 +1,21 @@
-"""Weights and training states on disk: atomic, keyed by settings and code, two generations deep."""
+"""Weights and training states on disk: atomic, checked by their hashes, states two deep."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-import pickle
 import shutil
+import struct
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from denf.errors import DenfError
@@ -24,10 +24,10 @@ from denf.harness.experiment import Experiment, load_experiment
 from denf.harness.method import Method
 from denf.harness.registry import make_method, settings_type
 from denf.harness.validation import validate
+from denf.reading import read_json_mapping, reading, reason
 from denf.settings import as_plain
 
 GENERATIONS = 2
-_UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError)
 
 
 def best_device() -> torch.device:
@@ -39,7 +39,7 @@ class StateStore:
     """Training states of one run, beside the run's folder and outside its outputs.
 
     Snakemake deletes the outputs of a killed job; what lies here survives. The key makes a state of
-    other settings or other code invisible.
+    other settings or other code invisible. A state's name holds the SHA-256 of its contents.
 
     Args:
         run: the run folder.
@@ -50,33 +50,41 @@ class StateStore:
         self.folder = run.parent / ".state" / run.name / key
 
     def save(self, state: Mapping[str, Any], step: int) -> None:
-        """Write a state under a temporary name, rename it, drop all but the newest two.
+        """Write a state, and drop all but the newest two.
 
         Raises:
             OSError: when it cannot be written (a full disk); the states before it stay.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"step-{step:09d}.pt"
-        temporary = path.with_suffix(".tmp")
-        try:
-            torch.save(dict(state), temporary)
-        except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError
-            temporary.unlink(missing_ok=True)
-            raise OSError(f"training state {path} cannot be written: {error}") from error
-        os.replace(temporary, path)
-        for old in self._generations()[GENERATIONS:]:
-            old.unlink()
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        data = buffer.getvalue()
+        path = self.folder / f"step-{step:09d}.{hashlib.sha256(data).hexdigest()}.pt"
+        write_atomically(path, data)
+        generations = self._generations()
+        newest = generations.index(path)  # later steps could not be used when this run resumed
+        for other in (*generations[:newest], *generations[newest + GENERATIONS :]):
+            other.unlink()
 
-    def load(self) -> dict[str, Any] | None:
-        """The newest readable state, or None."""
+    def restore(self, take: Callable[[Mapping[str, Any]], None]) -> bool:
+        """Give the newest state that is whole and fits to `take`; False when there is none.
+
+        Args:
+            take: restores a state, or raises and changes nothing.
+        """
         for path in self._generations():
             try:
-                return torch.load(path, map_location="cpu", weights_only=True)
-            except _UNREADABLE as error:
+                data = path.read_bytes()
+                if path.name.split(".")[1] != hashlib.sha256(data).hexdigest():
+                    raise ValueError("it differs from its checksum")
+                take(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
+            except Exception as error:  # whatever a damaged or foreign state makes torch raise
                 warnings.warn(
-                    f"{path} cannot be read ({error}); trying the one before", stacklevel=2
+                    f"{path} cannot be used ({reason(error)}); trying the one before", stacklevel=2
                 )
-        return None
+            else:
+                return True
+        return False
 
     def clear(self) -> None:
         """Forget all states of this run, whatever their key."""
@@ -96,6 +104,8 @@ def build(experiment: Experiment, seed: int) -> Method:
 def save_weights(method: Method, experiment: Experiment, path: Path) -> None:
     """Write `model.safetensors` atomically; its header says which method and settings it fits.
 
+    Equal weights of one experiment give equal files.
+
     Raises:
         OSError: when it cannot be written (a full disk).
     """
@@ -108,21 +118,36 @@ def save_weights(method: Method, experiment: Experiment, path: Path) -> None:
     }
     if experiment.aids:
         metadata["aids"] = json.dumps(dict(experiment.aids))
-    temporary = path.with_suffix(".tmp")
-    try:
-        save_file(state, temporary, metadata=metadata)
-    except SafetensorError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(f"{path} cannot be written: {error}") from error
-    os.replace(temporary, path)
+    write_atomically(path, _in_one_order(save(state, metadata)))
+
+
+def _in_one_order(data: bytes) -> bytes:
+    """Safetensors with the keys of their metadata sorted; the library's order is random."""
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight bytes
+    return struct.pack("<Q", len(text)) + text + data[8 + length :]
+
+
+def tensors_sha256(state: Mapping[str, Tensor]) -> str:
+    """Hash of names, types, shapes and values, whatever file they lie in and on what device."""
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+        digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+    return digest.hexdigest()
 
 
 def load_run(run: Path, device: torch.device | str = "cpu") -> tuple[Method, Experiment]:
     """Rebuild the method of a run folder with its trained weights.
 
     Raises:
-        DenfError: when files are missing or damaged, or the weights belong to another method or
-            other settings than `experiment.yaml` has.
+        DenfError: when files are missing or damaged, weights are not finite or not those that
+            `run.json` tells of, or belong to another method or other settings than
+            `experiment.yaml` has.
     """
     if not _is_run(run):
         inner = sorted(run.iterdir()) if run.is_dir() else []
@@ -141,6 +166,7 @@ def load_run(run: Path, device: torch.device | str = "cpu") -> tuple[Method, Exp
     weights, metadata = _read_weights(path)
     _refuse_other_settings(path, experiment, method, metadata)
     _refuse_misfit(path, dict(method.state_dict()), weights)
+    _refuse_other_weights(run, weights)
     method.load_state_dict(weights)
     return method.to(device).eval(), experiment
 
@@ -153,7 +179,7 @@ def start_from(method: Method, run: Path) -> str:
     """Load the weights of another run, whose other settings may differ where shapes do not.
 
     Returns:
-        SHA-256 of the file.
+        their hash, see `tensors_sha256`.
 
     Raises:
         DenfError: when the file is missing or damaged, or does not fit.
@@ -161,8 +187,9 @@ def start_from(method: Method, run: Path) -> str:
     path = run / "model.safetensors"
     weights, _ = _read_weights(path)
     _refuse_misfit(path, dict(method.state_dict()), weights)
+    sha256 = _refuse_other_weights(run, weights)
     method.load_state_dict(weights)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256
 
 
 def write_experiment(experiment: Experiment, path: Path) -> None:
@@ -171,14 +198,39 @@ def write_experiment(experiment: Experiment, path: Path) -> None:
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = file.keys()
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DenfError(
-            str(path), expected="whole safetensors", got=error, fix="Train it again."
-        ) from error
+    with (
+        reading(path, expected="whole safetensors", fix="Train it again."),
+        safe_open(path, framework="pt") as file,
+    ):
+        names = file.keys()
+        return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+
+
+def _refuse_other_weights(run: Path, weights: Mapping[str, Tensor]) -> str:
+    """Refuse weights that are not finite or not those that the training recorded; their hash."""
+    path = run / "model.safetensors"
+    for name, value in weights.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise DenfError(
+                f"{path}: {name}",
+                expected="finite weights",
+                got="NaN or infinite ones",
+                fix="Restore the file, or train again.",
+            )
+    sha256 = tensors_sha256(weights)
+    if (run / "run.json").exists():
+        record = read_json_mapping(
+            run / "run.json", expected="a run's record in JSON", fix="Restore the file."
+        )
+        recorded = record.get("weights_sha256")  # runs of earlier versions have none
+        if recorded not in (None, sha256):
+            raise DenfError(
+                str(path),
+                expected=f"weights of SHA-256 {recorded}, as {run / 'run.json'} says",
+                got=sha256,
+                fix="Restore the files of one training, or train again.",
+            )
+    return sha256
 
 
 def _refuse_other_settings(
@@ -190,11 +242,14 @@ def _refuse_other_settings(
     where = f"{path}: settings in its header"
     fix = "Use the run's own experiment.yaml, or train again."
     name = experiment.method
-    if metadata["method"] != name:
-        raise DenfError(f"{path}: method", expected=name, got=metadata["method"], fix=fix)
-    trained: Any = validate(settings_type(name), json.loads(metadata["settings"]), where=where)
+    if metadata.get("method") != name:
+        raise DenfError(f"{path}: method", expected=name, got=metadata.get("method"), fix=fix)
+    with reading(where, expected="settings in JSON", fix=fix):
+        settings = json.loads(metadata["settings"])
+        aids = json.loads(metadata.get("aids", "{}"))
+    trained: Any = validate(settings_type(name), settings, where=where)
     theirs, ours = dict(_flat(as_plain(trained))), dict(_flat(as_plain(method.settings)))
-    theirs |= _flat(json.loads(metadata.get("aids", "{}")), "aids.")
+    theirs |= _flat(aids, "aids.")
     ours |= _flat(experiment.aids, "aids.")
     # A part that one of them has not (None) has keys of its own in the other.
     differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
@@ -217,8 +272,11 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _refuse_misfit(path: Path, expected: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> None:
-    shapes = {name: tuple(value.shape) for name, value in expected.items()}
-    found = {name: tuple(value.shape) for name, value in got.items()}
+    shapes: dict[str, object] = {name: tuple(value.shape) for name, value in expected.items()}
+    found: dict[str, object] = {name: tuple(value.shape) for name, value in got.items()}
+    if shapes == found:  # then only types may differ, which loading would convert in silence
+        shapes = {name: str(value.dtype) for name, value in expected.items()}
+        found = {name: str(value.dtype) for name, value in got.items()}
     if shapes == found:
         return
     differing = sorted(n for n in shapes.keys() | found.keys() if shapes.get(n) != found.get(n))

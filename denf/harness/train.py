@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from tqdm import tqdm
 
 from denf.data.prepared import Prepared
@@ -35,12 +36,16 @@ from denf.harness.checkpoint import (
     build,
     save_weights,
     start_from,
+    tensors_sha256,
     write_experiment,
 )
 from denf.harness.experiment import Experiment
 from denf.harness.method import Method, Step
 from denf.harness.registry import Purpose, code_hash
+from denf.locks import locked
 from denf.settings import as_plain
+
+LOCK_SECONDS = 30.0  # a training whose workflow was killed saves its state and ends meanwhile
 
 
 @dataclass
@@ -86,13 +91,18 @@ def train(
         max_minutes: of this call, after which it stops with its state saved; None: all steps.
 
     Raises:
-        DenfError: when `weights` and `experiment.weights` do not go together, or do not fit.
+        DenfError: when `weights` and `experiment.weights` do not go together or do not fit, or
+            another process trains into `out`.
         DivergenceError: at a loss or parameter that is not finite, with the batch's indices. The
             files are written, with the weights of the last check that found all finite.
         InterruptionError: after SIGTERM, Ctrl-C or `max_minutes`, with the state saved.
     """
     deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
-    with _threads(experiment.training.threads):
+    lock = out.parent / ".state" / f"{out.name}.lock"
+    with (
+        locked(lock, f"run folder {out}", wait=LOCK_SECONDS),
+        _threads(experiment.training.threads),
+    ):
         _train(experiment, data, out, seed, resume, weights, deadline)
 
 
@@ -123,7 +133,7 @@ def _train(
     key += "" if first is None else f"-{first[:16]}"
     store, run = StateStore(out, key), _Run()
     if resume:
-        _restore(run, store.load(), method)
+        store.restore(lambda state: _restore(run, state, method))
     else:
         store.clear()
     out.mkdir(parents=True, exist_ok=True)
@@ -153,6 +163,7 @@ def _train(
         "parameters": sum(p.numel() for p in method.parameters()),
         "aids": dict(experiment.aids),
         "first_weights_sha256": first,
+        "weights_sha256": tensors_sha256(method.state_dict()),
         **provenance.describe_code(sources),
         **provenance.describe_machine(device),
         "data": {**{k: data.info.get(k) for k in ("name", "split", "count", "size")},
@@ -276,15 +287,34 @@ def _state(run: _Run, method: Method) -> dict[str, Any]:
     }
 
 
-def _restore(run: _Run, state: dict[str, Any] | None, method: Method) -> None:
-    if state is None:
-        return
-    method.load_state_dict(state["method"])
-    for name, optimizer in method.optimizers.items():
-        optimizer.load_state_dict(state["optimizers"][name])
-    run.step, run.seconds = state["step"], state["seconds"]
-    run.history = state["history"]
-    run.pending = [{n: v.to(method.device) for n, v in s.items()} for s in state["pending"]]
+def _restore(run: _Run, state: Mapping[str, Any], method: Method) -> None:
+    """Take over a state; one that does not fit raises and changes nothing."""
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    try:
+        method.load_state_dict(state["method"])
+        for name, optimizer in method.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+            _check_shapes(name, optimizer)
+        step, seconds = int(state["step"]), float(state["seconds"])
+        history = [dict(row) for row in state["history"]]
+        pending: list[Mapping[str, Tensor]] = []
+        pending += [{n: v.to(method.device) for n, v in s.items()} for s in state["pending"]]
+    except Exception:
+        method.load_state_dict(before)
+        method.optimizers = method.make_optimizers()
+        raise
+    run.step, run.seconds, run.history, run.pending = step, seconds, history, pending
+
+
+def _check_shapes(name: str, optimizer: Optimizer) -> None:
+    """Refuse averages of another shape than their parameter, which the next step would meet."""
+    for parameter, averages in optimizer.state.items():
+        for key, value in averages.items():
+            if isinstance(value, Tensor) and value.ndim and value.shape != parameter.shape:
+                raise ValueError(
+                    f"optimiser {name}, {key}: expected {tuple(parameter.shape)}, "
+                    f"got {tuple(value.shape)}"
+                )
 
 
 def _as_csv(history: list[dict[str, float]]) -> str:

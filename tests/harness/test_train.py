@@ -141,7 +141,7 @@ def test_killed_process_continues_where_it_was(scenes, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.communicate()
     assert process.returncode == -signal.SIGKILL
-    reached = int(states(run)[-1].stem.removeprefix("step-"))
+    reached = int(states(run)[-1].name.split(".")[0].removeprefix("step-"))
     assert 4 <= reached < 24
     experiment = load_experiment(path)
     train(experiment, scenes, run, seed=0, resume=True)
@@ -195,9 +195,9 @@ def test_two_generations_are_kept_and_a_damaged_one_falls_back(small, scenes, wh
     run = tmp_path / "run"
     interrupted(small(*STEPS), scenes, run)
     before, newest = states(run)
-    assert (before.stem, newest.stem) == ("step-000000010", "step-000000012")
+    assert [p.name.split(".")[0] for p in (before, newest)] == ["step-000000010", "step-000000012"]
     newest.write_bytes(newest.read_bytes()[:1000])
-    with pytest.warns(UserWarning, match="step-000000012.pt cannot be read"):
+    with pytest.warns(UserWarning, match=r"step-000000012\..*pt cannot be used"):
         assert steps_taken(small(*STEPS), scenes, run, seed=0, resume=True) == 10
     assert_same_weights(whole, run)
 
@@ -306,7 +306,7 @@ def test_divergence_stops_and_keeps_the_last_good_weights(
     assert [int(row["step"]) for row in history(tmp_path / "run")] == list(range(5, kept + 1, 5))
     for path in states(tmp_path / "run"):
         number = torch.load(path)["method"]["number"]
-        assert number == int(path.stem.removeprefix("step-"))
+        assert number == int(path.name.split(".")[0].removeprefix("step-"))
 
 
 def test_denf_with_a_wild_learning_rate_diverges_with_finite_weights(small, scenes, tmp_path):
