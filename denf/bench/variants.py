@@ -16,8 +16,9 @@ from denf.flow import Coupling
 from denf.flow.subnet import runs_triton
 from denf.harness.bench import peak_bytes
 from denf.harness.method import Step
+from denf.harness.train import start_training
 from denf.method import DenfMethod
-from denf.model.settings import Architecture, DenfSettings, Schedule, SubnetKind
+from denf.model.settings import Architecture, DenfSettings, Precision, Schedule, SubnetKind
 
 POOL = 4  # batches of different images
 
@@ -34,22 +35,22 @@ class Variant:
     """
 
     kind: SubnetKind
-    precision: torch.dtype = torch.bfloat16
+    precision: Precision = Precision.BFLOAT16
     graph: bool = True
     compiled: bool = False
 
 
 REFERENCE = "reference"
 VARIANTS = {
-    REFERENCE: Variant(SubnetKind.CONVOLUTIONS, torch.float32, graph=False),
+    REFERENCE: Variant(SubnetKind.CONVOLUTIONS, Precision.FLOAT32, graph=False),
     "triton-bfloat16": Variant(SubnetKind.TRITON),
     "padded-bfloat16": Variant(SubnetKind.PADDED),
     "convolutions-bfloat16": Variant(SubnetKind.CONVOLUTIONS),
-    "convolutions-float32": Variant(SubnetKind.CONVOLUTIONS, torch.float32),
-    "triton-float32": Variant(SubnetKind.TRITON, torch.float32),
-    "padded-float32": Variant(SubnetKind.PADDED, torch.float32),
+    "convolutions-float32": Variant(SubnetKind.CONVOLUTIONS, Precision.FLOAT32),
+    "triton-float32": Variant(SubnetKind.TRITON, Precision.FLOAT32),
+    "padded-float32": Variant(SubnetKind.PADDED, Precision.FLOAT32),
     "products-bfloat16": Variant(SubnetKind.PRODUCTS),
-    "products-float32": Variant(SubnetKind.PRODUCTS, torch.float32),
+    "products-float32": Variant(SubnetKind.PRODUCTS, Precision.FLOAT32),
     "compiled-bfloat16": Variant(SubnetKind.PADDED, graph=False, compiled=True),
 }
 
@@ -157,19 +158,22 @@ def _images(work: Workload) -> Tensor:
 def _method(variant: Variant, work: Workload) -> DenfMethod:
     schedule = Schedule(warmup_steps=3 * work.steps // 10, boxes_from=6 * work.steps // 10)
     shape = Architecture(features=work.features, couplings=work.couplings)
-    settings = DenfSettings(architecture=shape, schedule=schedule, subnets=variant.kind)
+    settings = DenfSettings(
+        architecture=shape,
+        schedule=schedule,
+        subnets=variant.kind,
+        precision=variant.precision,
+        graph=variant.graph,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        method = DenfMethod(settings, variant.precision)
+        method = DenfMethod(settings)
         for name, parameter in method.named_parameters():
             if ".last." in name or ".skip." in name:  # zero at first: all variants would agree
                 torch.nn.init.normal_(parameter, std=0.003)
-    method.to(work.device).train()
-    method.optimizers = method.make_optimizers()
+    start_training(method, work.device)
     if variant.compiled:
         _compile(method)
-    if variant.graph:
-        method.capture_training()
     return method
 
 
