@@ -171,7 +171,7 @@ def _method(variant: Variant, work: Workload) -> DenfMethod:
         for name, parameter in method.named_parameters():
             if ".last." in name or ".skip." in name:  # zero at first: all variants would agree
                 torch.nn.init.normal_(parameter, std=0.003)
-    start_training(method, work.device)
+    start_training(method, torch.device(work.device))
     if variant.compiled:
         _compile(method)
     return method
