@@ -34,7 +34,7 @@ def draw_growth(lines: Iterable[Mapping[str, Any]], path: Path) -> None:
                 "batch": "images a step",
             }[varied]
         )
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.1 * max(seconds for _, seconds in points))
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         if varied in ("pixels", "cells", "batch"):
             axis.set_xlim(left=0)
