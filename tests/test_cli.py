@@ -264,7 +264,8 @@ def test_experiments_are_listed_as_json(denf, tmp_path):
     plan = tmp_path / "plan"
     listing = denf("experiments", folder, "--protocol", protocol, "--plan", plan).json
     names = [e["name"] for e in listing["experiments"]]
-    assert sorted(names) == sorted(path.stem for path in folder.glob("*.yaml"))
+    skipped = {"denf-union", "denf-background"}
+    assert sorted(names) == sorted({path.stem for path in folder.glob("*.yaml")} - skipped)
     assert set(listing["code"]["train"]) == set(names)
     assert all(Path(e["file"]).is_file() for e in listing["experiments"])
     assert denf("experiments", folder, "--protocol", protocol, "--plan", plan).json == listing
@@ -397,7 +398,7 @@ def test_a_stopped_training_gives_status_130_and_continues(denf, pictures, exper
     thread.join()
     assert (answer.status, answer.out) == (130, "")
     assert "stopped at step" in answer.err
-    assert answer.err.strip().endswith("The same command with --resume continues.")
+    assert answer.err.strip().endswith("Repeat the command with --resume to continue.")
     assert not run.exists() or not (run / "run.json").exists()
     [state] = (tmp_path / ".state/run").rglob("*.pt")
     assert int(state.name.split(".")[0].removeprefix("step-")) < 100

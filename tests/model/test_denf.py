@@ -94,7 +94,7 @@ def test_unimodal_prior_says_nothing_of_absent_cells(denf, images):
 
     latents, _, _ = denf.encode(images)
     absent = torch.zeros(3, 4, 4, dtype=torch.float64)
-    unimodal = replace(denf.settings.priors, what=WhatPrior.UNIMODAL)
+    unimodal = denf.settings.priors.changed(what=WhatPrior.UNIMODAL)
     moved = replace(latents, what=latents.what + 5)
     same = [log_foreground(z, absent, unimodal, denf.settings.absent) for z in (latents, moved)]
     torch.testing.assert_close(*same)
@@ -106,7 +106,7 @@ def test_unimodal_prior_says_nothing_of_absent_cells(denf, images):
 @pytest.mark.parametrize("gradient", CompatibilityGradient)
 def test_compatibility_moves_presence_only_where_it_is_asked_to(denf, images, gradient):
     nothing = Weights(density=0, background=0, reconstruction=0, presence=0, geometry=0)
-    denf.settings = replace(denf.settings, weights=nothing, compatibility_gradient=gradient)
+    denf.settings = denf.settings.changed(weights=nothing, compatibility_gradient=gradient)
     noise = Noise.draw(denf, images, torch.Generator().manual_seed(0))
     loss, _ = objective(denf, images, Phase(0.1, 0.03, warmup=False, learning_rate=1.0), noise)
     heads = denf.heads
