@@ -186,7 +186,10 @@ def test_a_row_of_two_tables_is_plotted_once(runs, write_run, literature):
 
 @pytest.mark.parametrize(
     ("protocol", "ending"),
-    [("paper", "and with the paper's beside it."), ("tiny", "on other data.")],
+    [
+        ("paper", "and with the paper's beside it."),
+        ("tiny", "whose data, sizes or budgets differ."),
+    ],
 )
 def test_the_headline_says_what_a_number_compares_with(
     runs, write_run, literature, protocol, ending

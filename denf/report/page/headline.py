@@ -69,7 +69,7 @@ def comparison(lines: Sequence[Line], protocol: str) -> str:
         return f"A number here may be compared with {among}, and not with the paper's{why}."
     return (
         f"A number here may be compared with {among}, and not with the paper's or a reference "
-        "run's, which were trained for longer on other data."
+        "run's, whose data, sizes or budgets differ."
     )
 
 
