@@ -22,7 +22,7 @@ from denf.pictures.result import PictureDecomposition, Square
 from denf.run_folder import read_history, read_scores
 
 T = TypeVar("T")
-BATCH = 16  # pictures that are decomposed together
+BATCH = 8  # pictures that are decomposed together; more at a time are not faster
 
 
 @dataclass(frozen=True, eq=False)
