@@ -1,8 +1,4 @@
-"""SPACE's foreground in pixels: glimpses placed and weighed by depth, and the boundary loss.
-
-Lin et al., "SPACE: Unsupervised object-oriented scene representation via spatial attention and
-decomposition", ICLR 2020; as in the authors' repository zhixuan-lin/SPACE.
-"""
+"""SPACE's foreground in pixels: glimpses placed and weighed by depth, and the boundary loss."""
 
 from __future__ import annotations
 
@@ -24,7 +20,7 @@ class Objects:
     Args:
         presence: (B, N, 1) in (0, 1).
         depth: (B, N, 1); larger is further away.
-        boxes: (B, N, 4); see `glimpse`.
+        boxes: (B, N, 4); see `baselines.blocks.glimpse`.
         what: (B, N, what).
     """
 

@@ -16,6 +16,7 @@ from baselines.blocks.broadcast import BroadcastDecoder
 from baselines.blocks.convolutions import convolution, enlargement
 from baselines.blocks.gaussian import draw, posterior
 from baselines.blocks.stick_breaking import stick_breaking
+from baselines.space.settings import SpaceSettings
 
 LATENT = 32  # dimensions of a mask's latent and of a component's
 HIDDEN = 64  # units of the recurrent networks, features of the image
@@ -46,16 +47,14 @@ class SpaceBackground(nn.Module):
     """q(z_mask,k | z_mask,<k, x), q(z_comp,k | mask_k, x) and the priors of both.
 
     Args:
-        size: side of the images in pixels, a power of two from 16 to 128.
-        components: K; a single one covers the image.
-        shrink: divides the channels of all convolutions and the groups of their normalisation.
+        settings: `size`, `components` (a single one covers the image) and `width` of them.
     """
 
-    def __init__(self, size: int, components: int, shrink: int = 1) -> None:
+    def __init__(self, settings: SpaceSettings) -> None:
         super().__init__()
-        self.size, self.components = size, components
-        half, full = 32 // shrink, 64 // shrink
-        flat = full * (size // 16) ** 2
+        self.size, self.components = settings.size, settings.components
+        half, full = 2 * settings.width, 4 * settings.width  # 32 and 64 as published
+        flat = full * (self.size // 16) ** 2
         self.encoder = nn.Sequential(
             *_strided(3, (full,) * 4), nn.Flatten(), nn.Linear(flat, HIDDEN), nn.ELU()
         )
@@ -64,7 +63,7 @@ class SpaceBackground(nn.Module):
             {"z": torch.zeros(LATENT), "h": torch.zeros(HIDDEN), "c": torch.zeros(HIDDEN)}
         )
         self.mask_head = nn.Linear(HIDDEN, 2 * LATENT)
-        self.mask_decoder = _mask_decoder(size, shrink)
+        self.mask_decoder = _mask_decoder(self.size, settings.width)
         self.component_encoder = nn.Sequential(
             *_strided(4, (half, half, full, full)), nn.Flatten(), nn.Linear(flat, 2 * LATENT)
         )
@@ -133,17 +132,18 @@ def _strided(channels: int, outs: tuple[int, ...]) -> list[nn.Module]:
     return layers
 
 
-def _mask_decoder(size: int, shrink: int) -> nn.Sequential:
+def _mask_decoder(size: int, width: int) -> nn.Sequential:
     """From (N, LATENT, 1, 1) to a logit for every pixel; 128 = 4 · 2 · 4 · 4 as published."""
     factors = [4, 2, 4, 4]
     for stage in (3, 2, 0):  # smaller images: the later stages enlarge less
         if math.prod(factors) > size:
             factors[stage] //= 2
-    before = 256 // shrink
-    layers: list[nn.Module] = [convolution(LATENT, before, 16 // shrink, kernel=1)]
-    for factor, channels, groups in zip(factors, (256, 128, 64, 16), (16, 16, 8, 4), strict=True):
-        out, groups = channels // shrink, groups // shrink
+    w = width  # 16 as published: channels 256, 256, 128, 64, 16 in groups of 16, 16, 16, 8, 4
+    before = 16 * w
+    layers: list[nn.Module] = [convolution(LATENT, before, w, kernel=1)]
+    stages = ((16 * w, w), (8 * w, w), (4 * w, w // 2), (w, w // 4))
+    for factor, (out, groups) in zip(factors, stages, strict=True):
         layers += [enlargement(before, out, groups, factor=factor), convolution(out, out, groups)]
         before = out
-    last = convolution(before, before, 4 // shrink)
+    last = convolution(before, before, w // 4)
     return nn.Sequential(*layers, last, nn.Conv2d(before, 1, 3, padding=1))

@@ -1,0 +1,1 @@
+"""SPACE (Lin et al., ICLR 2020): see `method`."""
