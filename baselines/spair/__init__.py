@@ -1,0 +1,1 @@
+"""SPAIR (Crawford and Pineau, AAAI 2019): see `method`."""
