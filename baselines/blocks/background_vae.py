@@ -46,11 +46,6 @@ class BackgroundVae(nn.Module):
         return torch.sigmoid(image), q.kl(prior).sum(1)
 
 
-def seen(x: Tensor, background: Tensor, *, above_background: bool) -> Tensor:
-    """What an inference network sees of images x: what stands out from the background, or all."""
-    return standing_out(x, background) if above_background else x
-
-
 def standing_out(x: Tensor, background: Tensor) -> Tensor:
     """What differs from the background: 0 where nothing stands, as around objects drawn on black.
 

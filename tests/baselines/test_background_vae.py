@@ -12,7 +12,10 @@ from baselines.air.aid_settings import AirAids
 from baselines.air.aids import AidedAir
 from baselines.air.settings import AirSettings
 from baselines.blocks.background_vae import standing_out
-from baselines.gmair import GmairMethod, GmairSettings, cross_entropy
+from baselines.gmair.aid_settings import GmairAids
+from baselines.gmair.aids import AidedGmair
+from baselines.gmair.method import cross_entropy
+from baselines.gmair.settings import GmairSettings
 from denf.harness.method import Method, Step
 
 
@@ -23,10 +26,8 @@ def small(name: str, *, above_background: bool) -> Method:
             steps=2, glimpse=6, overview=4, what=3, hidden=8, head=8, background=4
         )  # fmt: skip
         return AidedAir(settings, AirAids(above_background=above_background))
-    return GmairMethod(GmairSettings(
-        size=16, largest=9, what=6, clusters=3, shrink=4, background=4,
-        above_background=above_background,
-    ))  # fmt: skip
+    sizes = GmairSettings(size=16, largest=9, what=6, clusters=3, width=16, background=4)
+    return AidedGmair(sizes, GmairAids(above_background=above_background))
 
 
 def scenes() -> Tensor:

@@ -1,0 +1,1 @@
+"""GMAIR (Zhu et al., 2021): see `method`."""
