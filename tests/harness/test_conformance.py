@@ -14,7 +14,7 @@ from denf.harness.batches import batch_indices
 from denf.harness.checkpoint import build, load_run, save_weights, write_experiment
 from denf.harness.experiment import Experiment, load_experiment
 from denf.harness.method import Capability, Method, Proposals, Step, UntrainedMethod
-from denf.harness.registry import method_names
+from denf.harness.registry import aids_type, method_modules, method_names, method_type
 
 ROOT = Path(__file__).parents[2]
 PROTOCOL = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -62,6 +62,13 @@ SHRUNK = {
 BATCH, SIZE, STEPS = 3, 16, 2
 
 
+def defaults(name: str, folder: Path) -> Experiment:
+    """A method made small, and nothing else: no preset, no aids."""
+    path = folder / "only.yaml"
+    path.write_text(yaml.safe_dump({"method": name, "dataset": "squares"}))
+    return load_experiment(path, changes=SHRUNK.get(name, ()))
+
+
 @pytest.fixture(
     scope="module",
     params=[*method_names(), *FILES],
@@ -72,14 +79,18 @@ def experiment(request, tmp_path_factory) -> Experiment:
     if isinstance(request.param, Path):
         method = load_experiment(request.param, PROTOCOL).method
         return load_experiment(request.param, PROTOCOL, SHRUNK.get(method, ()))
-    path = tmp_path_factory.mktemp("experiments") / "only.yaml"
-    path.write_text(yaml.safe_dump({"method": request.param, "dataset": "squares"}))
-    return load_experiment(path, changes=SHRUNK.get(request.param, ()))
+    return defaults(request.param, tmp_path_factory.mktemp("experiments"))
 
 
 def train(experiment: Experiment, images: Tensor, seed: int) -> tuple[Method, list[Tensor]]:
     """Two steps as the training loop makes them; the method and its losses."""
-    method = build(experiment, seed).train()
+    method = build(experiment, seed)
+    return method, steps(method, images, seed)
+
+
+def steps(method: Method, images: Tensor, seed: int) -> list[Tensor]:
+    """The losses of two steps of a method that is not trained yet."""
+    method.train()
     method.optimizers = method.make_optimizers()
     losses = []
     for index in range(STEPS):
@@ -88,7 +99,7 @@ def train(experiment: Experiment, images: Tensor, seed: int) -> tuple[Method, li
         scalars = method.training_step(batch, Step(index, STEPS, generator))
         check_scalars(scalars)
         losses.append(scalars["loss"])
-    return method, losses
+    return losses
 
 
 def check_scalars(scalars: Mapping[str, Tensor]) -> None:
@@ -138,6 +149,23 @@ def test_a_seed_gives_the_same_losses_and_weights(experiment, images, trained):
             not torch.equal(p, q)
             for p, q in zip(method.parameters(), other.parameters(), strict=True)
         )
+
+
+@pytest.mark.parametrize("name", [n for n in method_names() if method_modules(n).aids])
+def test_aids_that_are_off_change_nothing(name, images, scenes_tensor, tmp_path):
+    """With the defaults of its aids a method is the published one: losses, weights and outputs."""
+    plain, losses = train(defaults(name, tmp_path), images, seed=0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        aided = method_type(name, aided=True)(plain.settings, aids_type(name)())  # type: ignore[call-arg]
+    assert torch.equal(torch.stack(steps(aided, images, seed=0)), torch.stack(losses))
+    others = aided.state_dict()
+    for key, value in plain.state_dict().items():
+        assert torch.equal(value, others.pop(key)), key
+    assert others == {}
+    truth = scenes_tensor[1][:BATCH]
+    found = [outputs(m.eval(), images[:BATCH], truth) for m in (plain, aided)]
+    torch.testing.assert_close(*found, rtol=0, atol=0)
 
 
 @torch.no_grad()
