@@ -39,7 +39,6 @@ SHRUNK = {
     "iodine": [
         "settings={slots: 2, latent: 4, iterations: 2, hidden: [8], state: 8}",
         "settings={decoder_channels: [4, 4], encoder_channels: [4, 4]}",
-        "settings.view={shrink: 2, size: 16}",
     ],
     "monet": [
         "settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}",
@@ -47,9 +46,7 @@ SHRUNK = {
     ],
     "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100, view: {size: 16}}"],
     "relate": ["settings={size: 16, width: 2, objects: 3}"],
-    "slot-attention": [
-        "settings={channels: 8, slot_size: 8, slots: 3, view: {shrink: 1, size: 16}}"
-    ],
+    "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
     "space": ["settings.size=16", "settings.grid=2", "settings.components=2"],
     "spair": [
         "settings.cell=8",
@@ -58,6 +55,11 @@ SHRUNK = {
         "settings.hidden=8",
         "settings.training_wheels=0",  # every parameter learns from the first step on
     ],
+}
+# Changes of the aids that the protocol gives to the files of a method.
+SHRUNK_AIDS = {
+    "iodine": ["aids.view={shrink: 2, size: 16}"],
+    "slot-attention": ["aids.view={shrink: 1, size: 16}"],
 }
 BATCH, SIZE, STEPS = 3, 16, 2
 
@@ -71,7 +73,8 @@ def experiment(request, tmp_path_factory) -> Experiment:
     """Every method by a file that names it alone, and every file of the suite, made small."""
     if isinstance(request.param, Path):
         method = load_experiment(request.param, PROTOCOL).method
-        return load_experiment(request.param, PROTOCOL, SHRUNK.get(method, ()))
+        changes = [*SHRUNK.get(method, ()), *SHRUNK_AIDS.get(method, ())]
+        return load_experiment(request.param, PROTOCOL, changes)
     path = tmp_path_factory.mktemp("experiments") / "only.yaml"
     path.write_text(yaml.safe_dump({"method": request.param, "dataset": "squares"}))
     return load_experiment(path, changes=SHRUNK.get(request.param, ()))
