@@ -32,7 +32,7 @@ SHRUNK = {
     ],
     "genesis": [
         "settings={size: 16, slots: 3, width: 0.125, hidden: 8, mask_latent: 4}",
-        "settings={component_channels: 4, component_latent: 3, view: {shrink: 1}}",
+        "settings={component_channels: 4, component_latent: 3}",
     ],
     "genesis-v2": ["settings={size: 16, slots: 3, features: 8, colours: 4}"],
     "gmair": ["settings.size=16", "settings.largest=9", "settings.what=8"],
@@ -40,10 +40,7 @@ SHRUNK = {
         "settings={slots: 2, latent: 4, iterations: 2, hidden: [8], state: 8}",
         "settings={decoder_channels: [4, 4], encoder_channels: [4, 4]}",
     ],
-    "monet": [
-        "settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}",
-        "settings={view: {shrink: 1}}",
-    ],
+    "monet": ["settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}"],
     "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100, view: {size: 16}}"],
     "relate": ["settings={size: 16, width: 2, objects: 3}"],
     "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
@@ -58,7 +55,9 @@ SHRUNK = {
 }
 # Changes of the aids that the protocol gives to the files of a method.
 SHRUNK_AIDS = {
+    "genesis": ["aids.view={shrink: 1}"],
     "iodine": ["aids.view={shrink: 2, size: 16}"],
+    "monet": ["aids.view={shrink: 1}"],
     "slot-attention": ["aids.view={shrink: 1, size: 16}"],
 }
 BATCH, SIZE, STEPS = 3, 16, 2
