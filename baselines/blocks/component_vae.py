@@ -28,10 +28,6 @@ class ComponentVAE(nn.Module):
         latent: dimensions of a slot's z.
         outputs: channels that the decoder gives.
         activation: ReLU in MONet, ELU in GENESIS.
-        masked: the encoder sees m and m·x in place of the published log m and x. Logarithms of
-            hard masks outweigh colours tenfold, and the image is the same for all slots, so that a
-            short training gives every slot the colour of all.
-        shift: of the raw deviation of z; see `posterior`.
     """
 
     def __init__(
@@ -42,11 +38,9 @@ class ComponentVAE(nn.Module):
         latent: int,
         outputs: int,
         activation: Callable[[], nn.Module],
-        masked: bool = False,
-        shift: float = 0.5,
     ) -> None:
         super().__init__()
-        self.masked, self.shift = masked, shift
+        self.encoder_input = log_mask_and_image
         c = channels
         layers: list[nn.Module] = []
         for inputs, out in pairwise((4, c, c, 2 * c, 2 * c)):
@@ -66,16 +60,16 @@ class ComponentVAE(nn.Module):
             x: (B, 3, H, W) in [0, 1].
             log_masks: (B, K, 1, H, W).
         """
-        slots = log_masks.shape[1]
-        if self.masked:
-            masks = log_masks.exp()
-            seen = torch.cat((masks, masks * x[:, None]), 2)
-        else:
-            seen = torch.cat((log_masks, x[:, None].expand(-1, slots, -1, -1, -1)), 2)
-        found = self.encoder(seen.flatten(0, 1)).unflatten(0, (-1, slots))
-        return posterior(found, self.shift)
+        seen = self.encoder_input(x, log_masks)
+        return posterior(self.encoder(seen.flatten(0, 1)).unflatten(0, seen.shape[:2]))
 
     def decode(self, z: Tensor) -> Tensor:
         """(B, K, outputs, H, W), linear, from latents (B, K, latent)."""
         decoded = self.decoder(z.flatten(0, 1), (self.size, self.size))
         return decoded.unflatten(0, z.shape[:2])
+
+
+def log_mask_and_image(x: Tensor, log_masks: Tensor) -> Tensor:
+    """What the encoder sees of each slot, log m and x: (B, K, 4, H, W)."""
+    slots = log_masks.shape[1]
+    return torch.cat((log_masks, x[:, None].expand(-1, slots, -1, -1, -1)), 2)

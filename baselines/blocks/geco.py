@@ -7,37 +7,10 @@ it grows while the error is below its goal and falls while it is above.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
-
 import torch
-from annotated_types import Ge, Gt, Lt
-from pydantic import ConfigDict
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class GecoSettings:
-    """Settings.
-
-    Args:
-        goal: error to reach, in nats per pixel and channel.
-        step_size: η at 64 × 64 pixels, per nat of an image; falls with the number of pixels.
-        speedup: factor of η while the error is below its goal.
-        smoothing: decay of the moving average of the error.
-        beta: multiplier at the start.
-        beta_min: its least value.
-        beta_max: its largest value.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    goal: float = 0.5655
-    step_size: Annotated[float, Gt(0)] = 1e-5
-    speedup: Annotated[float, Ge(1)] = 10.0
-    smoothing: Annotated[float, Ge(0), Lt(1)] = 0.99
-    beta: Annotated[float, Gt(0)] = 1.0
-    beta_min: Annotated[float, Gt(0)] = 1e-10
-    beta_max: Annotated[float, Gt(0)] = 1e10
+from baselines.blocks.geco_settings import GecoSettings
 
 
 class Geco(nn.Module):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from baselines.blocks.images import to_bytes
+from baselines.blocks.images import to_bytes, to_unit
 from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
-from denf.harness.method import Capability, Explanation, OnePassMethod, Segmentation
+from denf.harness.method import Capability, Explanation, OnePassMethod, Segmentation, Step
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,31 @@ class MixtureMethod(OnePassMethod):
 
     capabilities = frozenset({Capability.SEGMENT, Capability.RECONSTRUCT, Capability.RECOMPOSE})
 
+    def shown(self, images: Tensor, step: Step | None = None) -> Tensor:
+        """What the networks see of uint8 images (B, 3, H, W): floats in [0, 1], without a change.
+
+        Args:
+            images: of a training batch or, without a step, in evaluation.
+            step: of the training.
+        """
+        return to_unit(images)
+
     @abstractmethod
     def decompose(self, images: Tensor) -> SlotMixture:
         """Slots of uint8 images (B, 3, H, W), colours on the scale of [0, 1]."""
+
+    def generate(self, count: int, generator: torch.Generator) -> SlotMixture:
+        """Slots of new scenes from the prior, with SAMPLE."""
+        raise NotImplementedError
 
     def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
         """The slot of the largest mask at each pixel; the slots' blend, clipped to [0, 1]."""
         found = self.decompose(images)
         return Explanation(found.segmentation, found.mean.clamp(0, 1))
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """The blend of slots from the prior."""
+        return to_bytes(self.generate(count, generator).mean)
 
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """A random subset of the slots, the largest kept."""

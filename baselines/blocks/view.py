@@ -1,43 +1,24 @@
-"""What a method is shown of pictures: all, as published, or less of them for a short training.
+"""What a method is shown of images: all, as published, or less of them for a short training.
 
 Not in the methods' papers. In minutes, slots that compete for pixels divide a grey floor by place:
 the floor has most of the pixels, and what tells objects from it is a small part of the error. Shown
-smaller, more pictures fit a minute; shown as differences from the background, and enlarged, objects
+smaller, more images fit a minute; shown as differences from the background, and enlarged, objects
 are all that there is to explain.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
-
 import torch
-from annotated_types import Ge
-from pydantic import ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.blocks.images import check_multiple, check_size, to_unit
-from baselines.blocks.mixture import SlotMixture
+from baselines.blocks.mixture import MixtureMethod, SlotMixture
+from baselines.blocks.view_settings import ViewSettings as ViewSettings
+from denf.harness.method import Step
 
 BATCHES = 100  # whose medians make the background
 MIDDLE = 0.5  # what the background is shown as, of intensities in [0, 1]
-
-
-@dataclass(frozen=True)
-class ViewSettings:
-    """Settings.
-
-    Args:
-        shrink: side in pixels of the blocks that are averaged; 1: images as they are.
-        contrast: factor on the difference from the background; 0: images as they are.
-        size: side of the images in pixels, of which a view with contrast keeps the background.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    shrink: Annotated[int, Ge(1)] = 1
-    contrast: Annotated[float, Ge(0)] = 0
-    size: Annotated[int, Ge(8)] = 128
 
 
 class View(nn.Module):
@@ -82,6 +63,28 @@ class View(nn.Module):
         if self.settings.contrast:
             rgb = self.background + (rgb - MIDDLE) / self.settings.contrast
         return SlotMixture(rgb, logits)
+
+
+class Viewed(MixtureMethod):
+    """Around a method of slots: its networks see a view, its answers are about whole images.
+
+    `class Aided(Viewed, Published)`, with `view` set after the published constructor. A size among
+    the method's settings is that of what the view shows.
+    """
+
+    view: View
+
+    def shown(self, images: Tensor, step: Step | None = None) -> Tensor:
+        return self.view(images, None if step is None else step.index)
+
+    def decompose(self, images: Tensor) -> SlotMixture:
+        found = super().decompose(images)  # type: ignore[safe-super]
+        return self.view.restore(found, images.shape[2:])
+
+    def generate(self, count: int, generator: torch.Generator) -> SlotMixture:
+        made = super().generate(count, generator)
+        height, width = (side * self.view.settings.shrink for side in made.rgb.shape[3:])
+        return self.view.restore(made, (height, width))
 
 
 def _resized(x: Tensor, size: tuple[int, ...]) -> Tensor:

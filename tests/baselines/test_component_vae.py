@@ -8,20 +8,21 @@ import pytest
 import torch
 from torch import nn
 
+from baselines.blocks.component_aids import add_to_deviations, mask_and_masked_image
 from baselines.blocks.component_vae import ComponentVAE
 
 
-def make(*, masked: bool, shift: float = 0.5) -> ComponentVAE:
+@pytest.fixture
+def vae() -> ComponentVAE:
     torch.manual_seed(0)
-    return ComponentVAE(
-        size=16, channels=4, latent=3, outputs=3, activation=nn.ReLU, masked=masked, shift=shift
-    )
+    return ComponentVAE(size=16, channels=4, latent=3, outputs=3, activation=nn.ReLU)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("masked", [True, False])
-def test_masked_encoders_are_blind_outside_of_their_slot(masked: bool):
-    vae = make(masked=masked)
+def test_masked_encoders_are_blind_outside_of_their_slot(vae: ComponentVAE, masked: bool):
+    if masked:
+        vae.encoder_input = mask_and_masked_image
     x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     masks = torch.full((1, 2, 1, 16, 16), 1e-9)
     masks[:, 0, :, :, :8] = masks[:, 1, :, :, 8:] = 1
@@ -33,11 +34,12 @@ def test_masked_encoders_are_blind_outside_of_their_slot(masked: bool):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("shift", [0.5, -3.0])
-def test_deviation_starts_at_softplus_of_the_shift(shift: float):
-    vae = make(masked=True, shift=shift)
+@pytest.mark.parametrize("bias", [0.0, -3.5])
+def test_deviation_starts_at_softplus_of_one_half_and_the_bias(vae: ComponentVAE, bias: float):
     nn.init.zeros_(vae.encoder[-1].weight)
     nn.init.zeros_(vae.encoder[-1].bias)
+    add_to_deviations([vae.encoder[-1]], bias)
     q = vae.encode(torch.rand(2, 3, 16, 16), torch.zeros(2, 1, 1, 16, 16))
-    expected = math.log1p(math.exp(shift))
+    expected = math.log1p(math.exp(0.5 + bias))
     torch.testing.assert_close(q.std, torch.full((2, 1, 3), expected))
+    assert not q.mean.any()

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.blocks.geco import Geco, GecoSettings
+from baselines.blocks.geco import Geco
+from baselines.blocks.geco_settings import GecoSettings
 
 SHAPE = (3, 8, 16)
 SETTINGS = GecoSettings(

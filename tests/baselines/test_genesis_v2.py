@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from baselines.genesis_v2 import GenesisV2, GenesisV2Settings, cluster, masked_means, standardise
+from baselines.genesis_v2.clustering import cluster, masked_means
+from baselines.genesis_v2.method import GenesisV2
+from baselines.genesis_v2.settings import GenesisV2Settings
 from denf.errors import DenfError
 from denf.harness.method import Step
 
@@ -148,58 +149,6 @@ def test_a_step_descends_the_bound_computed_slot_by_slot(method, images):
     torch.testing.assert_close(logged["kl"], kl.mean().detach(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(logged["loss"], logged["error"] + logged["kl"])  # β is one at first
     assert method.geco.beta != 1
-
-
-def test_weighted_terms_are_those_of_the_clusters(images):
-    """The loss with the terms less the loss without them, from the same weights and draws."""
-    s = replace(SMALL, gate=1.0, cluster_weight=2.0, mask_weight=0.5)
-    torch.manual_seed(0)
-    method = GenesisV2(s)
-    x, generator = images / 255, torch.Generator().manual_seed(1)
-    log_masks, q = method.encode(x, torch.rand(3, 16, 16, generator=generator))
-    decoded = method.decode(q.sample(generator))
-    masks, drawn = log_masks.exp(), decoded.masks
-    p_x = Normal(decoded.rgb, s.pixel_std)
-    by_clusters = (masks * p_x.log_prob(x[:, None]).exp()).sum(1).log().sum((1, 2, 3)).mean()
-    kl = (masks * (masks / drawn).log()).sum((1, 2, 3, 4)).mean()
-
-    method.optimizers = method.make_optimizers()
-    logged = method.training_step(images, Step(0, 1, torch.Generator().manual_seed(1)))
-    added = logged["loss"] - logged["error"] - logged["kl"]
-    torch.testing.assert_close(added, (0.5 * kl - 2 * by_clusters).detach(), rtol=1e-3, atol=1e-2)
-
-
-def test_standardised_images_know_neither_light_nor_contrast(images):
-    x = images / 255
-    found = standardise(x)
-    tinted = standardise(0.3 * x + torch.tensor([0.1, 0.2, 0.3])[:, None, None])
-    torch.testing.assert_close(found, tinted, rtol=2e-2, atol=2e-2)
-    torch.testing.assert_close(found.mean((2, 3)), torch.zeros(3, 3), rtol=0, atol=1e-5)
-    spread = found.square().mean((1, 2, 3))
-    torch.testing.assert_close(spread, torch.ones(3), rtol=2e-2, atol=0)
-
-
-def test_positions_are_moments_of_place_under_the_clusters(images):
-    method = GenesisV2(replace(SMALL, positions=True))
-    seen = []
-    method.latent_head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    scores = method.fixed_scores.expand(3, -1, -1)
-    log_masks, _ = method.encode(images / 255, scores)
-    side = 3 * torch.linspace(-1, 1, 16)
-    for b, k in ((0, 0), (2, 2)):
-        m = log_masks[b, k, 0].exp() / log_masks[b, k].exp().sum()
-        x, y = m.sum(0), m.sum(1)
-        expected = torch.stack((x @ side, y @ side, x @ side**2, y @ side**2))
-        torch.testing.assert_close(seen[0][b, k, -4:], expected, rtol=1e-3, atol=1e-3)
-
-
-@torch.no_grad()
-def test_start_of_gate_and_deviation(images):
-    torch.manual_seed(0)
-    method = GenesisV2(replace(SMALL, posterior_shift=-3.0, gate=5.0))
-    log_masks, q = method.encode(images / 255, method.fixed_scores.expand(3, -1, -1))
-    assert q.std.mean() < 0.1
-    assert not torch.allclose(log_masks[0], log_masks[1], atol=1e-2)  # the image matters
 
 
 def test_images_of_another_size_are_refused(method):

@@ -8,14 +8,9 @@ import pytest
 import torch
 
 from baselines.blocks.mixture import SlotMixture, SlotNoise
-from baselines.iodine import (
-    EVALUATED_AT_ONCE,
-    Decoded,
-    Iodine,
-    IodineSettings,
-    counterfactual,
-    latent_distribution,
-)
+from baselines.iodine.method import EVALUATED_AT_ONCE, Iodine, latent_distribution
+from baselines.iodine.refinement import Decoded, counterfactual
+from baselines.iodine.settings import IodineSettings
 from denf.harness.method import Step
 
 SMALL = IodineSettings(

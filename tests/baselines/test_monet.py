@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 from torch.distributions import Categorical, kl_divergence
 
 from baselines.blocks.mixture import SlotMixture
-from baselines.blocks.view import ViewSettings
-from baselines.monet import Monet, MonetSettings, mask_kl
+from baselines.monet.method import Monet, mask_kl
+from baselines.monet.settings import MonetSettings
 from denf.errors import DenfError
 
 SMALL = MonetSettings(size=16, slots=4, channels=4, component_channels=4, latent=3)
@@ -90,18 +89,6 @@ def test_divergence_of_hard_masks_is_finite():
 def test_background_slot_has_its_own_deviation():
     std = Monet(SMALL).pixel_std.flatten().tolist()
     assert std == pytest.approx([0.09, 0.11, 0.11, 0.11])
-
-
-def test_shown_less_it_still_answers_at_the_size_of_the_images():
-    torch.manual_seed(0)
-    method = Monet(replace(SMALL, size=32, view=ViewSettings(shrink=2))).eval()
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (2, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    with torch.no_grad():
-        found = method.explain(images)
-        assert method.sample(3, generator).shape == (3, 3, 32, 32)
-    assert found.segmentation.labels.shape == (2, 32, 32)
-    assert found.reconstruction.shape == images.shape
 
 
 def test_images_of_another_size_are_refused(method):

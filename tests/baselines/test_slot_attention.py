@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
 from torch import nn
@@ -11,7 +9,8 @@ from torch import nn
 from baselines.blocks.images import to_unit
 from baselines.blocks.mixture import SlotNoise
 from baselines.blocks.slot_attention import SlotAttention, initialise_as_keras
-from baselines.slot_attention import SlotAttentionMethod, SlotAttentionSettings
+from baselines.slot_attention.method import SlotAttentionMethod
+from baselines.slot_attention.settings import SlotAttentionSettings
 from denf.errors import DenfError
 from denf.harness.method import Step
 
@@ -113,7 +112,7 @@ def test_decomposition_has_the_images_size_and_does_not_depend_on_the_batch(smal
 
 
 def test_rate_rises_and_halves_and_the_loss_is_the_mean_squared_error(small):
-    settings = dataclasses.replace(small.settings, warmup_steps=4, half_life=10)
+    settings = small.settings.changed(warmup_steps=4, half_life=10)
     method = SlotAttentionMethod(settings)
     method.load_state_dict(small.state_dict())
     method.optimizers = method.make_optimizers()

@@ -32,24 +32,18 @@ SHRUNK = {
     ],
     "genesis": [
         "settings={size: 16, slots: 3, width: 0.125, hidden: 8, mask_latent: 4}",
-        "settings={component_channels: 4, component_latent: 3, view: {shrink: 1}}",
+        "settings={component_channels: 4, component_latent: 3}",
     ],
     "genesis-v2": ["settings={size: 16, slots: 3, features: 8, colours: 4}"],
     "gmair": ["settings.size=16", "settings.largest=9", "settings.what=8"],
     "iodine": [
         "settings={slots: 2, latent: 4, iterations: 2, hidden: [8], state: 8}",
         "settings={decoder_channels: [4, 4], encoder_channels: [4, 4]}",
-        "settings.view={shrink: 2, size: 16}",
     ],
-    "monet": [
-        "settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}",
-        "settings={view: {shrink: 1}}",
-    ],
+    "monet": ["settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}"],
     "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100, view: {size: 16}}"],
     "relate": ["settings={size: 16, width: 2, objects: 3}"],
-    "slot-attention": [
-        "settings={channels: 8, slot_size: 8, slots: 3, view: {shrink: 1, size: 16}}"
-    ],
+    "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
     "space": ["settings.size=16", "settings.grid=2", "settings.components=2"],
     "spair": [
         "settings.cell=8",
@@ -58,6 +52,13 @@ SHRUNK = {
         "settings.hidden=8",
         "settings.training_wheels=0",  # every parameter learns from the first step on
     ],
+}
+# Changes of the aids that the protocol gives to the files of a method.
+SHRUNK_AIDS = {
+    "genesis": ["aids.view={shrink: 1}"],
+    "iodine": ["aids.view={shrink: 2, size: 16}"],
+    "monet": ["aids.view={shrink: 1}"],
+    "slot-attention": ["aids.view={shrink: 1, size: 16}"],
 }
 BATCH, SIZE, STEPS = 3, 16, 2
 
@@ -78,7 +79,8 @@ def experiment(request, tmp_path_factory) -> Experiment:
     """Every method by a file that names it alone, and every file of the suite, made small."""
     if isinstance(request.param, Path):
         method = load_experiment(request.param, PROTOCOL).method
-        return load_experiment(request.param, PROTOCOL, SHRUNK.get(method, ()))
+        changes = [*SHRUNK.get(method, ()), *SHRUNK_AIDS.get(method, ())]
+        return load_experiment(request.param, PROTOCOL, changes)
     return defaults(request.param, tmp_path_factory.mktemp("experiments"))
 
 

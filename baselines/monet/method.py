@@ -7,69 +7,27 @@ Architecture as in the re-implementation of GENESIS' authors (public repository
 applied-ai-lab/genesis); β, γ, the pixels' deviations, RMSprop's rate, batch size and number of
 steps as published (appendix B). What follows that code rather than the paper: slots are mixed per
 pixel and channel, the KL of the masks floors probabilities at 1e-5, σ = softplus(x + ½). The KL of
-the latents is exact here, where that code draws one sample of it. `view`, off by default, shows
-less of the images, for trainings of minutes.
+the latents is exact here, where that code draws one sample of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
 
 import torch
-from annotated_types import Ge, Gt
-from pydantic import ConfigDict
 from torch import Tensor, nn
 from torch.optim import Optimizer, RMSprop
 
 from baselines.blocks.component_vae import ComponentVAE
 from baselines.blocks.gaussian import standard
-from baselines.blocks.images import check_size, to_bytes
+from baselines.blocks.images import check_size
 from baselines.blocks.mixture import MixtureMethod, SlotMixture
 from baselines.blocks.stick_breaking import break_stick
 from baselines.blocks.unet import UNet, instance_norm
-from baselines.blocks.view import View, ViewSettings
+from baselines.monet.settings import MonetSettings
 from denf.harness.method import Capability, Step, descend
 
 _FLOOR = 1e-5  # of the masks' probabilities in their KL
-
-
-@dataclass(frozen=True)
-class MonetSettings:
-    """Settings; values from appendix B of the paper unless said otherwise.
-
-    Args:
-        size: side of the images in pixels, a power of two, at least 16.
-        slots: K, six objects and the background.
-        channels: of the U-Net's finest blocks (applied-ai-lab/genesis).
-        component_channels: of the component VAE's first convolutions and of its decoder.
-        latent: dimensions of a slot's z.
-        beta: weight of KL(q(z_k | x, m_k) ‖ N(0, I)).
-        gamma: weight of KL(masks ‖ decoded masks).
-        background_std: of the pixels in slot 0, images in [0, 1].
-        object_std: of the pixels in the other slots.
-        learning_rate: RMSprop's.
-        masked_input: the component VAE sees m and m·x (see there); log m and x as published.
-        posterior_shift: σ of z is softplus of it at first; 0.5 in applied-ai-lab/genesis, which
-            starts near one, far above what tells slots apart in the means.
-        view: what is shown of the images and explained; all of them, as published.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    size: Annotated[int, Ge(16)] = 128
-    slots: Annotated[int, Ge(2)] = 7
-    channels: Annotated[int, Ge(1)] = 32
-    component_channels: Annotated[int, Ge(1)] = 32
-    latent: Annotated[int, Ge(1)] = 16
-    beta: Annotated[float, Ge(0)] = 0.5
-    gamma: Annotated[float, Ge(0)] = 0.5
-    background_std: Annotated[float, Gt(0)] = 0.09
-    object_std: Annotated[float, Gt(0)] = 0.11
-    learning_rate: Annotated[float, Gt(0)] = 1e-4
-    masked_input: bool = False
-    posterior_shift: float = 0.5
-    view: ViewSettings = field(default_factory=ViewSettings)
 
 
 class Monet(MixtureMethod):
@@ -78,25 +36,22 @@ class Monet(MixtureMethod):
     Slot 0 has the background's deviation but need not be the background, so no label is.
     """
 
-    Settings = MonetSettings
+    settings: MonetSettings
     pixel_std: Tensor
     capabilities = MixtureMethod.capabilities | {Capability.SAMPLE}
 
-    def __init__(self, settings: MonetSettings, precision: torch.dtype = torch.float32) -> None:
-        super().__init__(settings, precision)
-        s, side = settings, settings.size // settings.view.shrink
-        self.view = View(s.view)
+    def __init__(self, settings: MonetSettings) -> None:
+        super().__init__(settings)
+        s = settings
         self.attention = nn.Sequential(
-            UNet(side, 4, s.channels, instance_norm), nn.Conv2d(s.channels, 1, 1)
+            UNet(s.size, 4, s.channels, instance_norm), nn.Conv2d(s.channels, 1, 1)
         )
         self.component_vae = ComponentVAE(
-            size=side,
+            size=s.size,
             channels=s.component_channels,
             latent=s.latent,
             outputs=4,
             activation=nn.ReLU,
-            masked=s.masked_input,
-            shift=s.posterior_shift,
         )
         pixel_std = torch.full((s.slots, 1, 1, 1), s.object_std)
         pixel_std[0] = s.background_std
@@ -107,7 +62,8 @@ class Monet(MixtureMethod):
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         """−log p(x | z, m) + β·KL(z) + γ·KL(m), mean over the batch."""
-        x = self._seen(batch, step.index)
+        x = self.shown(batch, step)
+        check_size(x, self.settings.size, "MONet")
         log_masks = self.attend(x)
         q = self.component_vae.encode(x, log_masks)
         rgb, decoded_log_masks = self.decode(q.sample(step.generator))
@@ -126,17 +82,16 @@ class Monet(MixtureMethod):
 
     def decompose(self, images: Tensor) -> SlotMixture:
         """Slots by the attention masks, colours from the posteriors' means."""
-        x = self._seen(images)
+        x = self.shown(images)
+        check_size(x, self.settings.size, "MONet")
         log_masks = self.attend(x)
         rgb, _ = self.decode(self.component_vae.encode(x, log_masks).mean)
-        return self.view.restore(SlotMixture(rgb, log_masks), images.shape[2:])
+        return SlotMixture(rgb, log_masks)
 
-    def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Slots drawn independently from N(0, I), blended by their decoded masks."""
+    def generate(self, count: int, generator: torch.Generator) -> SlotMixture:
+        """Slots drawn independently from N(0, I), with their decoded masks."""
         like = self.pixel_std.new_empty(count, self.settings.slots, self.settings.latent)
-        z = standard(like).sample(generator)
-        size = (self.settings.size, self.settings.size)
-        return to_bytes(self.view.restore(SlotMixture(*self.decode(z)), size).mean)
+        return SlotMixture(*self.decode(standard(like).sample(generator)))
 
     def attend(self, x: Tensor) -> Tensor:
         """Log-masks (B, K, 1, H, W) of x (B, 3, H, W): K − 1 runs on image and log-scope."""
@@ -151,10 +106,6 @@ class Monet(MixtureMethod):
         """Colours (B, K, 3, H, W) in [0, 1] and log-masks (B, K, 1, H, W) of z (B, K, latent)."""
         rgb, logits = self.component_vae.decode(z).split((3, 1), 2)
         return rgb.sigmoid(), logits.log_softmax(1)
-
-    def _seen(self, images: Tensor, index: int | None = None) -> Tensor:
-        check_size(images, self.settings.size, "MONet")
-        return self.view(images, index)
 
 
 def mask_kl(q: Tensor, p: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""GENESIS (Engelcke et al., ICLR 2020): see `method`."""

@@ -1,0 +1,1 @@
+"""GENESIS-V2 (Engelcke et al., NeurIPS 2021): see `method`."""

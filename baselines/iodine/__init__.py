@@ -1,0 +1,1 @@
+"""IODINE (Greff et al., ICML 2019): see `method`."""

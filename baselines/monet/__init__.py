@@ -1,0 +1,1 @@
+"""MONet (Burgess et al., 2019): see `method`."""

@@ -1,0 +1,1 @@
+"""Slot Attention (Locatello et al., NeurIPS 2020): see `method`."""

@@ -1,0 +1,77 @@
+"""GENESIS' aids: off they change nothing; what is shown, and where deviations start."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from baselines.blocks.view_settings import ViewSettings
+from baselines.genesis.aid_settings import GenesisAids
+from baselines.genesis.aids import AidedGenesis
+from baselines.genesis.method import Genesis
+from baselines.genesis.settings import GenesisSettings
+from denf.harness.method import Step
+
+SMALL = GenesisSettings(
+    size=16, slots=3, width=0.125, hidden=8, mask_latent=4, component_channels=4, component_latent=3
+)
+
+
+def aided(**aids) -> AidedGenesis:
+    torch.manual_seed(0)
+    return AidedGenesis(SMALL, GenesisAids(**aids))
+
+
+def images(side: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (2, 3, side, side), generator=generator, dtype=torch.uint8)
+
+
+def losses(method: Genesis) -> list[Tensor]:
+    method.optimizers = method.make_optimizers()
+    steps = (Step(k, 9, torch.Generator().manual_seed(k)) for k in range(2))
+    return [method.training_step(images(16), step)["loss"] for step in steps]
+
+
+def test_aids_that_are_off_change_nothing():
+    torch.manual_seed(0)
+    plain, method = Genesis(SMALL), aided()
+    assert losses(plain) == losses(method)
+    drawn = (m.sample(2, torch.Generator().manual_seed(0)) for m in (plain, method))
+    assert torch.equal(*drawn)
+    assert torch.equal(plain.reconstruct(images(16)), method.reconstruct(images(16)))
+    assert plain.state_dict().keys() == method.state_dict().keys()
+
+
+@torch.no_grad()
+def test_shown_less_it_still_answers_at_the_size_of_the_images():
+    method = aided(view=ViewSettings(shrink=2)).eval()
+    large = images(32)
+    found = method.explain(large)
+    assert found.segmentation.labels.shape == (2, 32, 32)
+    assert found.reconstruction.shape == large.shape
+    assert method.sample(3, torch.Generator().manual_seed(0)).shape == (3, 3, 32, 32)
+
+
+@torch.no_grad()
+def test_deviations_of_all_latents_start_smaller_and_means_where_they_were():
+    plain, method = aided().eval(), aided(std_bias=-3.5).eval()
+    x = images(16) / 255
+    (before, z), (after, _) = (m.masks.encode(x, lambda q: q.mean) for m in (plain, method))
+    log_masks = plain.masks.decode(z)
+    pairs = [(before, after)]
+    pairs.append(tuple(m.components.encode(x, log_masks) for m in (plain, method)))
+    for q, shifted in pairs:
+        torch.testing.assert_close(shifted.mean, q.mean)
+        raw, less = (torch.log(torch.expm1(p.std.double())) for p in (q, shifted))
+        torch.testing.assert_close(less, raw - 3.5, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_masked_inputs_reach_the_component_vae():
+    method, x = aided(masked_input=True).eval(), images(16) / 255
+    log_masks = torch.full((2, 3, 1, 16, 16), 0.25).log()
+    seen = []
+    method.components.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    method.components.encode(x, log_masks)
+    torch.testing.assert_close(seen[0].view(2, 3, 4, 16, 16)[:, 1, 1:], x / 4)

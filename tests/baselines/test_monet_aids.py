@@ -1,0 +1,69 @@
+"""MONet's aids: off they change nothing; what is shown, and where deviations start."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from baselines.blocks.view_settings import ViewSettings
+from baselines.monet.aid_settings import MonetAids
+from baselines.monet.aids import AidedMonet
+from baselines.monet.method import Monet
+from baselines.monet.settings import MonetSettings
+from denf.harness.method import Step
+
+SMALL = MonetSettings(size=16, slots=4, channels=4, component_channels=4, latent=3)
+
+
+def aided(**aids) -> AidedMonet:
+    torch.manual_seed(0)
+    return AidedMonet(SMALL, MonetAids(**aids))
+
+
+def images(side: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (2, 3, side, side), generator=generator, dtype=torch.uint8)
+
+
+def losses(method: Monet) -> list[Tensor]:
+    method.optimizers = method.make_optimizers()
+    steps = (Step(k, 9, torch.Generator().manual_seed(k)) for k in range(2))
+    return [method.training_step(images(16), step)["loss"] for step in steps]
+
+
+def test_aids_that_are_off_change_nothing():
+    torch.manual_seed(0)
+    plain, method = Monet(SMALL), aided()
+    assert losses(plain) == losses(method)
+    drawn = (m.sample(2, torch.Generator().manual_seed(0)) for m in (plain, method))
+    assert torch.equal(*drawn)
+    assert plain.state_dict().keys() == method.state_dict().keys()
+
+
+@torch.no_grad()
+def test_shown_less_it_still_answers_at_the_size_of_the_images():
+    method = aided(view=ViewSettings(shrink=2)).eval()
+    large = images(32)
+    found = method.explain(large)
+    assert found.segmentation.labels.shape == (2, 32, 32)
+    assert found.reconstruction.shape == large.shape
+    assert method.sample(3, torch.Generator().manual_seed(0)).shape == (3, 3, 32, 32)
+
+
+@torch.no_grad()
+def test_deviations_start_smaller_and_means_where_they_were():
+    x, log_masks = images(16) / 255, torch.full((2, 4, 1, 16, 16), 0.25).log()
+    before, after = (aided(std_bias=b).component_vae.encode(x, log_masks) for b in (0.0, -2.5))
+    torch.testing.assert_close(after.mean, before.mean)
+    raw, less = (torch.log(torch.expm1(q.std.double())) for q in (before, after))
+    torch.testing.assert_close(less, raw - 2.5, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_masked_inputs_reach_the_component_vae():
+    method, x = aided(masked_input=True), images(16) / 255
+    log_masks = torch.full((2, 4, 1, 16, 16), 0.25).log()
+    seen = []
+    method.component_vae.encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    method.component_vae.encode(x, log_masks)
+    torch.testing.assert_close(seen[0].view(2, 4, 4, 16, 16)[:, 1, 1:], x / 4)
