@@ -8,6 +8,7 @@ exception into a `DenfError`; it belongs around calls that decode a file, and ar
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import Any
 
 from denf.errors import DenfError
 
+_ADDRESS = re.compile(r" ?<[^<>]* object at 0x[0-9a-fA-F]+>")  # Pillow names the open file so
 _LONGEST = 300  # characters of a decoder's own message
 
 
@@ -38,7 +40,7 @@ def reading(what: object, *, expected: str, fix: str) -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """What an exception says, in one line."""
-    text = " ".join(str(error).split())
+    text = _ADDRESS.sub("", " ".join(str(error).split()))
     name = type(error).__name__
     if isinstance(error, OSError):
         return error.strerror or text or name

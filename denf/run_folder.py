@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
-from denf.errors import DenfError
+from denf.reading import read_json_mapping, read_text, reading
 
 
 def read_record(folder: Path, name: str) -> dict[str, Any]:
@@ -19,17 +18,7 @@ def read_record(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     if not path.exists():
         return {}
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise DenfError(
-            str(path), expected="valid JSON", got=error, fix="Make the file again."
-        ) from error
-    if not isinstance(values, dict):
-        raise DenfError(
-            str(path), expected="a mapping", got=type(values).__name__, fix="Make the file again."
-        )
-    return values
+    return read_json_mapping(path, expected="a mapping in JSON", fix="Make the file again.")
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
@@ -47,12 +36,8 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     path = folder / "history.csv"
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        try:
-            return [
-                {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)
-            ]
-        except (TypeError, ValueError, csv.Error) as error:
-            raise DenfError(
-                str(path), expected="numbers", got=error, fix="Train the run again."
-            ) from error
+    fix = "Train the run again."
+    text = read_text(path, fix=fix)
+    with reading(path, expected="numbers under their names", fix=fix):
+        rows = csv.DictReader(text.splitlines(), strict=True)
+        return [{name: float(value) for name, value in row.items()} for row in rows]

@@ -65,10 +65,10 @@ def test_a_damaged_file_is_named(tmp_path):
     for name in ("experiment.yaml", "run.json", "metrics.json", "history.csv"):
         shutil.copy(RUN / name, tmp_path)
     (tmp_path / "history.csv").write_text("step,loss\n1,much\n")
-    with pytest.raises(DenfError, match=r"history\.csv: expected numbers"):
+    with pytest.raises(DenfError, match=r"history\.csv: expected numbers under their names"):
         list(sections(tmp_path))
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(DenfError, match=r"run\.json: expected valid JSON"):
+    with pytest.raises(DenfError, match=r"run\.json: expected a mapping in JSON"):
         list(sections(tmp_path))
     with pytest.raises(DenfError, match=r"none: expected experiment\.yaml in it, got no"):
         list(sections(tmp_path / "none"))

@@ -8,8 +8,8 @@ from typing import Any
 
 from denf.errors import DenfError
 from denf.pictures.clip import is_clip, read_frames, write_clip
+from denf.pictures.conversion import read_picture
 from denf.pictures.files import write_decomposition
-from denf.pictures.reading import read_picture
 from denf.pictures.result import Square
 from denf.pictures.run import BATCH, TrainedRun, in_chunks
 from denf.pictures.sources import Source

@@ -13,8 +13,8 @@ from PIL import ImageSequence
 
 from denf.errors import DenfError
 from denf.files import write_atomically
+from denf.pictures.conversion import Array, is_animated, opened, read_picture, to_rgb
 from denf.pictures.files import describe_objects, write_entry
-from denf.pictures.reading import Array, is_animated, opened, read_picture, to_rgb
 from denf.pictures.result import PictureDecomposition
 from denf.pictures.sources import Source
 

@@ -17,7 +17,7 @@ from denf.errors import DenfError
 from denf.harness.checkpoint import best_device, load_run
 from denf.harness.experiment import Experiment
 from denf.harness.method import Capability, Method
-from denf.pictures.reading import Picture, read_picture
+from denf.pictures.conversion import Picture, read_picture
 from denf.pictures.result import PictureDecomposition, Square
 from denf.run_folder import read_history, read_scores
 
@@ -69,7 +69,7 @@ class TrainedRun:
 
         Args:
             picture: a path, a Pillow image, a uint8 array (H, W, C), or a tensor (C, H, W); see
-                `denf.pictures.reading` for what is converted and how.
+                `denf.pictures.conversion` for what is converted and how.
 
         Raises:
             DenfError: when the run's method cannot decompose, or the picture cannot be read.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from denf.errors import DenfError
-from denf.pictures.reading import KINDS, SUFFIXES
+from denf.files import natural_key
+from denf.pictures.conversion import KINDS, SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ def _sources(path: Path, clips: bool) -> Iterator[Source]:
     if not path.is_dir():
         yield Source(path, Path(path.stem))
         return
-    pictures = [child for child in path.iterdir() if child.suffix.lower() in SUFFIXES]
+    pictures = [child for child in path.iterdir() if _is_picture(child)]
     if not pictures:
         raise DenfError(
             f"folder {path}", expected=f"{KINDS} pictures", got="none", fix="Check the path."
         )
-    pictures.sort(key=_natural)
+    pictures.sort(key=natural_key)
     name = Path(path.resolve().name)
     if clips:
         yield Source(path, name, tuple(pictures))
@@ -69,7 +69,5 @@ def _sources(path: Path, clips: bool) -> Iterator[Source]:
         yield from (Source(picture, name / picture.stem) for picture in pictures)
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """`frame-10` after `frame-9`."""
-    parts = re.findall(r"\d+|\D+", path.name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")

@@ -13,8 +13,6 @@ to decompose is converted as follows, so that any file of the usual kinds can be
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +21,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from denf.errors import DenfError
+from denf.reading import reading
 
 Array = NDArray[np.uint8]
 Picture: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
@@ -35,10 +34,6 @@ KINDS = "PNG, JPEG, WebP, BMP, TIFF or GIF"
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 _ANIMATED = ("PNG", "WEBP", "GIF")
 _MOST_PIXELS = 1 << 26
-_DAMAGED = (  # what Pillow raises on files that are no pictures, cut short, or unboundedly large
-    *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
-    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
-)
 
 
 def read_picture(picture: Picture, name: str | None = None) -> Array:
@@ -85,22 +80,16 @@ def opened(path: Path) -> Iterator[Image.Image]:
     if not path.is_file():
         got = "a folder" if path.is_dir() else "no such file"
         raise DenfError(name, expected="a readable file", got=got, fix="Check the path.")
-    try:
-        with Image.open(path, formats=_FORMATS) as picture:
-            # Pillow warns of so many pixels; turning that into an error would change the warnings
-            # of all threads
-            if picture.width * picture.height > _MOST_PIXELS:
-                raise ValueError(f"{picture.width} × {picture.height} pixels")
-            yield picture
-    except _DAMAGED as error:
-        # Pillow's own text on a file of another kind says nothing more
-        unknown = isinstance(error, UnidentifiedImageError)
-        raise DenfError(
-            name,
-            expected=f"a whole {KINDS} picture of at most {_MOST_PIXELS // 10**6} megapixels",
-            got="a file of another kind" if unknown else error,
-            fix="Convert the file, or leave it out.",
-        ) from error
+    expected = f"a whole {KINDS} picture of at most {_MOST_PIXELS // 10**6} megapixels"
+    with (
+        reading(name, expected=expected, fix="Convert the file, or leave it out."),
+        Image.open(path, formats=_FORMATS) as picture,
+    ):
+        # Pillow warns of so many pixels; turning that into an error would change the warnings of
+        # all threads
+        if picture.width * picture.height > _MOST_PIXELS:
+            raise ValueError(f"{picture.width} × {picture.height} pixels")
+        yield picture
 
 
 def is_animated(picture: Image.Image) -> bool:

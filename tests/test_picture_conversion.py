@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
+from denf.data.decode import decode_image
 from denf.errors import DenfError
-from denf.pictures.reading import SUFFIXES, read_picture
+from denf.pictures.conversion import SUFFIXES, read_picture
 from denf.pictures.sources import find_sources
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -121,6 +122,12 @@ def test_a_failed_read_names_the_file_and_no_address(tmp_path):
         assert " at 0x" not in str(told.value)
     with pytest.raises(DenfError, match="got a folder"):
         read_picture(tmp_path)
+
+
+def test_a_training_picture_that_cannot_be_read_shows_no_address_either():
+    with pytest.raises(DenfError, match=r"cannot identify image file\. Replace") as told:
+        decode_image(b"text", "a.png")
+    assert " at 0x" not in str(told.value)
 
 
 def test_folders_are_read_in_the_order_of_their_numbers(tmp_path):
