@@ -473,7 +473,8 @@ def evaluate(
     if scores is not None:
         scores.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(scores, room.rows_as_csv(rows))
-    _publish({**summary, "run": str(run), "data": room.describe_data(prepared)}, out)
+    about = {**room.describe_run(run, method), "data": room.describe_data(prepared)}
+    _publish({**summary, **about}, out)
 
 
 @app.command()
@@ -522,7 +523,7 @@ def fid(
         **dataclasses.asdict(result),
         "mode": mode.value,
         "seed": seed,
-        "run": str(run),
+        **room.describe_run(run, method),
         "data": room.describe_data(reference),
         "recomposed_from": None if begin is None else room.describe_data(begin),
     }

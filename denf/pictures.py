@@ -21,6 +21,7 @@ from denf.files import write_atomically
 from denf.harness.method import Capability, Method
 from denf.overlay import overlay
 from denf.palette import instance_bytes
+from denf.reading import read_bytes
 
 BATCH = 16  # pictures that are decomposed together
 MOST_OBJECTS = 255  # that 8-bit labels can number
@@ -109,12 +110,7 @@ def decompose_pictures(method: Method, pictures: Sequence[Path], out: Path) -> l
 
 
 def _centre_square(path: Path, size: int) -> Square:
-    try:
-        image = decode_image(path.read_bytes(), str(path))
-    except OSError as error:
-        raise DenfError(
-            f"picture {path}", expected="a readable file", got=error, fix="Check the path."
-        ) from error
+    image = decode_image(read_bytes(path, fix="Check the path."), str(path))
     height, width, _ = image.shape
     rows, columns = crop_box(height, width, "centre")
     resized = resize_image(image[rows, columns], size, Kernel.BILINEAR)
