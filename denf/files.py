@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 from uuid import uuid4
 
@@ -58,7 +58,7 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def natural_key(path: PurePosixPath) -> tuple[tuple[tuple[Any, ...], ...], tuple[str, ...]]:
+def natural_key(path: PurePath) -> tuple[tuple[tuple[Any, ...], ...], tuple[str, ...]]:
     """Sort key by which numbers in names count as numbers: frame2 comes before frame10."""
     parts = [
         tuple(number_key(text) if k % 2 else text for k, text in enumerate(_DIGITS.split(part)))

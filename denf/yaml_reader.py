@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from denf.errors import DenfError
+from denf.reading import read_text, reading
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -51,12 +52,8 @@ def read_mapping(path: Path, *, what: str, fix: str) -> dict[str, Any]:
     Raises:
         DenfError: when it cannot be read, repeats a key or holds no mapping.
     """
-    try:
-        values = parse_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
-        raise DenfError(
-            f"{what} {path}", expected="a readable YAML file", got=error, fix="Correct it."
-        ) from error
+    with reading(f"{what} {path}", expected="a readable YAML file", fix="Correct it."):
+        values = parse_yaml(read_text(path, fix="Correct it."))
     if not isinstance(values, dict):
         raise DenfError(
             f"{what} {path}", expected="a mapping of keys", got=type(values).__name__, fix=fix

@@ -8,8 +8,8 @@ refinement sees are those of each image's own loss, not of the batch's mean, and
 from a fixed seed, so that an image has one decomposition whatever it is evaluated with; PyTorch's
 LSTM has a second bias (1,024 numbers), and its biases do not start truncated normal (deviation
 0.03) as Sonnet's does; the source's loss adds a regression of the true factors, which reaches the
-model through the clipping of gradients alone; TensorFlow's SAME pads a strided convolution more at the
-bottom and right, ours at the top and left, so that a layer is the other's turned by 180°.
+model through the clipping of gradients alone; TensorFlow's SAME pads a strided convolution more at
+the bottom and right, ours at the top and left, so that a layer is the other's turned by 180°.
 """
 
 from __future__ import annotations

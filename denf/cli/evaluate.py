@@ -56,7 +56,8 @@ def evaluate(
     if scores is not None:
         scores.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(scores, evaluation.rows_as_csv(rows))
-    publish({**summary, "run": str(run), "data": evaluation.describe_data(prepared)}, out)
+    about = {**evaluation.describe_run(run, method), "data": evaluation.describe_data(prepared)}
+    publish({**summary, **about}, out)
 
 
 @app.command()
@@ -107,7 +108,7 @@ def fid(
         **dataclasses.asdict(result),
         "mode": mode.value,
         "seed": seed,
-        "run": str(run),
+        **evaluation.describe_run(run, method),
         "data": evaluation.describe_data(reference),
         "recomposed_from": None if begin is None else evaluation.describe_data(begin),
     }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from denf.data.pin import Identity, check
 from denf.data.transfer import BrokenOffError, Part, transfer, writing
 from denf.errors import DenfError
+from denf.files import atomic_path
+from denf.locks import locked
+from denf.reading import reading
 
 
 @dataclass(frozen=True)
@@ -65,31 +67,54 @@ def download(
         return out
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    name = unquote(Path(urlsplit(url).path).name)
-    if mirror is not None and urlsplit(str(mirror)).scheme not in ("http", "https"):
+    name = _file_name(url)
+    if mirror is not None and not str(mirror).startswith(("http://", "https://")):
         _link(Path(mirror), name, url, out, stated)
         return out
     part = Part(out)
-    address = url if mirror is None else f"{str(mirror).rstrip('/')}/{name}"
-    _fetch(address, part, retries, waiting or Waiting())
-    try:
-        fix = "What came was removed: call again, or correct what is expected."
-        check(part.path, url, out, stated, what=address, fix=fix)
-    except DenfError:
-        part.discard()
-        raise
-    with writing(out):
-        part.publish()
+    address = url if mirror is None else f"{str(mirror).rstrip('/')}/{quote(name)}"
+    with locked(out.with_name(f".{out.name}.lock"), f"download {out}", remove=True):
+        _fetch(address, part, retries, waiting or Waiting(), stated.size)
+        try:
+            fix = "What came was removed: call again, or correct what is expected."
+            check(part.path, url, out, stated, what=address, fix=fix)
+        except DenfError:
+            part.discard()
+            raise
+        with writing(out):
+            part.publish()
     return out
 
 
-def _fetch(url: str, part: Part, retries: int, waiting: Waiting) -> None:
+def _file_name(url: str) -> str:
+    """The last part of an address's path, which is a plain name and leads nowhere else."""
+    with reading(url, expected="an http or https address", fix="Correct it."):
+        address = urlsplit(url)
+        name = unquote(address.path.rpartition("/")[2])
+    if address.scheme not in ("http", "https"):
+        raise DenfError(
+            url,
+            expected="an http or https address",
+            got=address.scheme or "none",
+            fix="Correct it.",
+        )
+    if name in ("", ".", "..") or any(c in "/\\" or ord(c) < 32 for c in name):
+        raise DenfError(
+            url,
+            expected="an address that ends in the name of a file",
+            got=repr(name),
+            fix="Give the address of the file itself.",
+        )
+    return name
+
+
+def _fetch(url: str, part: Part, retries: int, waiting: Waiting, most: int | None) -> None:
     reason: object = None
     for attempt in range(retries + 1):
         if attempt:
             time.sleep(waiting.pause * 2 ** (attempt - 1))
         try:
-            transfer(url, part, (waiting.connect, waiting.read))
+            transfer(url, part, (waiting.connect, waiting.read), most)
             return
         except BrokenOffError as error:
             reason = error
@@ -114,11 +139,9 @@ def _link(mirror: Path, name: str, url: str, out: Path, stated: Identity) -> Non
         )
     fix = "Replace it by the right file, or correct what is expected."
     check(source, url, out, stated, what=str(source), fix=fix)
-    temporary = out.with_name(f"{out.name}.{os.getpid()}.tmp")
-    with writing(out):
+    with writing(out), atomic_path(out) as temporary:
         try:
             temporary.symlink_to(source.resolve())
         except OSError:  # a file system without links
             shutil.copyfile(source, temporary)
-        os.replace(temporary, out)
     Part(out).discard()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from denf.errors import DenfError
 from denf.files import write_atomically
+from denf.reading import read_json_mapping, reading
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,12 @@ def read_pin(out: Path) -> tuple[str, Identity] | None:
     Raises:
         DenfError: when the pin is not readable.
     """
-    path = pin_file(out)
-    try:
-        record = json.loads(path.read_text())
-        return record["url"], Identity(record["sha256"], record["bytes"])
-    except FileNotFoundError:
+    path, expected, fix = pin_file(out), "a pin with url, sha256 and bytes", "Remove it."
+    if not path.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DenfError(
-            str(path), expected="a pin with url, sha256 and bytes", got=error, fix="Remove it."
-        ) from error
+    record = read_json_mapping(path, expected=expected, fix=fix)
+    with reading(path, expected=expected, fix=fix):
+        url, sha256, size = record["url"], record["sha256"], record["bytes"]
+        if not (isinstance(url, str) and isinstance(sha256, str) and isinstance(size, int)):
+            raise TypeError(f"{url!r}, {sha256!r}, {size!r}")
+        return url, Identity(sha256, size)

@@ -20,10 +20,15 @@ from tqdm import tqdm
 
 from denf.errors import DenfError
 from denf.files import write_atomically
+from denf.reading import reason
 
 _CHUNK = 1 << 20
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses that may pass
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19})")
+
+
+class _TooLongError(Exception):
+    """A body goes on behind the end of the file."""
 
 
 class BrokenOffError(Exception):
@@ -56,9 +61,11 @@ class Part:
     def resume(self, url: str) -> tuple[int, Note]:
         """Bytes that are there of `url`, and the note about them; 0 to start anew."""
         try:
-            note = Note(**json.loads(self._note.read_text()))
+            note = Note(**json.loads(self._note.read_text(encoding="utf-8")))
             size = self.path.stat().st_size
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
+            return 0, Note(url)
+        if not isinstance(note.tag, str | None) or not isinstance(note.total, int | None):
             return 0, Note(url)
         return (size, note) if note.url == url else (0, Note(url))
 
@@ -80,13 +87,14 @@ class Part:
         self._note.unlink(missing_ok=True)
 
 
-def transfer(url: str, part: Part, timeouts: tuple[float, float]) -> None:
+def transfer(url: str, part: Part, timeouts: tuple[float, float], most: int | None = None) -> None:
     """Try once to complete `part` from `url`.
 
     Args:
         url: http or https address.
         part: what is there already is continued if the server says that it fits.
         timeouts: seconds to wait for a connection and for the next bytes.
+        most: bytes of the whole file, if known; no more are taken.
 
     Raises:
         BrokenOffError: when another attempt may succeed; what has arrived is kept.
@@ -102,8 +110,8 @@ def transfer(url: str, part: Part, timeouts: tuple[float, float]) -> None:
         reply = requests.get(url, headers=headers, stream=True, timeout=timeouts)
     except (requests.ConnectionError, requests.Timeout) as error:
         raise BrokenOffError(str(error)) from error
-    except requests.RequestException as error:
-        raise refused(url, error) from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        raise refused(url, reason(error)) from error  # an address or a header that is none
     with reply, writing(part.path):
         start, total = _place(url, reply, have)
         # a server may not know If-Range and send a range of a file that has changed since
@@ -114,7 +122,12 @@ def transfer(url: str, part: Part, timeouts: tuple[float, float]) -> None:
         if start == 0:
             part.start(Note(url, _tag(reply), total))
         if reply.ok:
-            _receive(reply, part.path, start, total)
+            bounds = [bound for bound in (total, most) if bound is not None]
+            try:
+                _receive(reply, part.path, start, total, min(bounds, default=None))
+            except _TooLongError as error:
+                part.discard()
+                raise refused(url, f"more than the {min(bounds)} bytes of the file") from error
         size = part.path.stat().st_size
     if total is not None and size != total:
         raise BrokenOffError(f"{size} of {total} bytes")
@@ -136,6 +149,8 @@ def _place(url: str, reply: requests.Response, have: int) -> tuple[int | None, i
     if reply.headers.get("Content-Type", "").startswith("text/html"):
         raise refused(url, "a web page")
     length = reply.headers.get("Content-Length")
+    if length is not None and not (length.isascii() and length.isdecimal() and len(length) < 20):
+        raise refused(url, f"the length {length!r}")
     if length is None and reply.headers.get("Transfer-Encoding") != "chunked":
         raise refused(url, "a body of unstated length, whose end cannot be told from a break")
     return 0, None if length is None else int(length)
@@ -153,12 +168,17 @@ def _differ(one: str | None, other: str | None) -> bool:
     return one != other
 
 
-def _receive(reply: requests.Response, path: Path, start: int, total: int | None) -> None:
+def _receive(
+    reply: requests.Response, path: Path, start: int, total: int | None, most: int | None
+) -> None:
     bar = tqdm(total=total, initial=start, desc=path.stem, unit="B", unit_scale=True, disable=None)
     with bar, path.open("r+b", buffering=0) as file:
         file.truncate(start)
         file.seek(start)
         for chunk in _chunks(reply):
+            start += len(chunk)
+            if most is not None and start > most:
+                raise _TooLongError
             written = 0
             while written < len(chunk):  # unbuffered: a full disk may take a part of a chunk
                 written += file.write(chunk[written:])

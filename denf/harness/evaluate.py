@@ -17,9 +17,10 @@ from tqdm import tqdm
 
 from denf.data.prepared import Array, Prepared
 from denf.errors import DenfError
+from denf.files import atomic_path
+from denf.harness.checkpoint import tensors_sha256
 from denf.harness.method import Capability, Method
 from denf.harness.scores import BatchScores, Row, score_batch, summarise
-from denf.metrics.ari import count_trivial_scenes
 
 SAMPLES = 4  # generated images per scene of `panels`
 
@@ -56,7 +57,8 @@ def evaluate(
         In the summary each has mean, std and n over scenes. A score that is not finite is left
         out, and its n tells; without any finite one mean and std are None. The summary further has
 
-        - `one_object_scenes`: their number;
+        - `empty_scenes`, `one_object_scenes`: numbers of scenes without objects, which have no
+          foreground ARI, and with one, whose foreground ARI is 1 or 0;
         - `count`: fractions of scenes whose predicted number of objects is `right`, `too_few`,
           `too_many`;
         - `coverage_worst_tenth`: mean over the tenth of all objects that is covered least;
@@ -69,7 +71,6 @@ def evaluate(
     """
     rows: list[Row] = []
     scored: list[BatchScores] = []
-    trivial = 0
     for start, images, truth in batches(data, method.device, batch_size):
         empty = None
         if data.empty is not None:
@@ -77,11 +78,7 @@ def evaluate(
         scores = score_batch(method, images, truth, empty)
         rows += scores.rows(range(start, start + len(images)))
         scored.append(scores)
-        trivial += 0 if truth is None else count_trivial_scenes(truth)
-    summary = summarise(rows, scored)
-    if data.masks is not None:
-        summary["one_object_scenes"] = trivial
-    return summary, rows
+    return summarise(rows, scored), rows
 
 
 @torch.no_grad()
@@ -232,8 +229,12 @@ def describe_data(data: Prepared) -> Mapping[str, Any]:
     return {**known, "sha256": data.sha256}
 
 
+def describe_run(run: Path, method: Method) -> Mapping[str, Any]:
+    """What a result says of the run that it was measured on."""
+    return {"run": str(run), "run_weights_sha256": tensors_sha256(method.state_dict())}
+
+
 def save_panels(arrays: Mapping[str, np.ndarray], path: Path) -> None:
     """Write the arrays as compressed .npz, atomically."""
-    temporary = path.with_name(path.name + ".tmp.npz")
-    np.savez_compressed(temporary, allow_pickle=False, **arrays)
-    temporary.replace(path)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)

@@ -1,17 +1,20 @@
-"""GPU lease: one training a card, among all processes of a machine."""
+"""GPU lease: one training per card, among all processes of a user on a machine."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import stat
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from denf.errors import DenfError
+from denf.locks import holder, try_lock
 
 _POLL_SECONDS = 1.0
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def count_cards() -> int:
@@ -20,44 +23,99 @@ def count_cards() -> int:
 
 
 @contextmanager
-def gpu_lease(cards: int | None = None, folder: Path | None = None) -> Iterator[int | None]:
+def gpu_lease(cards: int | None = None, folder: Path | None = None) -> Iterator[str | None]:
     """Hold one card and point CUDA_VISIBLE_DEVICES at it; waits while all are taken.
 
     Snakemake counts GPUs but names none, so that parallel jobs would all take the first. Each card
     has a lock file; the kernel frees it when the process ends, however it ends. Must be entered
-    before CUDA is initialised. Does nothing where the variable is set already (a cluster's
-    scheduler, the user) or there is no card.
+    before CUDA is initialised.
+
+    Where the variable is set already, the card is one of those that it lists. A list of one is a
+    choice made outside (by a cluster's scheduler, by the user): it is used at once, with a warning
+    when another training holds it. Does nothing without a card.
 
     Args:
         cards: number of cards; counted from the device files when None.
-        folder: where the lock files lie; shared by all users' processes that shall cooperate.
+        folder: where the lock files lie; `lease_folder` when None.
 
     Yields:
-        the card's number, or None.
+        the card as CUDA_VISIBLE_DEVICES names it, or None.
+
+    Raises:
+        DenfError: when the folder of the lock files is not this user's own.
     """
-    if cards is None:
-        cards = count_cards()
-    if cards == 0 or "CUDA_VISIBLE_DEVICES" in os.environ:
+    before = os.environ.get(_VISIBLE)
+    listed = [str(card) for card in range(count_cards() if cards is None else cards)]
+    if before is not None and listed:
+        listed = _listed(before)
+    if not listed:
         yield None
         return
-    folder = folder or Path(tempfile.gettempdir()) / f"denf-gpu-leases-{os.getuid()}"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock, card = _acquire(folder, cards)
-    os.environ["CUDA_VISIBLE_DEVICES"] = str(card)
+    folder = _private(folder or lease_folder())
+    lock, card = _acquire(folder, listed, choice=before is not None and len(listed) == 1)
+    os.environ[_VISIBLE] = card
     try:
         yield card
     finally:
-        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-        lock.release()
+        if before is None:
+            os.environ.pop(_VISIBLE, None)
+        else:
+            os.environ[_VISIBLE] = before
+        if lock is not None:
+            os.close(lock)
 
 
-def _acquire(folder: Path, cards: int) -> tuple[FileLock, int]:
+def lease_folder() -> Path:
+    """The folder of this user's leases.
+
+    It does not follow TMPDIR, which may differ between processes that share a card. A job of Slurm
+    has a folder of its own, since Slurm counts the cards of each job from 0.
+    """
+    job = os.environ.get("SLURM_JOB_ID", "")
+    suffix = f"-slurm-{job}" if job.isalnum() else ""
+    return Path(f"/tmp/denf-gpu-leases-{os.getuid()}{suffix}")
+
+
+def _listed(variable: str) -> list[str]:
+    """Cards that CUDA sees: up to the first entry that names none."""
+    cards: list[str] = []
+    for entry in variable.split(","):
+        name = entry.strip()
+        if not (name.isdecimal() or name.startswith(("GPU-", "MIG-"))):
+            break
+        cards.append(name)
+    return list(dict.fromkeys(cards))
+
+
+def _private(folder: Path) -> Path:
+    """The folder, made when missing, and refused when another user could put files into it."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700, parents=True)
+    found = folder.lstat()
+    open_to_others = stat.S_IMODE(found.st_mode) & 0o022
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or open_to_others:
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no folder, or a link"
+        raise DenfError(
+            f"folder of GPU leases {folder}",
+            expected=f"a folder of user {os.getuid()} that no one else can write",
+            got=f"{kind} of user {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}",
+            fix=f"Remove it, or set {_VISIBLE} to one card.",
+        )
+    return folder
+
+
+def _acquire(folder: Path, cards: Sequence[str], *, choice: bool) -> tuple[int | None, str]:
+    told = False
     while True:
-        for card in range(cards):
-            lock = FileLock(folder / f"gpu{card}.lock")
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                continue
-            return lock, card
+        for card in cards:
+            lock = try_lock(folder / f"gpu{card.replace('/', '-')}.lock")
+            if lock is not None:
+                return lock, card
+        holders = "; ".join(holder(folder / f"gpu{card.replace('/', '-')}.lock") for card in cards)
+        if choice:
+            print(f"denf: card {cards[0]} is shared with {holders}", file=sys.stderr)
+            return None, cards[0]
+        if not told:
+            print(f"denf: waiting for a card: {holders}", file=sys.stderr)
+            told = True
         time.sleep(_POLL_SECONDS)

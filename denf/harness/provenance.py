@@ -73,7 +73,7 @@ def _version(package: str) -> str | None:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo") as lines:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
             names = [
                 line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
             ]

@@ -178,6 +178,9 @@ def summarise(rows: Sequence[Row], batches: Sequence[BatchScores]) -> dict[str, 
         excess = np.array([row["predicted_objects"] - row["objects"] for row in rows])
         parts = {"right": excess == 0, "too_few": excess < 0, "too_many": excess > 0}
         summary["count"] = {name: float(scenes.mean()) for name, scenes in parts.items()}
+    if "objects" in rows[0]:
+        summary["empty_scenes"] = sum(row["objects"] == 0 for row in rows)
+        summary["one_object_scenes"] = sum(row["objects"] == 1 for row in rows)
     if ARI[0] in rows[0]:
         numbers = sorted({int(row["objects"]) for row in rows})
         summary["by_objects"] = {

@@ -22,9 +22,10 @@ class AriScores:
     """The three forms of the adjusted Rand index, one value a scene, in [-1, 1].
 
     Args:
-        ari_fg: (B,) float64; true foreground pixels, prediction without a background label.
+        ari_fg: (B,) float64; true foreground pixels, prediction without a background label; NaN for
+            a scene without objects.
         ari_fg_strict: (B,) float64; true foreground pixels, a predicted background is one more
-            cluster.
+            cluster; NaN for a scene without objects.
         ari: (B,) float64; all pixels.
     """
 
@@ -116,8 +117,9 @@ def ari_scores(truth: Tensor, labels: Tensor, object_labels: Tensor) -> AriScore
         object_labels: the same shape, integers; never a background.
 
     Returns:
-        One float64 value a scene and form. A scene without foreground has `ari_fg` 1, a scene
-        with one object 1 or 0: `count_trivial_scenes` tells how many there are.
+        One float64 value per scene and form. A scene without objects has nothing to segment: its
+        two foreground values are NaN and belong in no mean. A scene of one object has 1 where its
+        pixels have one label and 0 otherwise, since its truth is a single cluster.
 
     Raises:
         ValueError: as `contingency`.
@@ -125,20 +127,16 @@ def ari_scores(truth: Tensor, labels: Tensor, object_labels: Tensor) -> AriScore
     with_background = contingency(truth, labels)
     objects_only = contingency(truth, object_labels)
     return AriScores(
-        ari_fg=_from_table(objects_only[:, 1:]),  # row 0 is the true background
-        ari_fg_strict=_from_table(with_background[:, 1:]),
+        ari_fg=_of_foreground(objects_only),
+        ari_fg_strict=_of_foreground(with_background),
         ari=_from_table(with_background),
     )
 
 
-def count_trivial_scenes(truth: Tensor) -> int:
-    """Number of scenes whose truth has at most one object, where the foreground ARI says little.
-
-    Args:
-        truth: (B, H, W) or (B, N) integers; 0 is the background.
-    """
-    pixels = contingency(truth, torch.zeros_like(truth))[:, 1:, 0]
-    return int(((pixels > 0).sum(dim=1) <= 1).sum())
+def _of_foreground(table: Tensor) -> Tensor:
+    """ARI without row 0, the true background; NaN where nothing else is."""
+    foreground = table[:, 1:]
+    return _from_table(foreground).masked_fill(foreground.sum(dim=(1, 2)) == 0, torch.nan)
 
 
 def _from_table(table: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from denf.errors import DenfError
+from denf.reading import reading
 from denf.report.loading import titles
 from denf.report.names import dataset_names
 from denf.report.records import Group, Row, Run
@@ -123,12 +124,9 @@ def read_history(run: Run) -> pd.DataFrame | None:
     file = run.folder / "history.csv"
     if not file.exists():
         return None
-    try:
-        frame = pd.read_csv(file).astype(float).replace([np.inf, -np.inf], np.nan)
-    except ValueError as error:  # also pandas' EmptyDataError and ParserError
-        raise DenfError(
-            str(file), expected="a column step and scalars", got=error, fix="Train the run again."
-        ) from error
+    with reading(file, expected="a column step and scalars", fix="Train the run again."):
+        frame = pd.read_csv(file, encoding="utf-8").astype(float)
+        frame = frame.replace([np.inf, -np.inf], np.nan)
     if "step" not in frame:
         raise DenfError(
             str(file), expected="a column step", got=list(frame), fix="Train the run again."

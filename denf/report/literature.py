@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from denf.errors import DenfError
+from denf.reading import reading
 from denf.report.records import Metric
+from denf.yaml_reader import read_mapping
 
 
 @dataclass(frozen=True)
@@ -77,20 +76,15 @@ def load_literature(path: Path | str) -> list[PaperTable]:
         DenfError: when the file is missing, lacks a key, or cites an unknown key.
     """
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text())
+    content = read_mapping(path, what="literature", fix="Correct the file.")
+    with reading(
+        path, expected="tables and citations as its head describes", fix="Correct the file."
+    ):
         citations = {key: Citation(key=key, **entry) for key, entry in content["citations"].items()}
         return [
             _table(int(number), content["tables"][number], citations)
             for number in sorted(content["tables"])
         ]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DenfError(
-            str(path),
-            expected="tables and citations as its head describes",
-            got=f"{type(error).__name__}: {error}",
-            fix="Correct the file.",
-        ) from error
 
 
 def _table(number: int, entry: Mapping[str, Any], citations: Mapping[str, Citation]) -> PaperTable:

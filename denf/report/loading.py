@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from denf.errors import DenfError
+from denf.files import natural_key, walk
+from denf.reading import read_json_mapping
+from denf.report.checks import check_run, check_same_data, check_types
 from denf.report.records import Group, Row, Run
+from denf.yaml_reader import read_mapping
 
 
 def load_rows(
@@ -19,7 +21,8 @@ def load_rows(
     """Load the runs under a folder, grouped by data set and experiment.
 
     Args:
-        runs: a folder that holds `<dataset>/<experiment>/seed-<k>/` at any depth.
+        runs: a folder that holds `<dataset>/<experiment>/seed-<k>/` at any depth; links are
+            followed, hidden folders left out.
         experiments: resolved experiments, one a row, shown even when nothing was run; `data`
             names the folder of the data set (any, when absent), `seeds` the runs that count.
             What they say of label, framework, group and tables goes before what a run recorded:
@@ -29,19 +32,24 @@ def load_rows(
         Rows in the order of `experiments`, or by data set and name.
 
     Raises:
-        DenfError: for a file that cannot be parsed, or seeds of one experiment whose settings
-            differ, so that a mean over them would mean nothing.
+        DenfError: for a folder that cannot be listed, a file that cannot be parsed or does not
+            belong to the run beside it, or seeds of one experiment whose settings or data differ,
+            so that a mean over them would mean nothing.
     """
+    runs = Path(runs)
     found: dict[tuple[str, str], list[Path]] = {}
-    for folder in sorted(Path(runs).rglob("seed-*")):
-        hidden = any(part.startswith(".") for part in folder.relative_to(runs).parts)  # states
-        if folder.is_dir() and not hidden and folder.name.removeprefix("seed-").isdecimal():
+    entries = walk(runs) if runs.exists() else ()
+    folders = (path for path, state in entries if stat.S_ISDIR(state.st_mode))
+    for path in sorted(folders, key=natural_key):
+        if _seed(path.name) is not None:
+            folder = runs / path
             found.setdefault((folder.parent.parent.name, folder.parent.name), []).append(folder)
     if experiments is None:
         return [_row(*key, folders, {}) for key, folders in sorted(found.items())]
     rows = []
     for experiment in experiments:
         name = str(experiment["name"])
+        check_types(f"experiment {name} of the listing", "listing", experiment)
         wanted = experiment.get("data")
         keys = sorted(k for k in found if k[1] == name and wanted in (None, k[0]))
         for key in keys or [(str(wanted or ""), name)]:
@@ -58,42 +66,43 @@ def titles(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def load_run(folder: Path, seed: int) -> Run:
+def _seed(name: str) -> int | None:
+    """The seed in a run folder's name; None for other folders."""
+    digits = name.removeprefix("seed-")
+    return int(digits) if digits != name and digits.isascii() and digits.isdecimal() else None
+
+
+def load_run(folder: Path) -> Run:
     """What one run folder holds; a file that is missing there is None in the run.
 
     Raises:
-        DenfError: for a file that cannot be parsed.
+        DenfError: for a file that cannot be parsed, or does not belong to the run beside it.
     """
-    return Run(
+    run = Run(
         folder,
-        seed,
+        _seed(folder.name) or 0,
         _load(folder / "experiment.yaml") or {},
         _load(folder / "metrics.json"),
         _load(folder / "fid.json"),
         _load(folder / "run.json"),
     )
+    check_run(run)
+    return run
 
 
 def _load(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
-    try:
-        text = path.read_text()
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        raise DenfError(
-            str(path), expected="valid " + path.suffix[1:].upper(), got=error, fix="Make it again."
-        ) from error
-    if not isinstance(content, dict):
-        raise DenfError(
-            str(path), expected="a mapping", got=type(content).__name__, fix="Make it again."
-        )
+    if path.suffix == ".json":
+        content = read_json_mapping(path, expected="a mapping in JSON", fix="Make it again.")
+    else:
+        content = read_mapping(path, what="experiment file", fix="Make it again.")
+    check_types(path, path.name, content)
     return content
 
 
 def _row(dataset: str, name: str, folders: Sequence[Path], experiment: Mapping[str, Any]) -> Row:
-    loaded = (load_run(folder, int(folder.name.removeprefix("seed-"))) for folder in folders)
-    runs = sorted(loaded, key=lambda run: run.seed)
+    runs = sorted(map(load_run, folders), key=lambda run: run.seed)
     if "seeds" in experiment:
         seeds = {int(seed) for seed in experiment["seeds"]}
         runs = [run for run in runs if run.seed in seeds]
@@ -101,6 +110,7 @@ def _row(dataset: str, name: str, folders: Sequence[Path], experiment: Mapping[s
         asked = {int(seed) for run in runs for seed in run.experiment.get("seeds", ())}
         seeds = asked | {run.seed for run in runs}
     _check_equal_settings(runs)
+    check_same_data(runs)
     made = next((run.experiment for run in runs if run.experiment), experiment)
     shown = {**made, **experiment}
     return Row(

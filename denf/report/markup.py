@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,7 +31,16 @@ _LATEX: dict[str, str | int | None] = {
     "…": r"\dots{}",
     "\n": " ",
 }
-_MARKDOWN: dict[str, str | int | None] = {"|": r"\|", "<": "&lt;", "*": r"\*", "\n": " "}
+_MARKDOWN: dict[str, str | int | None] = {
+    **{c: "\\" + c for c in "\\`*_[]|~"},  # brackets: a label is no link, whatever its scheme
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "\n": " ",
+}
+_FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for a formula at the start of a cell
+# Letters that turn the direction of writing, so that a text reads as another one.
+_DIRECTIONS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True)
@@ -51,14 +62,36 @@ class Sheet:
     align: str
 
 
+def printable(text: str) -> str:
+    """Text in which control characters and halves of characters are replaced by �."""
+    return "".join(
+        "�" if c in _DIRECTIONS or (unicodedata.category(c) in ("Cc", "Cs") and c != "\n") else c
+        for c in text
+    )
+
+
 def escape_latex(text: str) -> str:
     """Plain text as LaTeX that prints the same."""
-    return text.translate(str.maketrans(_LATEX))
+    return printable(text).translate(str.maketrans(_LATEX))
 
 
 def escape_markdown(text: str) -> str:
     """Plain text as a Markdown table cell that prints the same."""
-    return text.translate(str.maketrans(_MARKDOWN))
+    return printable(text).translate(str.maketrans(_MARKDOWN))
+
+
+def code_span(text: str) -> str:
+    """Plain text as code within a line of Markdown, whatever backticks it holds."""
+    text = " ".join(printable(text).split("\n"))
+    runs = [len(run) for run in re.findall("`+", text)]
+    fence = "`" * (max(runs, default=0) + 1)
+    return f"{fence} {text} {fence}" if runs else f"`{text}`"
+
+
+def spreadsheet_text(text: str) -> str:
+    """Text as a CSV cell that a spreadsheet shows and does not compute."""
+    text = printable(text)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
 
 
 def to_markdown(sheet: Sheet) -> str:

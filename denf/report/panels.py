@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from denf.errors import DenfError
 from denf.palette import instance_colours
+from denf.reading import reading
 from denf.report.style import ABSENT
 
 PRESENT = 0.5  # cells above it hold an object
@@ -49,13 +50,11 @@ def load_panels(file: Path) -> Panels:
     Raises:
         DenfError: when it cannot be read, or its arrays differ in length.
     """
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (OSError, ValueError, EOFError) as error:
-        raise DenfError(
-            str(file), expected="a NumPy archive", got=error, fix="Evaluate the run again."
-        ) from error
+    with (
+        reading(file, expected="a NumPy archive", fix="Evaluate the run again."),
+        np.load(file, allow_pickle=False) as archive,
+    ):
+        arrays = dict(archive)
     lengths = {key: array.shape[:1] for key, array in arrays.items()}  # () for a scalar
     if arrays and (len(set(lengths.values())) != 1 or not all(map(len, arrays.values()))):
         raise DenfError(

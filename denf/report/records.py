@@ -61,6 +61,15 @@ class Metric(StrEnum):
         return self is Metric.COUNT_ERROR or self.startswith(Metric.BACKGROUND_PSNR)
 
     @property
+    def range(self) -> tuple[float, float]:
+        """Least and largest value as stored."""
+        if self.startswith("ari"):
+            return -1.0, 1.0
+        if self in (Metric.FID, Metric.KID):  # unbiased or rounded: a little below 0
+            return -1.0, math.inf
+        return 0.0, math.inf if self.has_own_unit else 1.0
+
+    @property
     def capability(self) -> str:
         """What a method needs to have this number."""
         return "sampling" if self.of_samples else "segmentation"
@@ -176,7 +185,8 @@ class Run:
         """The value of one metric, or why there is none.
 
         Raises:
-            DenfError: when the file holds something other than a number there.
+            DenfError: when the file holds something other than a number there, or one that the
+            metric cannot have.
         """
         document = self.document(metric)
         if self.diverged:
@@ -200,6 +210,14 @@ class Run:
             )
         if not math.isfinite(entry):
             return Reading(self.seed, Status.NOT_FINITE)
+        low, high = metric.range
+        if not low <= entry <= high:
+            raise DenfError(
+                f"{file}, {metric}",
+                expected=f"a number within {low:g} and {high:g}",
+                got=repr(entry),
+                fix="Evaluate the run again.",
+            )
         return Reading(self.seed, Status.VALUE, float(entry), file)
 
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from denf.report.columns import SIDE_COLUMNS
 from denf.report.lines import Block, Line, data_sets, join
 from denf.report.literature import PaperTable
-from denf.report.markup import Sheet, escape_markdown
+from denf.report.markup import Sheet, code_span, escape_markdown
 from denf.report.numbers import MISSING, count, decimal, significant, spread
 from denf.report.records import Metric
 from denf.report.statistics import FEWEST_FOR_INTERVAL
 
+SCENE_COUNTS = ("empty_scenes", "one_object_scenes")  # keys of metrics.json that qualify an ARI
 GENERATION = ("extractor", "samples", "reference", "mode")  # keys of fid.json that qualify an FID
 
 COSTS = ("parameters", "images_per_second", "seconds", "peak_memory_bytes")  # keys of run.json
@@ -108,6 +109,8 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
         f"from {FEWEST_FOR_INTERVAL} seeds on; of fewer the values stand alone.",
     ]
     text += [column.legend for column in SIDE_COLUMNS[table.metric]]
+    if table.metric is Metric.ARI_FG:
+        text.append(_trivial_scenes(measured))
     if table.metric is Metric.FID:
         extractors = dict.fromkeys(v for line in measured for v in line.facts("extractor"))
         text.append(f"Features from {join(extractors)}.")
@@ -139,6 +142,19 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
     return " ".join(text)
 
 
+def _trivial_scenes(lines: Sequence[Line]) -> str:
+    """What the foreground ARI does with scenes of no and of one object, and how many there are."""
+    empty, single = (
+        join(dict.fromkeys(n for line in lines for n in line.facts(key) if n is not None))
+        or "number not recorded"
+        for key in SCENE_COUNTS
+    )
+    return (
+        f"Scenes without objects ({empty}) are in no mean of the foreground ARI; a scene of one "
+        f"object ({single}) counts 1 where the object has one label and 0 otherwise."
+    )
+
+
 def protocols(lines: Sequence[Line]) -> str:
     """How the reported values were measured, as a Markdown list; rows of one protocol together."""
     reported = [line.reported for line in lines if line.reported]
@@ -163,7 +179,8 @@ def provenance(lines: Sequence[Line]) -> str:
         for run in line.used:
             file = files[run.seed]
             items.append(
-                f"- {escape_markdown(line.label)}, seed {run.seed}: `{run.command}` on "
-                f"{run.device}, commit {run.code} → `{file.as_posix() if file else ''}`"
+                f"- {escape_markdown(line.label)}, seed {run.seed}: {code_span(run.command)} on "
+                f"{escape_markdown(run.device)}, commit {escape_markdown(run.code)} → "
+                f"{code_span(file.as_posix() if file else '')}"
             )
     return "Where the numbers come from:\n\n" + "\n".join(items) + "\n" if items else ""

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from denf.errors import DenfError
+from denf.reading import reading
 from denf.report.loading import titles
 from denf.report.names import dataset_names
 from denf.report.records import Group, Row
@@ -59,14 +59,10 @@ def _scores(row: Row, label: str) -> pd.DataFrame | None:
         file = run.folder / "scores.csv"
         if run.diverged or not file.exists():
             continue
-        try:
-            frame = pd.read_csv(file)
-        except ValueError as error:
-            raise DenfError(
-                str(file), expected="a CSV file", got=error, fix="Evaluate the run again."
-            ) from error
-        if "ari_fg" in frame:
-            frames.append(frame["ari_fg"].astype(float).dropna() * 100)
+        with reading(file, expected="a CSV file of numbers", fix="Evaluate the run again."):
+            frame = pd.read_csv(file, encoding="utf-8")
+            if "ari_fg" in frame:
+                frames.append(frame["ari_fg"].astype(float).dropna() * 100)
     if not frames or not sum(map(len, frames)):
         return None
     values = pd.concat(frames, ignore_index=True)

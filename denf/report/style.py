@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+
+from denf.files import atomic_path
 
 DPI = 200
 RC: dict[Any, Any] = {
@@ -41,8 +42,7 @@ def save(figure: Figure, out: Path, name: str, kinds: Sequence[str] = ("png", "p
     without = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
     for suffix, metadata in ((kind, without[kind]) for kind in kinds):
         path = out / f"{name}.{suffix}"
-        temporary = path.with_name(path.name + ".tmp")
-        figure.savefig(temporary, format=suffix, dpi=DPI, metadata=metadata)
-        os.replace(temporary, path)
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format=suffix, dpi=DPI, metadata=metadata)
         paths.append(path)
     return paths

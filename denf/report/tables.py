@@ -16,9 +16,9 @@ from denf.files import write_atomically
 from denf.report.lines import SIDE_METRICS, Line, data_of, data_sets, join, lines_of
 from denf.report.literature import PaperTable, load_literature
 from denf.report.loading import load_rows
-from denf.report.markup import to_latex, to_markdown
+from denf.report.markup import spreadsheet_text, to_latex, to_markdown
 from denf.report.records import Metric
-from denf.report.sheets import COSTS, GENERATION, protocols, provenance, sheet_of
+from denf.report.sheets import COSTS, GENERATION, SCENE_COUNTS, protocols, provenance, sheet_of
 
 SIDE_MEANINGS: Mapping[Metric, str] = {
     Metric.ARI_FG_STRICT: "foreground ARI with a predicted background as one more cluster",
@@ -97,7 +97,9 @@ COLUMNS: Mapping[str, str] = {
     "data": "data sets that the values were measured on",
     "data_sha256": "their hashes",
     **_side_columns(Metric.ARI_FG),
-    "one_object_scenes": "scenes with one object, whose foreground ARI is 1 for every prediction",
+    "empty_scenes": "scenes without objects, which are in no mean of the foreground ARI",
+    "one_object_scenes": "scenes with one object, whose foreground ARI is 1 where the object has "
+    "one label and 0 otherwise",
     **_side_columns(Metric.FID),
     "floor": "FID of training images against the same test images",
     "extractor": "network whose features the FID compares",
@@ -105,7 +107,7 @@ COLUMNS: Mapping[str, str] = {
     "reference": "number of real images",
     "mode": "how the images were generated",
 }
-_SEGMENTATION = (*_side_columns(Metric.ARI_FG), "one_object_scenes")
+_SEGMENTATION = (*_side_columns(Metric.ARI_FG), *SCENE_COUNTS)
 _GENERATION = (*_side_columns(Metric.FID), "floor", *GENERATION)
 
 
@@ -197,6 +199,9 @@ def _cells(line: Line) -> dict[str, Any]:
     for metric, side in line.side.items():
         cells |= {f"{metric}_mean": side.mean, f"{metric}_std": side.std}
     cells |= {key: line.cost(key) for key in COSTS}
-    for key in ("one_object_scenes", *GENERATION):
+    for key in (*SCENE_COUNTS, *GENERATION):
         cells[key] = join(fact for fact in line.facts(key) if fact is not None)
-    return cells
+    return {
+        key: spreadsheet_text(value) if isinstance(value, str) else value
+        for key, value in cells.items()
+    }

@@ -75,9 +75,21 @@ def test_k_means_is_between(method, crowd):
 def test_one_object_scenes_are_counted(method, tmp_path, write_scenes):
     data = write_scenes(tmp_path / "single", count=5, objects=1)
     summary, _ = evaluate(method("one-segment"), data, batch_size=2)
-    assert summary["one_object_scenes"] == 5
+    assert (summary["empty_scenes"], summary["one_object_scenes"]) == (0, 5)
     assert summary["ari_fg"]["mean"] == 1.0  # why the number is reported
     assert summary["ari"]["mean"] == 0.0
+
+
+def test_scenes_without_objects_are_in_no_mean_of_the_foreground(method, scenes):
+    masks = np.array(scenes.masks)
+    masks[:3] = 0
+    summary, rows = evaluate(method("random-labels"), replace(scenes, masks=masks))
+    assert summary["empty_scenes"] == 3
+    kept = [row["ari_fg"] for row in rows[3:]]
+    assert np.isnan([row["ari_fg"] for row in rows[:3]]).all()
+    assert summary["ari_fg"]["mean"] == pytest.approx(np.mean(kept))
+    assert (summary["ari_fg"]["n"], summary["ari"]["n"]) == (len(rows) - 3, len(rows))
+    assert summary["by_objects"]["0"]["ari_fg"] is None
 
 
 def test_batches_do_not_change_scores(method, scenes, with_empty):
@@ -86,7 +98,8 @@ def test_batches_do_not_change_scores(method, scenes, with_empty):
     whole, rows = evaluate(denf, scenes, batch_size=len(scenes))
     parts, rows_of_parts = evaluate(denf, scenes, batch_size=5)
     scores = {*FORMS, "mse", "bits_per_dim", *BOXES, *BACKGROUNDS, "coverage"}
-    others = {"one_object_scenes", "coverage_worst_tenth", "count", "by_objects", "by_touching"}
+    others = {"empty_scenes", "one_object_scenes", "coverage_worst_tenth", "count"}
+    others |= {"by_objects", "by_touching"}
     assert set(whole) == {*scores, *others, *(f"{name}_pooled" for name in BACKGROUNDS)}
     assert set(rows[0]) == {*scores, "scene", "objects", "predicted_objects", "touching"}
     for one, other in zip(rows, rows_of_parts, strict=True):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from denf.errors import DenfError
 from denf.harness.lease import gpu_lease
 
 _SOON = 20.0
@@ -35,8 +36,8 @@ class Holder:
     def card(self) -> int:
         assert self.pipe.poll(_SOON), "no card was leased"
         card, visible = self.pipe.recv()
-        assert visible == str(card)
-        return card
+        assert visible == card
+        return int(card)
 
     def kill(self) -> None:
         self.process.kill()
@@ -77,7 +78,7 @@ def test_two_processes_get_two_cards_and_a_third_the_one_of_a_killed(holders):
 def test_a_card_is_free_again_after_the_lease(tmp_path):
     for _ in range(2):
         with gpu_lease(1, tmp_path) as card:
-            assert card == 0
+            assert card == "0"
             assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
         assert "CUDA_VISIBLE_DEVICES" not in os.environ
     with pytest.raises(ValueError, match="inside"), gpu_lease(1, tmp_path):
@@ -85,14 +86,69 @@ def test_a_card_is_free_again_after_the_lease(tmp_path):
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-@pytest.mark.parametrize("choice", ["3", ""])
-def test_a_choice_made_outside_is_left_alone(tmp_path, monkeypatch, choice):
+def test_leases_are_among_the_listed_cards(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 3")
+    with gpu_lease(4, tmp_path / "leases") as first:
+        inside = os.environ["CUDA_VISIBLE_DEVICES"]
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 3")  # as another process sees it
+        with gpu_lease(4, tmp_path / "leases") as second:
+            assert (first, inside, second) == ("2", "2", "3")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2, 3"
+
+
+def test_one_card_chosen_outside_is_used_at_once_and_leased_to_others_never(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with gpu_lease(2, tmp_path / "leases") as first:
+        with gpu_lease(2, tmp_path / "leases") as second:
+            assert (first, second) == ("0", "0")
+        assert f"card 0 is shared with process {os.getpid()}" in capsys.readouterr().err
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+        with gpu_lease(2, tmp_path / "leases") as third:
+            assert third == "1"
+
+
+@pytest.mark.parametrize("choice", ["", "-1", "none"])
+def test_no_card_chosen_outside_is_left_alone(tmp_path, monkeypatch, choice):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", choice)
     with gpu_lease(2, tmp_path / "leases") as card:
         assert card is None
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == choice
     assert os.environ["CUDA_VISIBLE_DEVICES"] == choice
     assert not (tmp_path / "leases").exists()
+
+
+def test_the_folder_is_private_and_links_are_not_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    with gpu_lease(1, tmp_path / "leases"):
+        assert (tmp_path / "leases").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "leases/gpu0.lock").unlink()
+    (tmp_path / "leases/gpu0.lock").symlink_to(victim)
+    with pytest.raises(OSError, match=r"gpu0\.lock"), gpu_lease(1, tmp_path / "leases"):
+        pass
+    assert victim.read_text() == "precious"
+    (tmp_path / "link").symlink_to(tmp_path / "leases")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    for folder in ("link", "open"):
+        with (
+            pytest.raises(DenfError, match=rf"{folder}: expected a folder of user \d+ that no"),
+            gpu_lease(1, tmp_path / folder),
+        ):
+            pass
+
+
+def test_a_lock_that_is_deleted_while_it_is_held_lends_no_card_twice(holders, tmp_path):
+    first = holders()
+    card = first.card()
+    (tmp_path / f"leases/gpu{card}.lock").unlink()
+    others = {holders().card()}
+    assert others == {1 - card}
+    late = holders()
+    assert not late.pipe.poll(1.5), "the card was lent twice"
+    first.kill()
+    assert late.card() == card
 
 
 def test_without_cards_there_is_no_lease(tmp_path):

@@ -14,7 +14,6 @@ from denf.metrics.ari import (
     adjusted_rand_index,
     ari_scores,
     contingency,
-    count_trivial_scenes,
 )
 from denf.metrics.bench import bench_ari
 
@@ -179,12 +178,17 @@ def test_forms_of_control_predictions():
     assert segment.ari.tolist() == segment.ari_fg.tolist() == [0.0, 0.0]
 
 
-def test_count_trivial_scenes():
-    truth = torch.zeros(4, 8, 8, dtype=torch.uint8)
-    truth[1, 2:4], truth[2, 1:3], truth[2, 5:7] = 5, 1, 2
-    truth[3, :4], truth[3, 4:] = 3, 9
-    assert count_trivial_scenes(truth) == 2
-    assert count_trivial_scenes(truth.long() * 1000) == 2
+def test_scenes_of_no_and_of_one_object():
+    """The convention that the tables' captions state."""
+    truth = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    truth[1:, 2:6] = 5
+    labels = torch.ones_like(truth)
+    labels[2, :, :4] = 2  # cuts the object
+    scores = ari_scores(truth, labels, labels)
+    for foreground in (scores.ari_fg, scores.ari_fg_strict):
+        assert foreground.isnan().tolist() == [True, False, False]
+        assert foreground[1:].tolist() == [1.0, 0.0]
+    assert not scores.ari.isnan().any()
 
 
 def test_inputs_are_left_alone_and_empty_batches_work():

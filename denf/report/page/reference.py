@@ -42,7 +42,7 @@ class Reference:
 def load_references(folder: Path | str) -> list[Reference]:
     """The runs in a folder, by name; none when the folder is not there."""
     found = sorted(Path(folder).glob("*/experiment.yaml"))
-    runs = [load_run(file.parent, 0) for file in found]
+    runs = [load_run(file.parent) for file in found]
     return [Reference(run.folder.name, Run(**{**vars(run), "seed": _seed(run)})) for run in runs]
 
 
