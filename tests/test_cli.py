@@ -279,7 +279,7 @@ MISTAKES = {
     ),
     "no such data": (
         ["train", "{experiment}", "--data", "{tmp}/none", "--out", "{tmp}/r"],
-        "prepared data {tmp}/none: expected dataset.json and images.npy",
+        "{tmp}/none/dataset.json: expected the description of prepared data",
     ),
     "unknown key": (
         [*TRAIN, "--set", "sed=1"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from denf.errors import DenfError
 from denf.files import natural_key
@@ -61,7 +61,7 @@ def _sources(path: Path, clips: bool) -> Iterator[Source]:
         raise DenfError(
             f"folder {path}", expected=f"{KINDS} pictures", got="none", fix="Check the path."
         )
-    pictures.sort(key=natural_key)
+    pictures.sort(key=lambda child: natural_key(PurePosixPath(child.name)))
     name = Path(path.resolve().name)
     if clips:
         yield Source(path, name, tuple(pictures))
