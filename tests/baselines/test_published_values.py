@@ -84,6 +84,7 @@ def _step(method: Method, images: Tensor, index: int) -> dict[str, Any]:
     gradients = {
         part: float(sum(p.grad.square().sum() for p in module.parameters() if p.grad is not None))
         for part, module in method.named_children()
+        if any(True for _ in module.parameters())
     }
     return {
         "scalars": {key: float(value) for key, value in scalars.items()},
