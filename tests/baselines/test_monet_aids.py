@@ -1,4 +1,4 @@
-"""MONet's aids: off they change nothing; what is shown, and where deviations start."""
+"""MONet's aids: what is shown, and where deviations start."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from torch import Tensor
 from baselines.blocks.view_settings import ViewSettings
 from baselines.monet.aid_settings import MonetAids
 from baselines.monet.aids import AidedMonet
-from baselines.monet.method import Monet
 from baselines.monet.settings import MonetSettings
-from denf.harness.method import Step
 
 SMALL = MonetSettings(size=16, slots=4, channels=4, component_channels=4, latent=3)
 
@@ -23,21 +21,6 @@ def aided(**aids) -> AidedMonet:
 def images(side: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (2, 3, side, side), generator=generator, dtype=torch.uint8)
-
-
-def losses(method: Monet) -> list[Tensor]:
-    method.optimizers = method.make_optimizers()
-    steps = (Step(k, 9, torch.Generator().manual_seed(k)) for k in range(2))
-    return [method.training_step(images(16), step)["loss"] for step in steps]
-
-
-def test_aids_that_are_off_change_nothing():
-    torch.manual_seed(0)
-    plain, method = Monet(SMALL), aided()
-    assert losses(plain) == losses(method)
-    drawn = (m.sample(2, torch.Generator().manual_seed(0)) for m in (plain, method))
-    assert torch.equal(*drawn)
-    assert plain.state_dict().keys() == method.state_dict().keys()
 
 
 @torch.no_grad()

@@ -61,14 +61,6 @@ def losses(method: MixtureMethod, images: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_view_that_is_off_changes_nothing(name: str, images: Tensor):
-    published, method = plain(name), viewed(name)
-    assert losses(published, images) == losses(method, images)
-    assert torch.equal(published.reconstruct(images), method.reconstruct(images))
-    assert published.state_dict().keys() == method.state_dict().keys()
-
-
-@pytest.mark.parametrize("name", SMALL)
 def test_a_training_on_blocks_is_one_on_images_that_were_shrunk_before(name: str, images: Tensor):
     """Blocks of equal pixels, whose means are bytes again."""
     large = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
