@@ -104,7 +104,7 @@ FIGURES = ("figures", "--runs", "runs", "--out", "new")
 FOLDER = ("data", "folder", "--images", "images", "--masks", "masks", "--out", "new/d")
 READS = [
     ("experiments/denf.yaml", TRAIN),
-    ("experiments/denf.yaml", ("experiments", "experiments", "--cache", "new")),
+    ("experiments/denf.yaml", ("experiments", "experiments")),
     ("protocol.yaml", (*TRAIN, "--protocol", "protocol.yaml")),
     ("data/dataset.json", TRAIN),
     ("data/images.npy", TRAIN),
@@ -119,7 +119,7 @@ READS = [
     (f"{RUN}/experiment.yaml", TABLES),
     ("listing.json", (*TABLES, "--listing", "listing.json")),
     ("literature.yaml", TABLES),
-    (f"{RUN}/history.csv", (*FIGURES, "--name", "training-curves")),
+    (f"{RUN}/history.csv", (*FIGURES, "--name", "training-curves-table1")),
     (f"{RUN}/scores.csv", (*FIGURES, "--name", "ari-distribution")),
     (f"{RUN}/panels.npz", (*FIGURES, "--name", "figure3")),
     ("images/0.png", FOLDER),
