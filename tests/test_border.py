@@ -119,7 +119,7 @@ READS = [
     (f"{RUN}/experiment.yaml", TABLES),
     ("listing.json", (*TABLES, "--listing", "listing.json")),
     ("literature.yaml", TABLES),
-    (f"{RUN}/history.csv", (*FIGURES, "--name", "training-curves-table1")),
+    (f"{RUN}/history.csv", (*FIGURES, "--name", "training-curves-others")),
     (f"{RUN}/scores.csv", (*FIGURES, "--name", "ari-distribution")),
     (f"{RUN}/panels.npz", (*FIGURES, "--name", "figure3")),
     ("images/0.png", FOLDER),
