@@ -21,7 +21,7 @@ from types import FrameType
 from denf.errors import DenfError, DivergenceError, InterruptionError
 from denf.reading import reason
 
-PARENT = "DENF_PARENT"  # host:pid:start of the process with which commands end
+PARENT = "DENF_PARENT"  # host:pid of the process with which commands end
 _POLL_SECONDS = 1.0
 
 
@@ -34,7 +34,7 @@ def border() -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):  # a file's name may hold bytes that are no text
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _exit)  # temporary files and workers go as at any other end
+    before = signal.signal(signal.SIGTERM, _exit)  # temporary files and workers go, as at any end
     end_with_parent()
     try:
         yield
@@ -52,6 +52,8 @@ def border() -> Iterator[None]:
         _leave(1, f"out of memory: {reason(error)} Take smaller batches, images or counts.")
     except OSError as error:  # a full disk, a file without permission: its text names the file
         _leave(1, str(error))
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def one_line(text: str) -> str:
@@ -61,12 +63,6 @@ def one_line(text: str) -> str:
     )
 
 
-def parent_mark() -> str:
-    """What `PARENT` holds for commands that shall end with this process."""
-    pid = os.getpid()
-    return f"{socket.gethostname()}:{pid}:{_started(pid)}"
-
-
 def end_with_parent() -> None:
     """Ask this process to end (SIGTERM) soon after the one that `PARENT` names has gone.
 
@@ -74,13 +70,13 @@ def end_with_parent() -> None:
     successor in the same folder. Does nothing where the variable is unset, or names a process of
     another machine.
     """
-    host, _, process = os.environ.get(PARENT, "").partition(":")
-    pid, _, started = process.partition(":")
-    if host != socket.gethostname() or not pid.isdecimal():
+    host, _, pid = os.environ.get(PARENT, "").rpartition(":")
+    if host != socket.gethostname() or not (pid.isascii() and pid.isdecimal()):
         return
+    started = _started(int(pid))
 
     def watch() -> None:
-        while _started(int(pid)) == started:
+        while started and _started(int(pid)) == started:
             time.sleep(_POLL_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -33,17 +33,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
         OSError: when the file cannot be written (a full disk); names `path`.
     """
     temporary = path.with_name(f".{path.name[:80]}.{uuid4().hex}.tmp")
+    with writing_to(path):
+        try:
+            yield temporary
+            if not temporary.is_symlink():
+                _flush_to_disk(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Say in an OSError of the block what could not be written: a full disk names no file."""
     try:
-        yield temporary
-        if not temporary.is_symlink():
-            _flush_to_disk(temporary)
-        os.replace(temporary, path)
+        yield
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -54,26 +54,33 @@ def reason(error: BaseException) -> str:
     return f"missing key {text}" if isinstance(error, KeyError) else text or name
 
 
-def read_bytes(path: Path, *, expected: str = "a readable file", fix: str) -> bytes:
+def read_bytes(path: Path, *, what: str = "", expected: str = "a readable file", fix: str) -> bytes:
     """The contents of a regular file; a pipe or device, which may never end, is refused.
+
+    Args:
+        path: the file.
+        what: how errors name it; its path unless given.
+        expected: what it should hold.
+        fix: what to do about it.
 
     Raises:
         DenfError: names the file.
     """
-    with reading(path, expected=expected, fix=fix):
+    what = what or str(path)
+    with reading(what, expected=expected, fix=fix):
         if not stat.S_ISREG(path.stat().st_mode):
-            raise DenfError(str(path), expected=expected, got="no regular file", fix=fix)
+            raise DenfError(what, expected=expected, got="no regular file", fix=fix)
         return path.read_bytes()
 
 
-def read_text(path: Path, *, expected: str = "text in UTF-8", fix: str) -> str:
-    """The contents of a text file in UTF-8; a byte order mark is no part of it.
+def read_text(path: Path, *, what: str = "", expected: str = "text in UTF-8", fix: str) -> str:
+    """The contents of a text file in UTF-8, see `read_bytes`; a byte order mark is no part of it.
 
     Raises:
         DenfError: names the file.
     """
-    data = read_bytes(path, expected=expected, fix=fix)
-    with reading(path, expected=expected, fix=fix):
+    data = read_bytes(path, what=what, expected=expected, fix=fix)
+    with reading(what or path, expected=expected, fix=fix):
         return data.decode("utf-8-sig")
 
 

@@ -52,8 +52,10 @@ def read_mapping(path: Path, *, what: str, fix: str) -> dict[str, Any]:
     Raises:
         DenfError: when it cannot be read, repeats a key or holds no mapping.
     """
-    with reading(f"{what} {path}", expected="a readable YAML file", fix="Correct it."):
-        values = parse_yaml(read_text(path, fix="Correct it."))
+    named, expected, mend = f"{what} {path}", "a readable YAML file", "Correct it."
+    text = read_text(path, what=named, expected=expected, fix=mend)
+    with reading(named, expected=expected, fix=mend):
+        values = parse_yaml(text)
     if not isinstance(values, dict):
         raise DenfError(
             f"{what} {path}", expected="a mapping of keys", got=type(values).__name__, fix=fix

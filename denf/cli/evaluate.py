@@ -129,6 +129,7 @@ def sample(
     from PIL import Image
 
     from denf.data.prepared import open_verified
+    from denf.files import atomic_path
     from denf.harness import evaluate as evaluation
     from denf.harness.checkpoint import best_device, load_run
     from denf.harness.lease import gpu_lease
@@ -140,5 +141,6 @@ def sample(
         images, mode = evaluation.generate(method, count, source=start, seed=seed)
     out.mkdir(parents=True)
     for k, image in enumerate(images):
-        Image.fromarray(image).save(out / f"{k:06d}.png")
+        with atomic_path(out / f"{k:06d}.png") as temporary:
+            Image.fromarray(image).save(temporary, "PNG")
     typer.echo(json.dumps({"count": len(images), "mode": mode.value, "out": str(out)}))

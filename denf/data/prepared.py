@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from denf.errors import DenfError
@@ -165,7 +166,5 @@ def _open_array(folder: Path, name: str, hashes: Mapping[str, str]) -> Array | N
             )
         return None
     with reading(path, expected="a whole NumPy array", fix=_AGAIN):
-        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("an archive of arrays")
+        array: Array = open_memmap(path, mode="r")
         return array

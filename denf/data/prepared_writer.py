@@ -22,7 +22,7 @@ from numpy.lib import format as npy
 from denf import __version__
 from denf.data.prepared import Array
 from denf.errors import DenfError
-from denf.files import write_atomically
+from denf.files import write_atomically, writing_to
 from denf.locks import locked
 from denf.reading import read_json_mapping
 
@@ -161,13 +161,23 @@ class PreparedWriter:
                     raise ValueError(
                         f"{name}: expected uint8 {shape}, got {array.dtype} {array.shape}"
                     )
+        with writing_to(self.partial):
+            self._append(given, masks, factors, len(images))
+
+    def _append(
+        self,
+        given: Mapping[str, Array | None],
+        masks: Array | None,
+        factors: Sequence[Mapping[str, Any]],
+        count: int,
+    ) -> None:
         for path, array in given.items():
             if array is not None:
                 self._files[path].write(np.ascontiguousarray(array).tobytes())
         if masks is not None:
             self._objects.update(_count_labels(mask) for mask in masks)
         self._append_factors(factors)
-        self.count += len(images)
+        self.count += count
         for file in self._files.values():  # on the disk before the progress counts them
             file.flush()
             os.fsync(file.fileno())
@@ -200,7 +210,7 @@ class PreparedWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._lock:
+        with self._lock, writing_to(self.partial) if kind is None else contextlib.nullcontext():
             if kind is not None:
                 with contextlib.suppress(OSError):  # a full disk again; the first error is the one
                     self._open.close()

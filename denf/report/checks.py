@@ -163,10 +163,12 @@ def _check_means(file: Path, metrics: Mapping[str, Any], scores: Path) -> None:
     with reading(scores, expected="one line of numbers per scene", fix=_AGAIN):
         text = read_text(scores, expected="a CSV file", fix=_AGAIN)
         rows = list(csv.DictReader(io.StringIO(text)))
+        if not rows:
+            raise ValueError("no lines")
         columns = {
             name: [float(row[name]) for row in rows]
-            for name in (rows[0] if rows else ())
-            if isinstance(metrics.get(name), Mapping)
+            for name, entry in metrics.items()
+            if isinstance(entry, Mapping) and "mean" in entry
         }
     for name, values in columns.items():
         finite = [value for value in values if math.isfinite(value)]

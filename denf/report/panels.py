@@ -52,7 +52,8 @@ def load_panels(file: Path) -> Panels:
     """
     with (
         reading(file, expected="a NumPy archive", fix="Evaluate the run again."),
-        np.load(file, allow_pickle=False) as archive,
+        file.open("rb") as data,  # NumPy leaves a file open that it cannot read
+        np.load(data, allow_pickle=False) as archive,
     ):
         arrays = dict(archive)
     lengths = {key: array.shape[:1] for key, array in arrays.items()}  # () for a scalar

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
 import pytest
 
-from denf.data.prepared import open_prepared
+from denf.data.prepared import open_prepared, open_verified
 from denf.data.prepared_writer import PreparedWriter
 from denf.errors import DenfError
 
@@ -77,3 +78,54 @@ def test_an_array_of_another_shape_than_the_images_is_refused(tmp_path, name):
     np.save(folder / name, np.load(folder / name)[:1])
     with pytest.raises(DenfError, match=rf"{name}: expected uint8 \(2, 8, 8.*got uint8 \(1, 8, 8"):
         open_prepared(folder)
+
+
+def written(folder):
+    with PreparedWriter(folder, size=8, masks=True, info=INFO) as writer:
+        writer.append(*scenes(4))
+    return folder
+
+
+def test_changed_arrays_are_noticed_and_verified_once(tmp_path, monkeypatch):
+    folder = written(tmp_path / "d")
+    open_verified(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(hashlib, "file_digest", None)  # nothing is read a second time
+        open_verified(folder)
+    content = bytearray((folder / "images.npy").read_bytes())
+    content[200:264] = bytes(64)
+    (folder / "images.npy").write_bytes(content)
+    with pytest.raises(DenfError, match=r"images\.npy: expected SHA-256 .*as dataset\.json says"):
+        open_verified(folder)
+
+
+def test_a_missing_and_a_foreign_array_are_named(tmp_path):
+    folder = written(tmp_path / "d")
+    (folder / "empty.npy").write_bytes((folder / "images.npy").read_bytes())
+    with pytest.raises(DenfError, match=r"empty\.npy: expected a checksum in dataset\.json"):
+        open_prepared(folder)
+    (folder / "empty.npy").unlink()
+    (folder / "masks.npy").unlink()
+    with pytest.raises(DenfError, match=r"masks\.npy: expected .* got No such file"):
+        open_prepared(folder)
+
+
+@pytest.mark.parametrize("damage", ["short", "garbage", "no count"])
+def test_a_partial_folder_that_does_not_fit_its_progress_starts_anew(tmp_path, damage):
+    partial = tmp_path / "d.partial"
+    with (
+        pytest.raises(KeyboardInterrupt),
+        PreparedWriter(tmp_path / "d", size=8, masks=True, info=INFO) as writer,
+    ):
+        writer.append(*scenes(4))
+        raise KeyboardInterrupt
+    if damage == "short":  # what a power cut leaves of files that are not on the disk yet
+        (partial / "images.npy").write_bytes((partial / "images.npy").read_bytes()[:-100])
+    elif damage == "garbage":
+        (partial / "progress.json").write_bytes(b"\xff\0")
+    else:
+        (partial / "progress.json").write_text("{}")
+    with PreparedWriter(tmp_path / "d", size=8, masks=True, info=INFO) as writer:
+        assert writer.count == 0
+        writer.append(*scenes(4))
+    np.testing.assert_array_equal(open_verified(tmp_path / "d").images, scenes(4)[0])

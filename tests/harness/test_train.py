@@ -212,7 +212,7 @@ def test_any_damage_to_a_state_is_noticed(idle, scenes, tmp_path, damage):
     broken = {"empty": b"", "garbage": b"not a state" * 100, "flipped bits": bytes(content)}
     for path in states(run):
         path.write_bytes(broken[damage])
-    with pytest.warns(UserWarning, match="cannot be read"):
+    with pytest.warns(UserWarning, match="cannot be used"):
         assert steps_taken(idle(), scenes, run, seed=0, resume=True) == 20
 
 

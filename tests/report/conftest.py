@@ -157,7 +157,14 @@ def drawn(runs: Path, write_run: Callable[..., Path], write_panels: Callable[...
             frame.to_csv(folder / "history.csv", index=False)
             values = rng.uniform(0, 1, 20)
             values = 0.9 + (values - values.mean()) / 10  # the mean in metrics.json
-            scores = pd.DataFrame({"scene": range(20), "ari_fg": values})
+            scores = pd.DataFrame(
+                {
+                    "scene": range(20),
+                    "ari_fg": values,
+                    "ari_fg_strict": 0.9 * values,
+                    "ari": 0.5 * values,
+                }
+            )
             scores.to_csv(folder / "scores.csv", index=False)
         write_panels(runs / dataset / name / "seed-0", n=count)
     return runs

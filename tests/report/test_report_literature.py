@@ -58,12 +58,12 @@ def test_numbers_equal_the_papers_text(literature):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content["citations"].pop("denf"), "KeyError: 'denf'"),
-        (lambda content: content["tables"][1].pop("tolerance"), "KeyError: 'tolerance'"),
+        (lambda content: content["citations"].pop("denf"), "missing key 'denf'"),
+        (lambda content: content["tables"][1].pop("tolerance"), "missing key 'tolerance'"),
         (lambda content: content["tables"][2].update(metric="psnr"), "'psnr' is not a valid"),
         (lambda content: content["tables"][2].update(better="up"), "higher or lower, got 'up'"),
-        (lambda content: content.pop("tables"), "KeyError: 'tables'"),
-        (lambda content: content["tables"][1]["protocols"].pop("emami"), "KeyError: 'emami'"),
+        (lambda content: content.pop("tables"), "missing key 'tables'"),
+        (lambda content: content["tables"][1]["protocols"].pop("emami"), "missing key 'emami'"),
     ],
 )
 def test_broken_literature_is_refused_by_name(literature, tmp_path, change, message):
@@ -77,5 +77,5 @@ def test_broken_literature_is_refused_by_name(literature, tmp_path, change, mess
 
 
 def test_missing_literature_is_refused(tmp_path):
-    with pytest.raises(DenfError, match="FileNotFoundError"):
+    with pytest.raises(DenfError, match="No such file"):
         load_literature(tmp_path / "none.yaml")

@@ -110,10 +110,10 @@ def test_seeds_of_different_settings_are_refused(runs, write_run, key):
 def test_broken_files_are_named(runs, write_run):
     folder = write_run("denf", 0, ari_fg=0.9)
     (folder / "metrics.json").write_text('{"ari_fg": ')
-    with pytest.raises(DenfError, match=r"metrics\.json: expected valid JSON"):
+    with pytest.raises(DenfError, match=r"metrics\.json: expected a mapping in JSON"):
         load_rows(runs)
     (folder / "metrics.json").write_text("[]")
-    with pytest.raises(DenfError, match="expected a mapping, got list"):
+    with pytest.raises(DenfError, match="expected a mapping in JSON, got list"):
         load_rows(runs)
     (folder / "metrics.json").write_text(json.dumps({"ari_fg": {"mean": "high"}}))
     (row,) = load_rows(runs)

@@ -303,8 +303,8 @@ def test_one_experiment_on_two_data_sets_has_two_lines(runs, write_run, literatu
     write_run("denf", 0, ari_fg=0.8, seeds=[0], dataset="mine")
     write_tables(runs, literature, tmp_path / "t")
     text = (tmp_path / "t" / "table1.md").read_text()
-    assert "| DeNF [clevr6] |" in text
-    assert "| DeNF [mine] |" in text
+    assert r"| DeNF \[clevr6\] |" in text
+    assert r"| DeNF \[mine\] |" in text
 
 
 def test_tables_are_the_same_each_time(runs, write_run, literature, tmp_path):
@@ -346,4 +346,4 @@ def test_latex_and_markdown_have_one_cell_a_column():
     assert r"{[}x] \& y & 1 \\" in latex
     assert sum(line.startswith(r"\midrule") for line in latex) == 1  # empty blocks leave no rule
     markdown = to_markdown(sheet).splitlines()
-    assert markdown[2:] == [r"| Method | A\|B |", "| --- | ---: |", "| [x] & y | 1 |"]
+    assert markdown[2:] == [r"| Method | A\|B |", "| --- | ---: |", r"| \[x\] &amp; y | 1 |"]
