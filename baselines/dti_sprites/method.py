@@ -13,6 +13,7 @@ sample at the centres of pixels, where kornia 0.3.0 aligns the corners.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,10 @@ class DtiSprites(OnePassMethod):
         prototypes = [self.background, self.sprites, self.sprite_masks]
         known = {id(p) for p in prototypes}
         rest = [p for p in self.parameters() if id(p) not in known]
-        groups = [{"params": prototypes}, {"params": rest, "weight_decay": s.weight_decay}]
+        groups: list[dict[str, Any]] = [
+            {"params": prototypes},
+            {"params": rest, "weight_decay": s.weight_decay},
+        ]
         return {"adam": Adam(groups, s.learning_rate, fused=True)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
