@@ -142,6 +142,17 @@ def test_tables_of_settings_are_current():
     assert with_tables(text) == text
 
 
+@pytest.mark.parametrize("name", method_names())
+def test_defaults_in_the_tables_are_those_of_the_method(name):
+    """Also of a section whose default in the method is not that of its own type."""
+    for key, default, _ in setting_rows(settings_type(name)):
+        value = settings_type(name)()
+        for part in key.split("."):
+            value = getattr(value, part)
+        if isinstance(value, int | float):
+            assert float(yaml.safe_load(default.strip("`"))) == value, key
+
+
 def test_every_setting_of_a_package_has_a_row():
     explained = set(rows("config/README.md"))
     for name in method_names():

@@ -32,17 +32,16 @@ class AdaIn(nn.Module):
         return torch.addcmul(shift, scale, F.instance_norm(x))
 
 
-def initialise(module: nn.Module, std: float = STD) -> None:
-    """Convolutions N(0, std²) cut at two deviations, linear maps N(0, std²), biases 0.
+def initialise(module: nn.Module) -> None:
+    """Convolutions N(0, 0.02²) cut at two deviations, linear maps N(0, 0.02²), biases 0.
 
     Args:
         module: one layer, as by `nn.Module.apply`; those of other kinds are left alone.
-        std: of the weights.
     """
     if isinstance(module, nn.modules.conv._ConvNd):
-        nn.init.trunc_normal_(module.weight, 0.0, std, -2 * std, 2 * std)
+        nn.init.trunc_normal_(module.weight, 0.0, STD, -2 * STD, 2 * STD)
     elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, 0.0, std)
+        nn.init.normal_(module.weight, 0.0, STD)
     else:
         return
     if module.bias is not None:

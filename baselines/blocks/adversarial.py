@@ -1,4 +1,4 @@
-"""Adversarial training: two players, alternating updates, and a sign when one has won.
+"""An adversarial method: a generator, a discriminator, and a note when the discriminator has won.
 
 Goodfellow et al., Generative adversarial nets, NeurIPS 2014.
 """
@@ -6,89 +6,41 @@ Goodfellow et al., Generative adversarial nets, NeurIPS 2014.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import torch
-from annotated_types import Ge, Gt, Lt
-from pydantic import ConfigDict
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from baselines.blocks.averaging import WeightAverage
+from baselines.blocks.adversarial_settings import AdversarialSettings
+from baselines.blocks.alternation import Terms, alternate
 from baselines.blocks.images import to_unit
 from denf.errors import DenfError
-from denf.harness.method import Capability, Method, Step, descend
-
-Terms = Mapping[str, Tensor]  # scalars; `objective` is descended, all are logged
+from denf.harness.method import Capability, Method, Step
 
 WON = 0.02  # a discriminator loss below this leaves the generator next to no gradient
 LONG = 0.1  # of the training; shorter spells end by themselves
 FEWEST_ROWS = 3  # of the history; less says nothing about a spell
 
 
-@dataclass(frozen=True)
-class Updates:
-    """Descents of each player in one training step; all see the same real images.
-
-    Args:
-        discriminator: first.
-        generator: then, against the updated discriminator, with new noise each time.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    discriminator: Annotated[int, Ge(1)] = 1
-    generator: Annotated[int, Ge(1)] = 1
-
-
-@dataclass(frozen=True)
-class AdversarialSettings:
-    """Settings of every adversarial method.
-
-    Args:
-        size: side of the images in pixels; the networks are made for it.
-        learning_rate: Adam's, of both players.
-        beta1: Adam's decay of the mean gradient.
-        beta2: Adam's decay of the squared gradient.
-        updates: see `Updates`.
-        average: decay of the average of the generator's weights that samples are drawn with; see
-            `WeightAverage`. At 0 they are drawn with the last weights.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    size: Annotated[int, Ge(16)] = 128
-    learning_rate: Annotated[float, Gt(0)] = 2e-4
-    beta1: Annotated[float, Ge(0), Lt(1)] = 0.5
-    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
-    updates: Updates = field(default_factory=Updates)
-    average: Annotated[float, Ge(0), Lt(1)] = 0.0
-
-
 class Adversarial(Method):
     """A generator and a discriminator with one Adam each; it can sample, and nothing else.
 
-    A subclass makes the two, and says what each player descends and how an image is drawn. The
-    training loop knows nothing of them: a step is `updates.discriminator` descents of one and
-    `updates.generator` of the other, and both networks and both optimisers are in the saved state,
-    as with any method. All arithmetic is float32, whatever `precision` says.
+    A subclass makes the two, and defines what each player descends and how an image is drawn. A
+    training step is `updates.discriminator` descents of one and `updates.generator` of the other;
+    both networks and both optimisers are in the saved state, as with any method.
     """
 
-    Settings: ClassVar[type] = AdversarialSettings
     capabilities = frozenset({Capability.SAMPLE})
     intensity: ClassVar[float] = 1.0  # images are in [-intensity, intensity] inside the networks
     settings: AdversarialSettings
     generator: nn.Module
     discriminator: nn.Module
 
-    def __init__(
-        self, settings: AdversarialSettings, precision: torch.dtype = torch.float32
-    ) -> None:
-        super().__init__(settings, precision)
+    def __init__(self, settings: AdversarialSettings) -> None:
+        super().__init__(settings)
         self.discriminator, self.generator = self.make_players()
-        decay = settings.average
-        self.average = WeightAverage(self.generator, decay) if decay else None
 
     @abstractmethod
     def make_players(self) -> tuple[nn.Module, nn.Module]:
@@ -111,18 +63,15 @@ class Adversarial(Method):
 
     def play(
         self, discriminator_terms: Callable[[], Terms], generator_terms: Callable[[], Terms]
-    ) -> dict[str, Tensor]:
-        """The updates of one step, see `alternate`, and the average of the weights."""
-        terms = alternate(
+    ) -> Mapping[str, Tensor]:
+        """The updates of one step; see `alternate`."""
+        return alternate(
             (self.discriminator, self.optimizers["discriminator"]),
             (self.generator, self.optimizers["generator"]),
             discriminator_terms,
             generator_terms,
             self.settings.updates,
         )
-        if self.average is not None:
-            self.average.update(self.generator)
-        return terms
 
     @abstractmethod
     def discriminator_terms(self, real: Tensor, random: torch.Generator) -> Terms:
@@ -145,9 +94,7 @@ class Adversarial(Method):
         """New images (count, 3, H, W) in [-intensity, intensity], or beyond where clipped later."""
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        with self.average.worn_by(self.generator) if self.average else nullcontext():
-            images = self.draw(count, generator)
-        grey = (images / self.intensity + 1) * 127.5
+        grey = (self.draw(count, generator) / self.intensity + 1) * 127.5
         return grey.round().clamp(0, 255).to(torch.uint8)
 
     def notes(self, history: Sequence[Mapping[str, float]]) -> list[str]:
@@ -164,57 +111,6 @@ class Adversarial(Method):
                 fix="Change `settings.size`, or prepare the data with another --size.",
             )
         return (2 * to_unit(images) - 1) * self.intensity
-
-
-def alternate(
-    discriminator: tuple[nn.Module, Optimizer],
-    generator: tuple[nn.Module, Optimizer],
-    discriminator_terms: Callable[[], Terms],
-    generator_terms: Callable[[], Terms],
-    updates: Updates,
-) -> dict[str, Tensor]:
-    """One training step of the game (Goodfellow et al. 2014, Algorithm 1).
-
-    Args:
-        discriminator, generator: each player and its optimiser.
-        discriminator_terms: the discriminator's terms, computed anew at each descent, with images
-            that carry no gradient to the generator.
-        generator_terms: the generator's, likewise.
-        updates: descents of each.
-
-    Returns:
-        detached terms, averaged over the descents of their player; `loss` is the sum of the two
-        objectives, so that it is finite only if both are.
-    """
-    judged = _descents(*discriminator, discriminator_terms, updates.discriminator)
-    with frozen(discriminator[0]):
-        forged = _descents(*generator, generator_terms, updates.generator)
-    loss = judged.pop("objective") + forged.pop("objective")
-    return {"loss": loss, **judged, **forged}
-
-
-def _descents(
-    player: nn.Module, optimizer: Optimizer, terms: Callable[[], Terms], count: int
-) -> dict[str, Tensor]:
-    made = []
-    for _ in range(count):
-        found = terms()
-        descend(found["objective"], optimizer, player, clip=None)
-        made.append({name: value.detach() for name, value in found.items()})
-    return {name: torch.stack([m[name] for m in made]).mean() for name in made[0]}
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """No gradients for the module's parameters; those for its input pass through."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    try:
-        for parameter in parameters:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
 
 
 def discriminator_won(history: Sequence[Mapping[str, float]]) -> list[str]:

@@ -36,7 +36,7 @@ class WeightAverage(nn.Module):
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Count the module's present weights in."""
+        """Add the module's present weights to the average."""
         fresh = 1 - ((1 + self.count) / (YOUNG + self.count)).clamp(max=self.decay)
         for name, value in module.state_dict().items():
             mean = self.get_buffer(_key(name))
@@ -47,8 +47,8 @@ class WeightAverage(nn.Module):
         self.count += 1
 
     @contextmanager
-    def worn_by(self, module: nn.Module) -> Iterator[None]:
-        """The module has the average for its weights; it gets its own back at the end."""
+    def applied_to(self, module: nn.Module) -> Iterator[None]:
+        """The module has the averaged weights inside the context, and its own again afterwards."""
         own = {name: value.clone() for name, value in module.state_dict().items()}
         module.load_state_dict({name: self.get_buffer(_key(name)) for name in own})
         try:

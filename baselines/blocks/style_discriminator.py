@@ -17,7 +17,6 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils.parametrizations import spectral_norm
 
 from baselines.blocks.adain import initialise
-from baselines.blocks.game import Game, discriminator_loss, generator_loss
 from denf.errors import DenfError
 
 NARROW = 4  # side of the last feature maps
@@ -25,7 +24,7 @@ NARROW = 4  # side of the last feature maps
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the discriminator says of a batch.
+    """Outputs of the discriminator for a batch.
 
     Args:
         real: raw output, (B, 1).
@@ -93,14 +92,3 @@ class StyleDiscriminator(nn.Module):
         h = h.flatten(1)
         guess = h[:, :0] if self.guess is None else torch.tanh(self.guess(h))
         return Judgement(self.real(h), styles, guess)
-
-
-def style_loss(real: Judgement, fake: Judgement) -> Tensor:
-    """The discriminator's cross-entropy of the style heads, summed over them."""
-    pairs = zip(real.styles, fake.styles, strict=True)
-    return torch.stack([discriminator_loss(Game.CROSS_ENTROPY, r, f) for r, f in pairs]).sum()
-
-
-def style_generator_loss(fake: Judgement) -> Tensor:
-    """The generator's cross-entropy of the style heads, summed over them."""
-    return torch.stack([generator_loss(Game.CROSS_ENTROPY, f) for f in fake.styles]).sum()

@@ -28,20 +28,31 @@ def settings_table(kind: type[BaseModel], prefix: str = "") -> str:
     return "\n".join(lines)
 
 
-def rows(kind: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Dotted key, default as Markdown and meaning of every setting; sections come one by one."""
+def rows(
+    kind: type[BaseModel], prefix: str = "", values: BaseModel | None = None
+) -> Iterator[tuple[str, str, str]]:
+    """Dotted key, default as Markdown and meaning of every setting; sections come one by one.
+
+    Args:
+        kind: a type of settings.
+        prefix: of the keys.
+        values: default of a section whose values differ from those of its type.
+    """
     for name, field in kind.model_fields.items():
         inner = field.annotation
+        required = field.is_required() and values is None
+        value = None if required else _value(field) if values is None else getattr(values, name)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from rows(inner, f"{prefix}{name}.")
+            yield from rows(inner, f"{prefix}{name}.", value)
         else:
-            yield prefix + name, _default(field), _meaning(field)
+            yield prefix + name, "required" if required else _shown(value), _meaning(field)
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    value = field.get_default(call_default_factory=True)
+def _value(field: FieldInfo) -> Any:
+    return field.get_default(call_default_factory=True)
+
+
+def _shown(value: Any) -> str:
     if isinstance(value, StrEnum):
         return f"`{value.value}`"
     plain = as_plain(value) if not isinstance(value, bool | int | float | str | None) else value

@@ -12,14 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.optim import SGD
 
-from baselines.blocks.adversarial import (
-    FEWEST_ROWS,
-    WON,
-    Updates,
-    alternate,
-    discriminator_won,
-    frozen,
-)
+from baselines.blocks.adversarial import FEWEST_ROWS, WON, discriminator_won
+from baselines.blocks.adversarial_settings import Updates
+from baselines.blocks.alternation import alternate, frozen
 from baselines.blocks.game import (
     Game,
     discriminator_loss,
@@ -27,7 +22,9 @@ from baselines.blocks.game import (
     generator_loss,
     gradient_norms,
 )
-from baselines.dcgan import Dcgan, DcganSettings, discriminator, stages
+from baselines.dcgan.method import Dcgan
+from baselines.dcgan.networks import discriminator, stages
+from baselines.dcgan.settings import DcganSettings
 from denf.errors import DenfError
 from denf.harness.method import Step
 
@@ -108,7 +105,7 @@ def test_players_alternate_and_move_alone(judges, forgers):
 
     before = copy.deepcopy((d.state_dict(), g.state_dict()))
     players = [(m, SGD(m.parameters(), 0.1)) for m in (d, g)]
-    terms = alternate(*players, judge, forge, Updates(judges, forgers))
+    terms = alternate(*players, judge, forge, Updates(discriminator=judges, generator=forgers))
     assert order == ["d"] * judges + ["g"] * forgers
     assert set(terms) == {"loss", "discriminator", "generator"}
     assert all(p.requires_grad and p.grad is not None for p in (*d.parameters(), *g.parameters()))
@@ -156,29 +153,6 @@ def test_samples_do_not_depend_on_the_batch_they_are_drawn_in():
     with torch.no_grad():
         z = torch.randn(6, 5, 1, 1, generator=random(5))
         torch.testing.assert_close(method.generator(z)[:1], method.generator(z[:1]))
-
-
-def test_samples_wear_the_average_and_training_does_not():
-    torch.manual_seed(0)
-    plain, averaged = (
-        Dcgan(DcganSettings(size=16, width=4, latent=5, average=average)) for average in (0, 0.9)
-    )
-    averaged.load_state_dict(plain.state_dict(), strict=False)
-    assert not any(name.startswith("average") for name in plain.state_dict())
-    mean = averaged.average
-    assert mean is not None
-    images = torch.randint(0, 256, (4, 3, 16, 16), generator=random(), dtype=torch.uint8)
-    for method in (plain, averaged):
-        method.optimizers = method.make_optimizers()
-        for k in range(3):
-            method.train().training_step(images, Step(k, 3, random(k)))
-            method.eval().sample(2, random())
-    own = {name: value.clone() for name, value in averaged.generator.state_dict().items()}
-    torch.testing.assert_close(own, dict(plain.generator.state_dict()))
-    with mean.worn_by(plain.generator):
-        expected = plain.sample(3, random(1))
-    assert torch.equal(averaged.sample(3, random(1)), expected)
-    assert not torch.equal(plain.sample(3, random(1)), expected)
 
 
 def test_images_of_another_size_are_refused():

@@ -24,7 +24,7 @@ def test_it_is_the_printed_recursion(module):
         average.update(module)
         d = min(decay, (1 + n) / (10 + n))
         expected = d * expected + (1 - d) * module[0].weight.detach().double()
-    with average.worn_by(module):
+    with average.applied_to(module):
         torch.testing.assert_close(module[0].weight.double(), expected, check_dtype=False)
         assert int(module[1].num_batches_tracked) == 20
 
@@ -33,7 +33,7 @@ def test_a_module_gets_its_own_weights_back(module):
     average = WeightAverage(module, 0.9)
     module[0].weight.data += 1
     own = {name: value.clone() for name, value in module.state_dict().items()}
-    with pytest.raises(RuntimeError), average.worn_by(module):
+    with pytest.raises(RuntimeError), average.applied_to(module):
         torch.testing.assert_close(module[0].weight.detach(), own["0.weight"] - 1)
         raise RuntimeError
     torch.testing.assert_close(dict(module.state_dict()), own)

@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from baselines.dcgan import Dcgan, DcganSettings, stages
-from baselines.dragan import Dragan, DraganSettings
+from baselines.dcgan.method import Dcgan
+from baselines.dcgan.networks import stages
+from baselines.dcgan.settings import DcganSettings
+from baselines.dragan.method import Dragan
+from baselines.dragan.settings import DraganSettings
 from denf.errors import DenfError
 
 

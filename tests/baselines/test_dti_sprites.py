@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
 from torch import nn
@@ -12,7 +10,10 @@ from torchvision.models import resnet18 as torchvision_resnet18
 
 from baselines.blocks.glimpse import place
 from baselines.blocks.heads import Heads, resnet18
-from baselines.dti_sprites import DtiSprites, DtiSpritesSettings, Scene, _boxes, _leaky
+from baselines.dti_sprites.method import DtiSprites
+from baselines.dti_sprites.scene import Scene
+from baselines.dti_sprites.settings import DtiSpritesSettings
+from baselines.dti_sprites.transformations import boxes_of, leaky
 from denf.errors import DenfError
 from denf.harness.method import Step
 
@@ -29,7 +30,7 @@ def images() -> torch.Tensor:
 
 def method_of(**changes: object) -> DtiSprites:
     torch.manual_seed(0)
-    method = DtiSprites(dataclasses.replace(SMALL, **changes)).train()
+    method = DtiSprites(SMALL.changed(**changes)).train()
     method.optimizers = method.make_optimizers()
     return method
 
@@ -64,18 +65,18 @@ def test_heads_are_separate_networks_that_start_at_zero():
 
 
 def test_a_sprite_starts_in_the_middle_at_half_the_image_and_follows_the_affine_map():
-    torch.testing.assert_close(_boxes(torch.zeros(3)), torch.tensor([0.5, 0.5, 0.0, 0.0]))
+    torch.testing.assert_close(boxes_of(torch.zeros(3)), torch.tensor([0.5, 0.5, 0.0, 0.0]))
     raw, picture = torch.tensor([[[0.3, 0.4, -0.2]]]), torch.rand(1, 1, 2, 6, 6)
     theta = torch.cat(((1 + raw[..., :1].exp()) * torch.eye(2), raw[..., 1:].mT), 2)
     grid = affine_grid(theta, [1, 2, 16, 12], align_corners=False)
     expected = grid_sample(picture[0], grid, align_corners=False)
-    torch.testing.assert_close(place(picture, _boxes(raw), (16, 12))[0], expected)
+    torch.testing.assert_close(place(picture, boxes_of(raw), (16, 12))[0], expected)
 
 
 def test_clamp_leaks_outside_the_unit_interval():
     x = torch.tensor([-2.0, 0.0, 0.25, 1.0, 3.0], requires_grad=True)
-    torch.testing.assert_close(_leaky(x), torch.tensor([-0.02, 0.0, 0.25, 1.0, 1.02]))
-    _leaky(x).sum().backward()
+    torch.testing.assert_close(leaky(x), torch.tensor([-0.02, 0.0, 0.25, 1.0, 1.02]))
+    leaky(x).sum().backward()
     torch.testing.assert_close(x.grad[[0, 2, 4]], torch.tensor([0.01, 1.0, 0.01]))
 
 

@@ -11,7 +11,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from baselines.blocks.adain import AdaIn
 from baselines.blocks.style_discriminator import StyleDiscriminator
-from baselines.relate import PARKED, Relate, RelateSettings, Scene
+from baselines.relate.generator import PARKED, Scene
+from baselines.relate.method import Relate
+from baselines.relate.settings import RelateSettings
 from denf.errors import DenfError
 
 
@@ -119,31 +121,6 @@ def test_the_position_term_is_the_squared_error_of_the_guess(relate):
     judged["objective"].backward()
     assert relate.discriminator.guess.bias.grad.abs().sum() > 0
     assert all(p.grad is None for p in relate.generator.parameters())
-
-
-def test_the_style_heads_pull_the_generator_by_their_weight(relate):
-    """The published weight, 0, leaves the objective as it is without them."""
-    for weight in (0.0, 0.7):
-        settings = replace(relate.settings, generator_style=weight)
-        method = Relate(settings)
-        method.load_state_dict(relate.state_dict())
-        terms = method.eval().generator_terms(4, torch.Generator().manual_seed(3))
-        plain = terms["generator"] + terms["generator_position"]
-        torch.testing.assert_close(terms["objective"], plain + weight * terms["generator_style"])
-        again = torch.Generator().manual_seed(3)
-        forged = method.discriminator(method.generator(method._scene(4, again)))
-        expected = sum(F.softplus(-head).mean() for head in forged.styles)
-        torch.testing.assert_close(terms["generator_style"], expected)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize(("std", "alive"), [(0.02, False), (0.16, True)])
-def test_narrow_networks_need_larger_initial_weights(std, alive):
-    """At the published std a sixteenth of the width draws one grey."""
-    torch.manual_seed(0)
-    method = Relate(RelateSettings(size=32, width=4, weight_std=std)).eval()
-    images = method.sample(8, torch.Generator().manual_seed(0)).float()
-    assert (float(images.std()) > 3) == alive
 
 
 @torch.no_grad()

@@ -41,7 +41,7 @@ SHRUNK = {
         "settings={decoder_channels: [4, 4], encoder_channels: [4, 4]}",
     ],
     "monet": ["settings={size: 16, slots: 3, channels: 4, component_channels: 4, latent: 3}"],
-    "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100, view: {size: 16}}"],
+    "obsurf": ["settings={channels: 8, hidden: 8, slots: 3, points: 100}"],
     "relate": ["settings={size: 16, width: 2, objects: 3}"],
     "slot-attention": ["settings={channels: 8, slot_size: 8, slots: 3}"],
     "space": ["settings.size=16", "settings.grid=2", "settings.components=2"],
@@ -58,6 +58,7 @@ SHRUNK_AIDS = {
     "genesis": ["aids.view={shrink: 1}"],
     "iodine": ["aids.view={shrink: 2, size: 16}"],
     "monet": ["aids.view={shrink: 1}"],
+    "obsurf": ["aids.view={size: 16}"],
     "slot-attention": ["aids.view={shrink: 1, size: 16}"],
 }
 BATCH, SIZE, STEPS = 3, 16, 2

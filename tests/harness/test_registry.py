@@ -68,7 +68,7 @@ def test_other_purposes():
     assert "denf/metrics/fid.py" in files(Purpose.FID, "denf")
     assert "denf/metrics/features.py" in files(Purpose.FID, "denf")
     control = files(Purpose.TRAIN, "k-means")
-    assert "baselines/k_means.py" in control
+    assert "baselines/controls/k_means.py" in control
     assert not any(path.startswith(("denf/flow", "baselines/true")) for path in control)
     rendering = files(Purpose.RENDER)
     assert "denf/data/scenes/raycast.py" in rendering
@@ -151,7 +151,7 @@ def test_an_edit_of_the_model_is_seen_and_one_of_a_plot_is_not(edited):
     assert plain == code_hash(Purpose.TRAIN, "denf")
     for file in ("denf/flow/coupling.py", "denf/model/losses.py", "denf/harness/train.py"):
         assert edited(Purpose.TRAIN, "denf", file) != plain, file
-    for file in ("denf/report/curves.py", "denf/cli/train.py", "baselines/k_means.py"):
+    for file in ("denf/report/curves.py", "denf/cli/train.py", "baselines/controls/k_means.py"):
         assert edited(Purpose.TRAIN, "denf", file) == plain, file
 
 

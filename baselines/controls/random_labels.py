@@ -1,36 +1,30 @@
-"""Control: labels drawn at random, pixel by pixel. Every ARI must be about 0."""
+"""Control: labels drawn at random for every pixel. Every ARI must be about 0."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from annotated_types import Ge
-from pydantic import ConfigDict
 from torch import Tensor
 
 from denf.harness.method import Capability, Segmentation, UntrainedMethod
+from denf.settings import MethodSettings
 
 
-@dataclass(frozen=True)
-class RandomLabelsSettings:
-    """Settings.
+class RandomLabelsSettings(MethodSettings):
+    """Settings of the random labels."""
 
-    Args:
-        labels: number of labels drawn from (CLEVR6: six objects and the background).
-        seed: of the draw, the same for every batch of one shape.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     labels: Annotated[int, Ge(2)] = 7
+    """Number of labels drawn from (CLEVR6: six objects and the background)."""
     seed: Annotated[int, Ge(0)] = 0
+    """Seed of the draw, the same for every batch of one shape."""
 
 
 class RandomLabels(UntrainedMethod):
     """Uniform labels, independent of the image."""
 
-    Settings = RandomLabelsSettings
+    settings: RandomLabelsSettings
     capabilities = frozenset({Capability.SEGMENT})
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:

@@ -8,7 +8,7 @@ from denf.harness.method import Capability, Segmentation, UntrainedMethod
 
 
 class TrueLabels(UntrainedMethod):
-    """Returns what it is shown."""
+    """The labels are the given masks."""
 
     capabilities = frozenset({Capability.SEGMENT, Capability.ORACLE})
 

@@ -1,38 +1,29 @@
-"""Control: square tiles, the same for every image. What place alone is worth.
+"""Control: square tiles, the same for every image: the score that position alone reaches.
 
-Objects lie apart, so tiles part them without looking: foreground ARI is far above 0, strict or not,
-while the index over all pixels is not, since tiles cut the background.
+Objects lie apart, so tiles separate them whatever the image: foreground ARI is far above 0, strict
+or not, while the index over all pixels is not, since tiles cut the background.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
-
 import torch
-from annotated_types import Ge
-from pydantic import ConfigDict
 from torch import Tensor
 
 from denf.harness.method import Capability, Segmentation, UntrainedMethod
+from denf.settings import Count, MethodSettings
 
 
-@dataclass(frozen=True)
-class TilesSettings:
-    """Settings.
+class TilesSettings(MethodSettings):
+    """Settings of the tiles."""
 
-    Args:
-        side: tiles along a side of the image; three part the objects of CLEVR6 best.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    side: Annotated[int, Ge(1)] = 3
+    side: Count = 3
+    """Tiles along a side of the image; three separate the objects of CLEVR6 best."""
 
 
 class Tiles(UntrainedMethod):
     """Labels 1 … side², row by row."""
 
-    Settings = TilesSettings
+    settings: TilesSettings
     capabilities = frozenset({Capability.SEGMENT})
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:

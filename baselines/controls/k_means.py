@@ -1,39 +1,33 @@
-"""Control: k-means on colour and position, image by image (scikit-learn's Lloyd iterations)."""
+"""Control: k-means on colour and position, each image alone (scikit-learn's Lloyd iterations)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import torch
 from annotated_types import Ge
-from pydantic import ConfigDict
 from torch import Tensor
 
 from denf.harness.method import Capability, Segmentation, UntrainedMethod
+from denf.settings import Count, MethodSettings, NonNegative
 
 
-@dataclass(frozen=True)
-class KMeansSettings:
-    """Settings.
+class KMeansSettings(MethodSettings):
+    """Settings of k-means."""
 
-    Args:
-        clusters: six objects and the background.
-        position: weight of the position (fractions of the side) against colour (in [0, 1]).
-        seed: of the k-means++ initialisation.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    clusters: Annotated[int, Ge(1)] = 7
-    position: Annotated[float, Ge(0)] = 0.5
+    clusters: Count = 7
+    """Six objects and the background."""
+    position: NonNegative = 0.5
+    """Weight of the position (fractions of the side) against colour (in [0, 1])."""
     seed: Annotated[int, Ge(0)] = 0
+    """Seed of the k-means++ initialisation."""
 
 
 class KMeansControl(UntrainedMethod):
-    """Clusters of pixels; what a segmenter without any learning reaches."""
+    """Clusters of pixels; the score of a segmentation without any learning."""
 
-    Settings = KMeansSettings
+    settings: KMeansSettings
     capabilities = frozenset({Capability.SEGMENT})
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:

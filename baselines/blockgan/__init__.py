@@ -1,0 +1,1 @@
+"""BlockGAN (Nguyen-Phuoc et al., NeurIPS 2020): see `method`."""

@@ -1,0 +1,1 @@
+"""Controls: methods without training, whose scores are known or need no learning."""

@@ -1,0 +1,1 @@
+"""DCGAN (Radford et al., ICLR 2016): see `method`."""

@@ -1,0 +1,16 @@
+"""DCGAN with an aid for a small budget: samples from averaged weights."""
+
+from __future__ import annotations
+
+from baselines.blocks.adversarial_aids import Averaged
+from baselines.dcgan.aid_settings import DcganAids
+from baselines.dcgan.method import Dcgan
+from baselines.dcgan.settings import DcganSettings
+
+
+class AidedDcgan(Averaged, Dcgan):
+    """DCGAN and its aid; with its default it is DCGAN."""
+
+    def __init__(self, settings: DcganSettings, aids: DcganAids) -> None:
+        super().__init__(settings)
+        self.average_weights(aids.average)

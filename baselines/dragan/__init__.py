@@ -1,0 +1,1 @@
+"""DRAGAN (Kodali et al., arXiv:1705.07215): see `method`."""

@@ -1,0 +1,9 @@
+"""Settings of the aids for DRAGAN."""
+
+from __future__ import annotations
+
+from baselines.blocks.adversarial_settings import AdversarialAids
+
+
+class DraganAids(AdversarialAids):
+    """What DRAGAN needs for steady samples within minutes; not in its paper or code."""

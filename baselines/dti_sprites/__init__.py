@@ -1,0 +1,1 @@
+"""DTI-Sprites (Monnier et al., ICCV 2021): see `method`."""

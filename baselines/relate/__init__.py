@@ -1,0 +1,1 @@
+"""RELATE (Ehrhardt et al., NeurIPS 2020): see `method`."""

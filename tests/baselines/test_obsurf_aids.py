@@ -1,0 +1,72 @@
+"""Aids of ObSuRF: first values of unit gain, centred images, and the view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from baselines.blocks.images import to_unit
+from baselines.blocks.mixture import SlotNoise
+from baselines.blocks.view_settings import ViewSettings
+from baselines.obsurf.aid_settings import ObsurfAids
+from baselines.obsurf.aids import EVEN, AidedObsurf
+from baselines.obsurf.settings import ObsurfSettings
+from denf.harness.method import Step
+
+SMALL = ObsurfSettings(slots=3, channels=32, hidden=32, points=10_000, jitter=0.0)
+
+
+@pytest.fixture
+def images() -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (2, 3, 12, 16), dtype=torch.uint8, generator=generator)
+
+
+def method_of(**aids: Any) -> AidedObsurf:
+    torch.manual_seed(0)
+    return AidedObsurf(SMALL, ObsurfAids(**aids)).eval()
+
+
+def test_unit_gain_lets_place_and_image_reach_the_masks(images):
+    """At the published initial values both all but vanish before they reach the output."""
+
+    def spreads(**aids: Any) -> tuple[float, float, float]:
+        method = method_of(**aids)
+        with torch.no_grad():
+            found = method.decompose(images)
+            slots = method._slots(to_unit(images), SlotNoise.fixed(images.device))
+        over_place = float(found.logits.flatten(3).std(3).mean())
+        largest = float(found.masks.max() * found.masks.shape[1])  # 1 when all are even
+        return over_place, float((slots[0] - slots[1]).abs().mean()), largest
+
+    published, gained = spreads(), spreads(unit_gain=True, centred=True)
+    # With unit gain the weights of the logits alone start small, for even masks.
+    assert published[0] < 1e-3 < 0.05 < gained[0] / EVEN
+    assert gained[1] > 5 * published[1]
+    assert gained[2] < 1.5  # no slot has taken the image yet
+
+
+@torch.no_grad()
+def test_centred_images_are_shown_to_the_encoder_alone(images):
+    plain, centred = method_of(), method_of(centred=True)
+    seen: list[Tensor] = []
+    for method in (plain, centred):
+        method.encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        method.decompose(images)
+    torch.testing.assert_close(seen[1], 2 * seen[0] - 1)
+    assert torch.equal(plain.shown(images), centred.shown(images))  # what the loss compares with
+
+
+def test_answers_of_a_viewed_training_have_the_images_size(images):
+    method = method_of(view=ViewSettings(shrink=2, contrast=3.0, size=16))
+    method.optimizers = method.make_optimizers()
+    square = images[..., :12].repeat(1, 1, 2, 2)[..., :16, :16]
+    method.training_step(square, Step(0, 9, torch.Generator().manual_seed(0)))
+    background = method.state_dict()["view.background"]
+    torch.testing.assert_close(background, (square / 255).median(0).values)
+    found = method.decompose(square)
+    assert found.rgb.shape == (2, 3, 3, 16, 16)
+    assert method.reconstruct(square).shape == square.shape
