@@ -133,7 +133,7 @@ class FeatureSpace:
 
     @property
     def dimensions(self) -> int:
-        """Numbers an image."""
+        """Numbers per image."""
         return int(self.layer)
 
     def features(self, images: NDArray[np.uint8]) -> Tensor:
