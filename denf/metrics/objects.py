@@ -1,4 +1,4 @@
-"""Scores per object: the number in a scene, whether two touch, and the part of each that is found."""
+"""Scores per object: the number in a scene, whether two touch, the part of each that is found."""
 
 from __future__ import annotations
 
