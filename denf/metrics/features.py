@@ -27,7 +27,7 @@ with warnings.catch_warnings():  # this import changes the filters of the whole 
 
 
 class Extractor(StrEnum):
-    """The name under which torch-fidelity knows the extractor."""
+    """The extractor's name in torch-fidelity."""
 
     INCEPTION = "inception-v3-compat"
     RANDOM_CONV = "random-conv-v1"
