@@ -11,7 +11,7 @@ imported when first used: `import denf` does not import torch.
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["DenfError", "PictureDecomposition", "TrainedRun", "load"]
 
 # By name, not by an import statement: a training depends on this file and, as the hash of its

@@ -1,7 +1,7 @@
 """The border between commands and the world: one line for every error, and an end with the parent.
 
 Exit status: 0, 1 for a failure of the machine (a full disk, too little memory), 2 for a mistake the
-user can mend, 3 for a training that diverged, 130 after an interruption, 143 after SIGTERM.
+user can correct, 3 for a training that diverged, 130 after an interruption, 143 after SIGTERM.
 """
 
 from __future__ import annotations

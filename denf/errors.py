@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class DenfError(Exception):
-    """A mistake that the user can mend; its text is the whole message.
+    """A mistake that the user can correct; its text is the whole message.
 
     The command line prints it without a traceback and exits with status 2.
 

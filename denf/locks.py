@@ -137,7 +137,7 @@ def _flock(descriptor: int) -> bool:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        warnings.warn("this file system knows no locks: nothing is locked", stacklevel=2)
+        warnings.warn("this file system has no locks: nothing is locked", stacklevel=2)
     return True
 
 

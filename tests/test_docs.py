@@ -25,7 +25,12 @@ from denf.harness.experiment import Experiment
 from denf.harness.registry import aids_type, method_modules, method_names, settings_type
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "config/README.md", "workflow/profiles/README.md"]
+DOCUMENTS = [
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+    *("config/README.md", "results/reference/README.md", "workflow/profiles/README.md"),
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
+]
+WITH_TABLES = ["README.md", "config/README.md", "results/reference/README.md"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EXAMPLES = [
     "config/experiments/denf-without-warm-up.yaml",
@@ -42,18 +47,34 @@ def blocks(document: str, *languages: str) -> list[str]:
 
 
 def examples() -> dict[str, str]:
-    """README's examples by the path in their first line."""
-    texts = blocks("README.md", "yaml", "python", "snakemake")
-    return {text.splitlines()[0].removeprefix("# "): text for text in texts}
+    """Examples of all documents by the path in their first line."""
+    texts = [text for name in DOCUMENTS for text in blocks(name, "yaml", "python", "snakemake")]
+    found = {text.splitlines()[0].removeprefix("# "): text for text in texts}
+    assert len(found) == len(texts)
+    return found
 
 
-def test_readme_has_the_examples():
+def test_every_block_of_code_is_an_example():
     assert sorted(examples()) == sorted(EXAMPLES)
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_notebook_runs_and_holds_no_outputs():
+    """Its outputs are made when the site is built; here its code runs as one program."""
+    cells = json.loads((ROOT / "docs/decompose.ipynb").read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    printed = run(ROOT / "docs", "-c", "\n".join("".join(cell["source"]) for cell in code))
+    assert re.search(r"PictureDecomposition\([1-9]\d* objects", printed)
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository's sources with README's examples dropped in."""
+    """The repository's sources with the documents' examples dropped in."""
     folder = tmp_path_factory.mktemp("repository")
     for name in ("denf", "baselines", "config", "workflow"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -71,7 +92,12 @@ def run(folder: Path, *command: str) -> str:
     done = subprocess.run(
         [sys.executable, *command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "PATH": search, "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+            "PATH": search,
+            "OMP_NUM_THREADS": "1",
+        },
         capture_output=True,
         text=True,
     )
@@ -136,10 +162,12 @@ def rows(document: str) -> dict[str, list[str]]:
     return found
 
 
-def test_tables_of_settings_are_current():
-    """`denf document` makes them anew."""
-    text = (ROOT / "config/README.md").read_text()
-    assert with_tables(text) == text
+@pytest.mark.parametrize("document", WITH_TABLES)
+def test_tables_are_current(document: str):
+    """`denf document DOCUMENT` makes them anew: settings, and scores of the released runs."""
+    file = ROOT / document
+    assert with_tables(file.read_text(), file.parent) == file.read_text()
+    assert len(rows(document)) >= 3
 
 
 @pytest.mark.parametrize("name", method_names())
@@ -175,19 +203,36 @@ def test_every_key_of_protocols_and_experiments_is_explained():
     assert keys - set(rows("config/README.md")) == set()
 
 
-def commands(program: str) -> list[tuple[str, list[str]]]:
-    """Document and arguments of every call of a program in a shell block."""
+def all_commands() -> list[tuple[str, list[str]]]:
+    """Document and words of every command in a shell block, without `uv run` and its group."""
     found = []
     for document in DOCUMENTS:
         for text in blocks(document, "sh"):
             for command in re.split(r"\n|&&", text.replace("\\\n", " ")):
                 words = shlex.split(command, comments=True)
                 if words[:2] == ["uv", "run"]:
-                    words = words[2:]
-                if words[:1] == [program]:
-                    found.append((document, words[1:]))
+                    words = words[4:] if words[2] == "--group" else words[2:]
+                if words:
+                    found.append((document, words))
+    return found
+
+
+def commands(program: str) -> list[tuple[str, list[str]]]:
+    """Document and arguments of every call of a program in a shell block."""
+    found = [(document, words[1:]) for document, words in all_commands() if words[0] == program]
     assert found
     return found
+
+
+def test_programs_and_files_of_commands_exist():
+    tools = {"denf", "snakemake", "pytest", "ruff", "mypy", "snakefmt", "mkdocs", "python"}
+    for document, (program, *words) in all_commands():
+        assert program in {*tools, "uv", "source"} or (ROOT / program).is_file(), document
+        if program in ("pytest", "python"):
+            files = [word for word in words if word.endswith(".py")]
+            assert all((ROOT / file).is_file() for file in files), document
+        if program == "python" and words[0] == "-m":
+            assert (ROOT / words[1].replace(".", "/")).with_suffix(".py").is_file(), document
 
 
 @pytest.mark.parametrize(("document", "words"), commands("denf"))
@@ -216,7 +261,7 @@ def test_workflow_commands_in_the_documents_are_read_as_meant(document: str, wor
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_to_files(document: str):
     text = (ROOT / document).read_text()
-    links = re.findall(r"(?<!!)\[[^\]]+\]\(([^)#\s]+)\)", text)
+    links = re.findall(r"\[[^\]]+\]\(([^)#\s]+)(?:#[^)\s]*)?\)", text)
     near = [link for link in links if "://" not in link]
     assert [link for link in near if not ((ROOT / document).parent / link).exists()] == []
 

@@ -26,7 +26,7 @@ class Point:
         size: side of the images in pixels.
         squeezes: 1 for cells of 2×2 pixels, 2 for 4×4.
         objects: in every scene.
-        batch: images a step.
+        batch: images per step.
         features: width of the subnets.
         couplings: a block.
     """

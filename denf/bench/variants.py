@@ -62,7 +62,7 @@ class Workload:
     Args:
         size: side of the images in pixels.
         features: width of the subnets.
-        batch: images a step.
+        batch: images per step.
         steps: whose losses are compared, in the phases of a whole training.
         repetitions: timed steps after them.
         device: "cpu" or "cuda".

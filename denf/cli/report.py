@@ -75,8 +75,8 @@ def page(
 def document(
     file: Annotated[Path, typer.Argument(help="Markdown with markers.")] = Path("config/README.md"),
 ) -> None:
-    """Make the tables of settings between a document's markers anew."""
+    """Make the tables between a document's markers anew: settings, scores of released runs."""
     from denf.files import write_atomically
     from denf.harness.documentation import with_tables
 
-    write_atomically(file, with_tables(file.read_text(encoding="utf-8")))
+    write_atomically(file, with_tables(file.read_text(encoding="utf-8"), file.parent))

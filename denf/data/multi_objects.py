@@ -100,7 +100,7 @@ def prepare_objects(
     """Prepare `<out>/<split>` for every split from a published file, in one streaming pass.
 
     The kept part of the frame is resized to size × size, images by Pillow's antialiased bilinear
-    kernel, labels by nearest neighbour. `factors.csv` has one row an object: its scene in the
+    kernel, labels by nearest neighbour. `factors.csv` has one row per object: its scene in the
     split, its record in the file, its label, and the stored factors.
 
     Args:
@@ -217,7 +217,7 @@ def _layers(file: ObjectsFile, features: Mapping[str, Feature]) -> Array:
 def _factors(
     file: ObjectsFile, features: Mapping[str, Feature], scene: int, record: Record
 ) -> list[dict[str, Any]]:
-    """Rows of `factors.csv`: one an object, with its label in the mask.
+    """Rows of `factors.csv`: one per object, with its label in the mask.
 
     Codes are those of the file, 1 and up. Without factors, the objects are those with any pixel.
     """

@@ -32,7 +32,7 @@ class _TooLongError(Exception):
 
 
 class BrokenOffError(Exception):
-    """A transfer ended early in a way that another attempt may mend."""
+    """A transfer ended early in a way that another attempt may avoid."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The contract that every bijection of the flow room keeps."""
+"""The contract that every bijection keeps."""
 
 from __future__ import annotations
 

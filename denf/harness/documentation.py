@@ -1,16 +1,22 @@
-"""Tables of settings for config/README.md, made from the settings themselves."""
+"""Tables of documents, made anew: settings from their types, scores from released runs."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from denf.reading import read_json_mapping
 from denf.settings import as_plain
+
+_MARKER = re.compile(r"<!-- (settings|results): (.+?) -->.*?<!-- end -->", re.DOTALL)
+_SCORES = ("ari_fg", "ari_fg_strict", "ari", "box_iou", "coverage")
 
 
 def settings_table(kind: type[BaseModel], prefix: str = "") -> str:
@@ -84,19 +90,47 @@ def _escaped(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def with_tables(document: str) -> str:
+def with_tables(document: str, folder: Path) -> str:
     """The document with every table between markers made anew.
 
     A marker is `<!-- settings: NAME -->`, with a method's name, `aids of NAME`, or one of
-    `experiment`, `training` and `protocol`; the table ends at `<!-- end -->`.
+    `experiment`, `training` and `protocol`; or `<!-- results: FOLDER -->`, with a folder of run
+    folders. The table ends at `<!-- end -->`.
+
+    Args:
+        document: Markdown.
+        folder: of the document; folders in markers are relative to it.
     """
-    parts = document.split("<!-- settings: ")
-    made = [parts[0]]
-    for part in parts[1:]:
-        name, _, rest = part.partition(" -->")
-        _, _, after = rest.partition("<!-- end -->")
-        made.append(f"<!-- settings: {name} -->\n\n{_table(name)}\n\n<!-- end -->{after}")
-    return "".join(made)
+
+    def made(marker: re.Match[str]) -> str:
+        kind, name = marker.groups()
+        table = results_table(folder / name) if kind == "results" else _table(name)
+        return f"<!-- {kind}: {name} -->\n\n{table}\n\n<!-- end -->"
+
+    return _MARKER.sub(made, document)
+
+
+def results_table(folder: Path) -> str:
+    """A Markdown table of the scores of all run folders in a folder, in percent.
+
+    Args:
+        folder: holds run folders; those without `metrics.json` are left out.
+    """
+    lines = [
+        "| run | scored on | foreground ARI | strict | all pixels "
+        "| box IoU | coverage | right number |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for file in sorted(folder.glob("*/metrics.json")):
+        metrics = read_json_mapping(
+            file, expected="scores of a run", fix="Run denf evaluate again."
+        )
+        data = metrics["data"]
+        scored_on = f"{data['count']} scenes of {data['name']}, {data['size']} × {data['size']}"
+        means = [metrics[score]["mean"] for score in _SCORES] + [metrics["count"]["right"]]
+        cells = [f"`{file.parent.name}`", scored_on, *(f"{100 * mean:.1f}" for mean in means)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _table(name: str) -> str:

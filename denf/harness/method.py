@@ -1,6 +1,6 @@
 """The Method contract: what DeNF, every baseline and every control implement.
 
-Images cross this border as uint8 (B, 3, H, W); each method converts them as its paper does.
+Images enter a method as uint8 (B, 3, H, W); each method converts them as its paper does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What methods return about images: label maps, proposed boxes, and all of it from one look."""
+"""What methods return about images: label maps, proposed boxes, and all of it from one pass."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Proposals:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What one look at images gives.
+    """What one pass over images gives.
 
     Args:
         segmentation: see `Method.segment`.
         reconstruction: see `Method.reconstruct`.
-        log_prob: see `Method.log_prob`; None where it takes another look.
-        background: see `Method.without_objects`; None where it takes another look.
-        proposals: see `Method.boxes`; None where it takes another look.
+        log_prob: see `Method.log_prob`; None where it takes another pass.
+        background: see `Method.without_objects`; None where it takes another pass.
+        proposals: see `Method.boxes`; None where it takes another pass.
     """
 
     segmentation: Segmentation

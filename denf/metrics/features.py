@@ -27,7 +27,7 @@ with warnings.catch_warnings():  # this import changes the filters of the whole 
 
 
 class Extractor(StrEnum):
-    """The name under which torch-fidelity knows the extractor."""
+    """The extractor's name in torch-fidelity."""
 
     INCEPTION = "inception-v3-compat"
     RANDOM_CONV = "random-conv-v1"
@@ -116,7 +116,7 @@ def _no_weights(source: WeightsFile, got: str) -> DenfError:
 
 
 class RandomConvFeatures(FeatureExtractorBase):
-    """Statistics of fixed random filters at three scales, and of colours: 246 numbers an image.
+    """Statistics of fixed random filters at three scales, and of colours: 246 numbers per image.
 
     At full, half and quarter size, two convolution layers (16 filters of 5x5, then 16 of 3x3 with
     stride 2) with ReLU; of each response the mean and the standard deviation over the image

@@ -1,6 +1,6 @@
 """Fréchet distance between two sets of images in a feature space, by torch-fidelity.
 
-Nothing is cached: torch-fidelity's cache knows a set by a name alone, and would answer with the
+Nothing is cached: torch-fidelity's cache identifies a set by a name alone, and would return the
 old number after the images, their count or the weights have changed.
 """
 
@@ -133,7 +133,7 @@ class FeatureSpace:
 
     @property
     def dimensions(self) -> int:
-        """Numbers an image."""
+        """Numbers per image."""
         return int(self.layer)
 
     def features(self, images: NDArray[np.uint8]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What generated images are judged by: FID, and beside it what tells why it is as it is.
+"""Scores of generated images: FID, kernel distance, precision and recall.
 
 All numbers come from one set of features. FID: Heusel et al. 2017. Kernel distance: Bińkowski et
 al., Demystifying MMD GANs, ICLR 2018; unbiased where FID depends on the number of samples.
@@ -122,21 +122,21 @@ def fid_by_samples(samples: Tensor, reference: Tensor) -> tuple[SizedFid, ...]:
 
 def kernel_distance(samples: Tensor, reference: Tensor) -> tuple[float, float, int]:
     """Mean and standard deviation over subsets, and the images in one (Bińkowski et al. 2018)."""
-    from torch_fidelity import metric_kid as room
+    from torch_fidelity import metric_kid
 
     size = min(SUBSET, len(samples), len(reference))
-    found = room.kid_features_to_metric(
+    found = metric_kid.kid_features_to_metric(
         samples, reference, kid_subset_size=size, kid_subsets=SUBSETS, verbose=False
     )
-    return found[room.KEY_METRIC_KID_MEAN], found[room.KEY_METRIC_KID_STD], size
+    return found[metric_kid.KEY_METRIC_KID_MEAN], found[metric_kid.KEY_METRIC_KID_STD], size
 
 
 def precision_and_recall(samples: Tensor, reference: Tensor) -> tuple[float, float, int]:
     """Both fractions and the neighbours that were counted (Kynkäänniemi et al. 2019)."""
-    from torch_fidelity import metric_prc as room
+    from torch_fidelity import metric_prc
 
     neighbours = min(NEIGHBOURS, len(samples) - 1, len(reference) - 1)
-    found = room.prc_features_to_metric(
+    found = metric_prc.prc_features_to_metric(
         samples,
         reference,
         prc_neighborhood=neighbours,
@@ -144,4 +144,4 @@ def precision_and_recall(samples: Tensor, reference: Tensor) -> tuple[float, flo
         save_cpu_ram=True,
         verbose=False,
     )
-    return found[room.KEY_METRIC_PRECISION], found[room.KEY_METRIC_RECALL], neighbours
+    return found[metric_prc.KEY_METRIC_PRECISION], found[metric_prc.KEY_METRIC_RECALL], neighbours

@@ -1,4 +1,4 @@
-"""Objects one by one: how many a scene shows, whether they touch, how much of each is found."""
+"""Scores per object: the number in a scene, whether two touch, the part of each that is found."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def coverage(truth: Tensor, labels: Tensor) -> Tensor:
 
 
 def check_masks(name: str, masks: Tensor) -> None:
-    """Refuse what is no batch of label maps.
+    """Refuse anything but a batch of label maps.
 
     Raises:
         ValueError: for other shapes than (B, H, W), and types that are not integers.

@@ -1,1 +1,1 @@
-"""DeNF: priors, boxes, losses, the model, decomposition into instances. Knows denf.flow."""
+"""DeNF: priors, boxes, losses, the model, decomposition into instances. Imports denf.flow."""

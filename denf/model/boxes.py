@@ -52,7 +52,7 @@ def box_union(
 
     A box of ones that the inverse spatial transformer places is a separable product
     :math:`m_n(y, x) = b_n(y)\,b_n(x)` with :math:`b_n(y) = \sigma((s_n/2 - |y - c_n|)/\tau)`, so
-    the superposition :math:`\sum_n p_n m_n` is one matrix product a scene.
+    the superposition :math:`\sum_n p_n m_n` is one matrix product per scene.
 
     Args:
         p: presence of the boxes' cells in [0, 1], (B, N).

@@ -28,7 +28,7 @@ BACKGROUND_CHANNELS = 1
 
 
 class DeNF(nn.Module):
-    """The bijection f: f1 (couplings 1–4, squeeze), trunk (5–8), one head a latent (9–12).
+    """The bijection f: f1 (couplings 1–4, squeeze), trunk (5–8), one head per latent (9–12).
 
     `encode` is f⁻¹ (image → latents), `decode` is f (latents → image). With two squeezes (the
     ablation "smaller latent space") the second stands before the last split.
@@ -66,7 +66,7 @@ class DeNF(nn.Module):
         self.heads = nn.ModuleDict({name: block(k) for name, k in self.head_channels.items()})
 
     def latent_shapes(self, size: int) -> dict[str, tuple[int, int, int]]:
-        """Shape of each latent of one square image of `size` pixels a side."""
+        """Shape of each latent of one square image of `size` × `size` pixels."""
         half, cells = size // 2, size // 2**self.settings.architecture.squeezes
         shapes = {name: (k, cells, cells) for name, k in self.head_channels.items()}
         return {"background": (BACKGROUND_CHANNELS, half, half), **shapes}

@@ -1,4 +1,4 @@
-"""One look at images: their latents, both reconstructions, and their density."""
+"""Inference: latents, both reconstructions and the density of images."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Decomposition:
     Args:
         labels: (B, H, W), 0 where no cell is present, else 1…K.
         object_labels: (B, H, W), 1…K everywhere: the label of the nearest present cell.
-        boxes: one tensor (K, 4) an image, x0, y0, x1, y1 as fractions of the image side; box k
+        boxes: one tensor (K, 4) per image, x0, y0, x1, y1 as fractions of the image side; box k
             belongs to label k + 1.
     """
 
@@ -38,7 +38,7 @@ def decompose(latents: Latents, images: Tensor, settings: Instances) -> Decompos
     """Group the present cells of each image into objects.
 
     1. Cells with a positive logit are present. 2. Each proposes a box. 3. Non-maximum suppression
-    leaves one box an object (`group_proposals`). 4. A present cell belongs to the box that its own
+    leaves one box per object (`group_proposals`). 4. A present cell belongs to the box that its own
     overlaps most. 5. Every other cell takes, in `object_labels`, the label of the nearest present
     cell. With `appearance`, clusters of boxes and colours stand in place of 3 and 4.
 
@@ -85,9 +85,9 @@ def _grouping(
 def group_proposals(
     proposals: Tensor, settings: Instances, least_votes: int
 ) -> tuple[Tensor, Tensor]:
-    """One box an object from the boxes that its cells propose, and the object of each proposal.
+    """One box per object from the boxes that its cells propose, and the object of each proposal.
 
-    Suppression at `overlap`, scored by agreement, leaves one proposal or a few an object. Each
+    Suppression at `overlap`, scored by agreement, leaves one proposal or a few per object. Each
     becomes the mean of the proposals that overlap it most, which is far steadier than any of them,
     and suppression at `merge`, scored by votes, unites those of one object; `_ROUNDS` times.
 

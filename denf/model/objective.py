@@ -49,7 +49,7 @@ class Noise:
 
     Args:
         epsilon: standard normal, like z_bg (Eq. 5).
-        u: uniform in (0, 1), a number a cell (Eq. 14).
+        u: uniform in (0, 1), a number per cell (Eq. 14).
     """
 
     epsilon: Tensor

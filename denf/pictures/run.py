@@ -133,7 +133,7 @@ def load(run: str | os.PathLike[str], device: torch.device | str | None = None) 
 
     Args:
         run: a folder with `experiment.yaml` and `model.safetensors`.
-        device: default: a CUDA card where there is one, else the CPU.
+        device: default: a GPU where there is one, else the CPU.
 
     Raises:
         DenfError: when files are missing, damaged, or do not belong together.

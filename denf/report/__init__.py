@@ -1,1 +1,1 @@
-"""The report room: tables and figures from the files of runs; it knows no model and no torch."""
+"""Tables and figures from the files of runs; free of models and of torch."""

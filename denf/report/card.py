@@ -58,7 +58,7 @@ def write_card(folders: Sequence[Path | str], out: Path | str) -> Path:
 
 
 def card(splits: Sequence[Prepared]) -> Figure:
-    """Facts, objects a scene, mean images, and examples of the first split with their masks."""
+    """Facts, objects per scene, mean images, and examples of the first split with their masks."""
     lines = _facts(splits)
     cell = (_WIDTH - 2 * _EDGE - (COLUMNS - 1) * _GAP) / COLUMNS
     scenes = _spread(splits[0], EXAMPLES)

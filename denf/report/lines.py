@@ -34,7 +34,7 @@ class Line:
         block: part of the table.
         row: the experiment; None when no such experiment is known.
         reported: the paper's row; None for one that is not in the paper.
-        readings: the table's metric, one a seed, as stored.
+        readings: the table's metric, one per seed, as stored.
         summary: over the seeds with a value, in the table's unit; None without a value.
         side: the further metrics of the table, in the table's unit or their own.
         objections: why the values are not compared with reported ones; empty when they may be.

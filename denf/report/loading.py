@@ -23,7 +23,7 @@ def load_rows(
     Args:
         runs: a folder that holds `<dataset>/<experiment>/seed-<k>/` at any depth; links are
             followed, hidden folders left out.
-        experiments: resolved experiments, one a row, shown even when nothing was run; `data`
+        experiments: resolved experiments, one per row, shown even when nothing was run; `data`
             names the folder of the data set (any, when absent), `seeds` the runs that count.
             What they say of label, framework, group and tables goes before what a run recorded:
             an edited label reruns nothing. None: whatever was run.

@@ -1,4 +1,4 @@
-"""What all figures share: palette and type, how they are saved, and how one is declined."""
+"""What all figures share: palette, type, how they are saved, and the error of a missing one."""
 
 from __future__ import annotations
 

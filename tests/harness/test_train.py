@@ -22,7 +22,7 @@ from torch.optim import SGD, Optimizer
 
 from denf.data.prepared import Prepared
 from denf.errors import DenfError, DivergenceError, InterruptionError
-from denf.harness import train as room
+from denf.harness import train as train_module
 from denf.harness.batches import batch_indices
 from denf.harness.checkpoint import load_run
 from denf.harness.experiment import Experiment, load_experiment
@@ -177,7 +177,7 @@ def test_a_state_of_something_else_is_not_resumed(
     elif other == "seed":
         seed = 1
     elif other == "code":
-        monkeypatch.setattr(room, "code_hash", lambda *_, **__: "another")
+        monkeypatch.setattr(train_module, "code_hash", lambda *_, **__: "another")
     elif other == "data":
         data = write_scenes(tmp_path / "other", seed=1)
     resume = other != "no resume"
@@ -272,7 +272,7 @@ def fragile(monkeypatch, small):
 
     def run(data: Prepared, out: Path, *changes: str, **settings: int) -> None:
         kind = FragileSettings(**settings)
-        monkeypatch.setattr(room, "build", lambda experiment, seed: Fragile(kind))
+        monkeypatch.setattr(train_module, "build", lambda experiment, seed: Fragile(kind))
         train(small(*changes, method="one-segment"), data, out, seed=3)
 
     return run

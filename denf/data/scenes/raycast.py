@@ -1,7 +1,7 @@
 """Analytic ray casting: spheres, boxes and cylinders, for many scenes at once.
 
 Vectors carry their component on the first axis, (3, …), so that each component is contiguous. B is
-the number of scenes, K the objects a scene (padded), P the rays a scene. Objects are culled by
+the number of scenes, K the objects per scene (padded), P the rays per scene. Objects are culled by
 their bounding spheres first; only the surviving (scene, object, ray) pairs meet the exact formulas.
 Every operation is elementwise or a minimum, so a ray's result does not depend on its batch.
 """

@@ -90,7 +90,7 @@ class Scenes:
     view: Tensor
 
     def at(self, scenes: Tensor) -> Scenes:
-        """What lights and fills scenes (R,), one a row; label and camera stay as they are."""
+        """What lights and fills scenes (R,), one per row; label and camera stay as they are."""
         return replace(
             self,
             objects=self.objects.at(scenes),
