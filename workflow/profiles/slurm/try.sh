@@ -98,7 +98,6 @@ KillWait=60
 NodeName=$host NodeAddr=127.0.0.1 CPUs=8 RealMemory=64000
 PartitionName=try Nodes=$host Default=YES MaxTime=24:00:00 State=UP
 CONF
-printf 'CgroupAutomount=no\n' >"$folder/cgroup.conf"
 mkdir -p "$(dirname "$settings")"
 ln -s "$folder/slurm.conf" "$settings"
 linked=yes
