@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 ROWS = 'only=["denf", "denf-colours", "control-tiles", "control-real-images"]'
@@ -28,9 +29,11 @@ def run(*command: str) -> str:
     return done.stdout + done.stderr
 
 
-def asked_for(*arguments: str) -> dict[tuple[str, str], dict[str, str]]:
+def asked_for(
+    *arguments: str, protocol: str = "config/ci.yaml"
+) -> dict[tuple[str, str], dict[str, str]]:
     """Threads and resources of the jobs of a dry run, by rule and experiment."""
-    profile = ("--profile", "workflow/profiles/slurm", "--configfile", "config/ci.yaml")
+    profile = ("--profile", "workflow/profiles/slurm", "--configfile", protocol)
     plan = run(sys.executable, "-m", "snakemake", "--dry-run", "--forceall", *profile, *arguments)
     found = {}
     for job in re.split(r"^ *(?=rule |localrule |group job )", plan, flags=re.MULTILINE):
@@ -61,7 +64,7 @@ def test_only_what_trains_or_runs_a_network_asks_for_a_card():
     assert jobs["train", "denf"]["runtime"] == "16"  # 15 minutes and 20 steps of a second
 
 
-@pytest.mark.parametrize("without", [("--resources", "gpu=0"), ("--config", ROWS, "cards=false")])
+@pytest.mark.parametrize("without", [("--resources", "gpu=0"), ("--config", ROWS, "cards=False")])
 def test_a_cluster_without_cards_is_asked_for_none(without):
     arguments = without if "--config" in without else ("--config", ROWS, *without)
     assert not any(int(resources["gpu"]) for resources in asked_for(*arguments).values())
@@ -73,12 +76,13 @@ def test_threads_are_not_those_of_the_machine_that_submits():
     assert jobs["train", "denf"]["threads"] == many
 
 
-def test_a_training_asks_for_no_more_than_the_most():
-    limits = "runtime={most: 600, step: 1000.0}"
-    jobs = asked_for("--config", ROWS, limits)
-    assert jobs["train", "denf"]["runtime"] == str(15 + 20 * 1000 // 60 + 1)
-    jobs = asked_for("--config", ROWS, limits, 'overrides={"denf": {"training": {"steps": 9999}}}')
-    assert jobs["train", "denf"]["runtime"] == "600"
+@pytest.mark.parametrize(("step", "minutes"), [(100, "49"), (10_000, "600")])
+def test_time_of_a_training_follows_its_steps_up_to_the_most(tmp_path, step, minutes):
+    protocol = yaml.safe_load((REPOSITORY / "config/ci.yaml").read_text())
+    protocol["runtime"] = {"step": step, "most": 600}
+    (tmp_path / "slow.yaml").write_text(yaml.safe_dump(protocol))
+    jobs = asked_for("--config", ROWS, protocol=str(tmp_path / "slow.yaml"))
+    assert jobs["train", "denf"]["runtime"] == minutes  # 20 steps
 
 
 @pytest.mark.skipif(not HAS_SLURM or os.geteuid() != 0, reason="needs SLURM, munge and root")
