@@ -137,7 +137,8 @@ python -m snakemake --profile workflow/profiles/slurm --configfile config/ci.yam
 workflow=$!
 
 states=results/runs/ci-clevr6/denf/.state/seed-0
-newest_state() { find "$states" -name 'step-*.pt' -printf '%f\n' 2>/dev/null | sort | tail -n 1 | sed 's/step-0*\([0-9]*\).*/\1/'; }
+# The folder goes when the training ends: no error.
+newest_state() { { find "$states" -name 'step-*.pt' -printf '%f\n' 2>/dev/null || true; } | sort | tail -n 1 | sed 's/step-0*\([0-9]*\).*/\1/'; }
 has_state() { [[ -n $(newest_state) ]]; }
 wait_for "a training's state" 1200 has_state
 job=$(squeue -h -t R -o '%A %k' | awk '/ci-clevr6-denf-0/ {print $1; exit}')
