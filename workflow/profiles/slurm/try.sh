@@ -40,10 +40,19 @@ finish() {
     local code=$?
     # On SIGTERM it would wait for its jobs.
     [[ -z $workflow ]] || kill -KILL "$workflow" 2>/dev/null || true
-    [[ ${#daemons[@]} -eq 0 ]] || scancel --user root 2>/dev/null || true
-    # In reverse: each needs those before it.
-    for ((k = ${#daemons[@]} - 1; k >= 0; k--)); do kill "${daemons[k]}" 2>/dev/null || true; done
-    wait
+    if [[ ${#daemons[@]} -gt 0 ]]; then
+        scancel --user root 2>/dev/null || true
+        # A job whose end slurmctld does not hear keeps slurmd from ending.
+        for _ in {1..60}; do
+            [[ -n $(squeue -h 2>/dev/null) ]] || break
+            sleep 1
+        done
+        # In reverse: each needs those before it.
+        for ((k = ${#daemons[@]} - 1; k >= 0; k--)); do kill "${daemons[k]}" 2>/dev/null || true; done
+        sleep 3
+        kill -KILL "${daemons[@]}" 2>/dev/null || true
+        wait
+    fi
     [[ -z $linked ]] || rm -f "$settings"
     if [[ $code -eq 0 ]]; then rm -rf "$folder"; else printf 'Logs: %s\n' "$folder" >&2; fi
 }
