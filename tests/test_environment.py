@@ -89,6 +89,15 @@ def test_no_address_of_a_registry(file: str):
     assert not re.search(r"://|index[-_]url|find[-_]links|trusted[-_]host|--hash| @ ", text)
 
 
+@pytest.mark.parametrize("group", ["slurm", "kubernetes"])
+def test_groups_of_clusters_agree_with_the_requirements(group: str):
+    """`uv sync --group` must not change what a run computes with."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    resolved = requirements()
+    for name, version in pins(project["dependency-groups"][group]).items():
+        assert resolved.get(name, {version}) == {version}
+
+
 def test_torchvision_fits_torch():
     pinned = project_pins()
     minor = {name: ".".join(pinned[name].split(".")[:2]) for name in ("torch", "torchvision")}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Gt, MinLen
 from pydantic import Field
 
 from denf.errors import DenfError
@@ -31,6 +31,18 @@ class Fid(Settings):
     """File of the Inception weights; otherwise the torch hub cache, otherwise a download."""
 
 
+class Runtime(Settings):
+    """Time that a training asks a cluster for: start + steps · step, doubled after a timeout."""
+
+    start: Annotated[float, Gt(0)] = 15.0
+    """Minutes besides the steps, for loading and saving."""
+    step: Annotated[float, Gt(0)] = 1.0
+    """Seconds per training step, an upper guess."""
+    most: Annotated[int, Ge(1)] = 1200
+    """Minutes at most: with an evaluation, less than a partition of 24 hours allows. Asked for
+    whole where only the prepared data tell how many steps an epoch has."""
+
+
 class Protocol(Settings):
     """A protocol, as config/config.yaml or config/paper.yaml."""
 
@@ -49,6 +61,11 @@ class Protocol(Settings):
     overrides: dict[str, dict[str, Any]] = {}
     """Changes on top of the preset: to every experiment of a method, by the method's name, or to
     one experiment, by its own."""
+    cards: Literal["auto"] | bool = "auto"
+    """Whether jobs that train or sample ask for a GPU. `auto`: where this machine has one, or, on a
+    cluster, where the profile's `resources` allow any."""
+    runtime: Runtime = Runtime()
+    """Time that trainings ask a cluster for."""
     fid: Fid
     """How Fréchet distances are measured."""
     datasets: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]

@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import subprocess
+from math import ceil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
@@ -17,8 +18,12 @@ validate(config, "../schemas/config.schema.yaml")
 # A run starts many processes; kept bytecode spares each some seconds of compiling its imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# --jobs is a cluster's limit: a local run has none. The executor itself is not known yet, here.
+ELSEWHERE = workflow.resource_settings.nodes is not None or not workflow.is_main_process
+
 # --cores may promise more than this machine has; more jobs at once than cores only slow each other.
-if workflow.local_exec and workflow._cores:
+# A cluster's cores are not those of the machine that submits.
+if workflow._cores and not ELSEWHERE:
     workflow.register_resource("_cores", min(workflow.cores, available_cpu_count()))
 
 RUN = "results/runs/{dataset}/{experiment}/seed-{seed}"
@@ -102,9 +107,71 @@ def learns(name):
     return EXPERIMENTS[name]["training"]["steps"] != 0
 
 
-def cards(wildcards):
-    """A card per training, evaluation or FID of what learns, where there are any."""
-    return int(learns(wildcards.experiment) and LISTING["cards"] > 0)
+def has_model(name):
+    """Whether evaluating or sampling an experiment runs a network; controls have none."""
+    return learns(name) or EXPERIMENTS[name]["weights"] is not None
+
+
+def find_cards():
+    """Whether jobs that train or sample ask for a card: the key `cards`, or what is known."""
+    if config["cards"] != "auto":
+        return config["cards"]
+    if not workflow.is_main_process:
+        # On a node: what the job was given. The limit below does not travel with it.
+        return "SLURM_GPUS" in os.environ
+    if ELSEWHERE:
+        limit = workflow.global_resources.get("gpu")
+        return limit is not None and limit.value > 0
+    return LISTING["cards"] > 0
+
+
+CARDS = find_cards()
+
+
+def cards_to_train(wildcards):
+    return int(CARDS and learns(wildcards.experiment))
+
+
+def cards_to_run(wildcards):
+    return int(CARDS and has_model(wildcards.experiment))
+
+
+def training_minutes(wildcards, attempt=1):
+    """Time to ask a cluster for: that of the steps, more after a timeout, to the protocol's most.
+
+    Where only the data tell how many steps an epoch has, it is the most. A training that runs out
+    of time continues from its last saved state.
+    """
+    e = EXPERIMENTS[wildcards.experiment]
+    training, limits = e["training"], config["runtime"]
+    steps, images = training["steps"], config["datasets"][e["dataset"]].get("train")
+    if steps is None and isinstance(images, int):
+        steps = training["epochs"] * ceil(images / training["batch_size"])
+    if steps is None:
+        return limits["most"]
+    minutes = attempt * (limits["start"] + steps * limits["step"] / 60)
+    return min(ceil(minutes), limits["most"])
+
+
+SHORT = 60  # minutes of training
+
+
+def run_group(wildcards):
+    """Jobs of a cluster that become one: a short training with its evaluation, and controls.
+
+    A group that fails is repeated whole, so a long training stays apart.
+    """
+    name = wildcards.experiment
+    if not has_model(name):
+        return "controls"
+    if training_minutes(wildcards) > SHORT:
+        return None
+    return f"{wildcards.dataset}-{name}-{wildcards.seed}"
+
+
+def controls_group(wildcards):
+    """Fréchet distances are grouped for controls alone: beside an evaluation each wants a card."""
+    return None if has_model(wildcards.experiment) else "controls"
 
 
 def training_threads(wildcards):

@@ -14,11 +14,13 @@ rule evaluate:
         "results/runs/{dataset}/{experiment}/seed-{seed}/evaluate.log",
     benchmark:
         "results/runs/{dataset}/{experiment}/seed-{seed}/evaluate.benchmark.tsv"
+    group:
+        run_group
     conda:
         "../envs/denf.yaml"
     threads: 1  # threads of several processes on the same cores wait for one another
     resources:
-        gpu=cards,
+        gpu=cards_to_run,
         mem_mb=4000,
         runtime=120,
     params:
@@ -41,11 +43,13 @@ rule fid:
         "results/runs/{dataset}/{experiment}/seed-{seed}/fid.log",
     benchmark:
         "results/runs/{dataset}/{experiment}/seed-{seed}/fid.benchmark.tsv"
+    group:
+        controls_group
     conda:
         "../envs/denf.yaml"
     threads: 1  # threads of several processes on the same cores wait for one another
     resources:
-        gpu=cards,
+        gpu=cards_to_run,
         mem_mb=8000,
         runtime=240,
     params:

@@ -20,13 +20,15 @@ rule train:
     benchmark:
         "results/runs/{dataset}/{experiment}/seed-{seed}/train.benchmark.tsv"
     priority: 1  # the long jobs first; short ones then fill the cores until the end
+    group:
+        run_group
     conda:
         "../envs/denf.yaml"
     threads: training_threads
     resources:
-        gpu=cards,
-        mem_mb=8000,
-        runtime=2880,
+        gpu=cards_to_train,
+        mem_mb=lambda w: 8000 if has_model(w.experiment) else 2000,
+        runtime=training_minutes,
     params:
         code=lambda w: CODE["train"][w.experiment],
         experiment=planned,
