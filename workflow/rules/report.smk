@@ -101,7 +101,7 @@ rule card:
         test="results/data/{dataset}/test",
     output:
         report(
-            OUT + "/figures/data-{dataset}.png",
+            f"{OUT}/figures/data-{{dataset}}.png",
             caption="../report/data.rst",
             category="Data",
             labels={"data set": "{dataset}"},
@@ -135,7 +135,7 @@ rule page:
         results_of(with_fid(), ["fid.json"]),
         literature=local("baselines/literature.yaml"),
     output:
-        OUT + "/index.html",
+        f"{OUT}/index.html",
     log:
         "results/logs/page.log",
     localrule: True
@@ -164,7 +164,11 @@ rule latest:
     output:
         tables=directory("results/tables"),
         figures=directory("results/figures"),
+    log:
+        "results/logs/latest.log",
     localrule: True
+    conda:
+        "../envs/denf.yaml"
     resources:
         mem_mb=100,
         runtime=10,
@@ -173,4 +177,5 @@ rule latest:
         tables=lambda w, input: Path(input.tables[0]).parent,
         figures=lambda w, input: Path(input.cards[0]).parent,
     shell:
-        "cp -R {params.tables:q}/. {output.tables} && cp -R {params.figures:q}/. {output.figures}"
+        "(cp -R {params.tables:q}/. {output.tables} &&"
+        " cp -R {params.figures:q}/. {output.figures}) > {log} 2>&1"
