@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from baselines.blocks.images import check_multiple, check_size, to_unit
 from baselines.blocks.mixture import MixtureMethod, SlotMixture
-from baselines.blocks.view_settings import ViewSettings as ViewSettings
+from baselines.blocks.view_settings import ViewSettings
 from denf.harness.method import Step
 
 BATCHES = 100  # whose medians make the background

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from denf.errors import DenfError
 from denf.report.curves import Page, training_curves
 from denf.report.loading import load_rows
 from denf.report.pictures import backgrounds, decomposition, singles
@@ -48,14 +49,20 @@ def write_figures(
             `denf.report.loading.load_rows`. None: whatever was run.
 
     Returns:
-        The files written. A figure whose runs are missing is not among them; a warning says why.
+        The files written. Of all figures, those that have nothing to show are left out; a figure
+        asked for by name then says why, since something waits for its file.
 
     Raises:
-        ValueError: for an unknown name.
+        DenfError: for an unknown name.
     """
-    unknown = set(names or ()) - set(FIGURES)
+    unknown = sorted(set(names or ()) - set(FIGURES))
     if unknown:
-        raise ValueError(f"names: expected some of {list(FIGURES)}, got {sorted(unknown)}")
+        raise DenfError(
+            "--name",
+            expected=f"some of {', '.join(FIGURES)}",
+            got=", ".join(unknown),
+            fix="Correct the name.",
+        )
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     rows = load_rows(runs, experiments)
@@ -65,7 +72,16 @@ def write_figures(
             try:
                 figure = FIGURES[name](rows)
             except NothingToDrawError as reason:
-                log.warning("%s not written: %s", name, reason)
-                continue
+                log.warning("%s has nothing to show: %s", name, reason)
+                if names is None:
+                    continue
+                figure = _explained(str(reason))
             written += save(figure, out, name)
     return written
+
+
+def _explained(reason: str) -> Figure:
+    """A figure that has nothing to show but why."""
+    figure = Figure(figsize=(6, 1.5))
+    figure.text(0.5, 0.5, reason, ha="center", va="center", wrap=True)
+    return figure

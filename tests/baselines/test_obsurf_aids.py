@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,10 @@ from baselines.blocks.view_settings import ViewSettings
 from baselines.obsurf.aid_settings import ObsurfAids
 from baselines.obsurf.aids import EVEN, AidedObsurf
 from baselines.obsurf.settings import ObsurfSettings
+from denf.harness.experiment import load_experiment
 from denf.harness.method import Step
+from denf.harness.protocol import read_protocol
+from denf.harness.registry import make_method
 
 SMALL = ObsurfSettings(slots=3, channels=32, hidden=32, points=10_000, jitter=0.0)
 
@@ -70,3 +74,13 @@ def test_answers_of_a_viewed_training_have_the_images_size(images):
     found = method.decompose(square)
     assert found.rgb.shape == (2, 3, 3, 16, 16)
     assert method.reconstruct(square).shape == square.shape
+
+
+def test_the_paper_s_protocol_shows_it_images_of_64_pixels():
+    root = Path(__file__).parents[2]
+    protocol = read_protocol(root / "config/paper.yaml")
+    experiment = load_experiment(root / "config/experiments/obsurf.yaml", protocol)
+    method = make_method("obsurf", experiment.settings, experiment.aids)
+    assert isinstance(method, AidedObsurf)
+    seen = method.shown(torch.zeros(1, 3, 128, 128, dtype=torch.uint8))
+    assert seen.shape[2:] == (64, 64)

@@ -7,7 +7,8 @@ import torch
 
 from baselines.blocks.images import to_unit
 from baselines.blocks.mixture import SlotMixture
-from baselines.blocks.view import BATCHES, View, ViewSettings
+from baselines.blocks.view import BATCHES, View
+from baselines.blocks.view_settings import ViewSettings
 from denf.errors import DenfError
 
 

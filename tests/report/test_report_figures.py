@@ -135,6 +135,9 @@ def test_figures_can_be_chosen_and_are_the_same_each_time(drawn, tmp_path):
     assert len(first) == 4
     assert first == again
     np.testing.assert_array_equal(np.random.get_state()[1], state)
-    assert write_figures(drawn, tmp_path / "b", names=names, experiments=[]) == []
-    with pytest.raises(ValueError, match="expected some of"):
+    assert write_figures(drawn, tmp_path / "b", experiments=[]) == []
+    explained = write_figures(drawn, tmp_path / "b", names=names, experiments=[])
+    assert len(explained) == len(first)
+    assert all(path.stat().st_size for path in explained)
+    with pytest.raises(DenfError, match="expected some of"):
         write_figures(drawn, tmp_path / "a", names=["figure9"])
