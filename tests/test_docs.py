@@ -193,8 +193,10 @@ def test_every_setting_of_a_package_has_a_row():
 
 def test_every_key_of_protocols_and_experiments_is_explained():
     schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-    keys = set(schema["properties"]) - {"fid"}
-    keys |= {f"fid.{key}" for key in schema["properties"]["fid"]["properties"]}
+    sections = ("fid", "runtime")
+    keys = set(schema["properties"]) - {*sections}
+    for name in sections:
+        keys |= {f"{name}.{key}" for key in schema["properties"][name]["properties"]}
     sources = schema["properties"]["datasets"]["additionalProperties"]["allOf"]
     for source in sources:
         keys |= set(source["then"]["properties"])
@@ -227,7 +229,7 @@ def commands(program: str) -> list[tuple[str, list[str]]]:
 def test_programs_and_files_of_commands_exist():
     tools = {"denf", "snakemake", "pytest", "ruff", "mypy", "snakefmt", "mkdocs", "python"}
     for document, (program, *words) in all_commands():
-        assert program in {*tools, "uv", "source"} or (ROOT / program).is_file(), document
+        assert program in {*tools, "uv", "source", "export"} or (ROOT / program).is_file(), document
         if program in ("pytest", "python"):
             files = [word for word in words if word.endswith(".py")]
             assert all((ROOT / file).is_file() for file in files), document

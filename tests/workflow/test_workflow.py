@@ -61,7 +61,7 @@ def planned(folder: Path, *arguments: str) -> list[str]:
     assert done.returncode == 0, done.stdout + done.stderr
     jobs, rule = [], ""
     for line in (done.stdout + done.stderr).splitlines():
-        if line.startswith(("rule ", "localrule ")):
+        if line.strip().startswith(("rule ", "localrule ")):  # jobs of a group are indented
             rule = line.split()[1].rstrip(":")
             jobs.append(rule)
         elif line.strip().startswith("wildcards:") and "experiment=" in line:
