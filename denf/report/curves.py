@@ -147,7 +147,9 @@ def _draw_term(axes: Axes, history: History, term: str) -> None:
         if series.empty:
             continue
         thinned = binned(series, BINS)
-        axes.plot(thinned["step"], thinned[term], lw=0.9, alpha=0.8, color=_seed_colour(seed))
+        marker = "o" if len(thinned) == 1 else ""  # a line of one point shows nothing
+        (line,) = axes.plot(thinned["step"], thinned[term], lw=0.9, alpha=0.8, marker=marker, ms=3)
+        line.set_color(_seed_colour(seed))
         if any(run.seed == seed and run.diverged for run in history.row.runs):
             axes.plot(thinned["step"].iloc[-1], thinned[term].iloc[-1], "x", ms=4, color="black")
         shown.append(thinned[term].to_numpy())
