@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from denf.data.archive import listing_digest
 from denf.errors import DenfError
 from denf.files import write_atomically
 from denf.harness.experiment import Experiment, load_experiments
@@ -20,6 +21,7 @@ from denf.harness.protocol import check_protocol, check_references, chosen
 from denf.harness.registry import Purpose, code_hash
 from denf.harness.validation import check_name
 
+_OWN = ("images", "masks")  # keys of a data set of own pictures that name a folder or file
 _OF_METHODS = (Purpose.TRAIN, Purpose.EVALUATE, Purpose.FID)
 _OF_ALL = (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES, Purpose.CARD, Purpose.PAGE)
 
@@ -40,7 +42,8 @@ def make_plan(
 
     Returns:
         `experiments`, each with its `file` and `inputs_hash`; `code`, hashes of the sources that
-        the commands depend on, by purpose, then by experiment where a method has a part in it; and
+        the commands depend on, by purpose, then by experiment where a method has a part in it;
+        `listings`, hashes of what lies in folders of own pictures, by data set and split; and
         `cards`, the number of GPUs.
 
     Raises:
@@ -64,7 +67,24 @@ def make_plan(
         {**e.as_dict(), "file": str(_write(e, out)), "inputs_hash": e.inputs_hash()}
         for e in resolved
     ]
-    return {"experiments": experiments, "code": code, "cards": count_cards()}
+    return {
+        "experiments": experiments,
+        "code": code,
+        "cards": count_cards(),
+        "listings": _listings(protocol.get("datasets") or {}),
+    }
+
+
+def _listings(datasets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """What lies in the folders of own pictures, by a data set's id and split."""
+    return {
+        dataset["id"]: {
+            split: listing_digest(*(dataset[split][k] for k in _OWN if k in dataset[split]))
+            for split in ("train", "test")
+        }
+        for dataset in datasets.values()
+        if dataset.get("source") == "folder"
+    }
 
 
 def check_inputs(experiment: Experiment, expected: str, *, where: str) -> None:

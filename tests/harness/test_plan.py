@@ -76,6 +76,21 @@ def test_an_edited_label_keeps_the_name_and_reaches_the_file(plan, folder):
     assert load_experiment(Path(second["denf"])).label == "renamed"
 
 
+def test_pictures_that_are_added_or_changed_are_seen(plan, tmp_path):
+    pictures = tmp_path / "Anna's {new} photos"
+    for split in ("train", "test"):
+        (pictures / split).mkdir(parents=True)
+        (pictures / split / "0.png").write_bytes(b"a")
+    splits = {split: {"images": str(pictures / split)} for split in ("train", "test")}
+    own = {"id": "own", "source": "folder", "size": 16, **splits}
+    first = plan(datasets={"clevr6": own})["listings"]["own"]
+    assert plan(datasets={"clevr6": own})["listings"]["own"] == first
+    (pictures / "test" / "1.png").write_bytes(b"b")
+    second = plan(datasets={"clevr6": own})["listings"]["own"]
+    assert second["train"] == first["train"]
+    assert second["test"] != first["test"]
+
+
 def test_only_chooses(plan):
     assert [row["name"] for row in plan(only=["tiles"])["experiments"]] == ["tiles"]
 

@@ -50,26 +50,26 @@ def suite(tmp_path) -> Path:
 def test_published_sets_are_fetched_prepared_and_drawn(suite, tmp_path):
     rng = np.random.default_rng(0)
     sprites = MULTI_DSPRITES[Sprites.BINARIZED]
-    (tmp_path / "mirror").mkdir()
+    (tmp_path / "Anna's mirror").mkdir()
     for file, name in ((CLEVR6, "clevr_with_masks_train.tfrecords"), (sprites, "any")):
         records = b"".join(scene_record(file, 2, rng) for _ in range(7))
-        (tmp_path / "mirror" / name).write_bytes(gzip.compress(records, 1))
+        (tmp_path / "Anna's mirror" / name).write_bytes(gzip.compress(records, 1))
     for k in range(5):
-        (tmp_path / f"camera/f_{k:03d}").mkdir(parents=True)
-        Image.new("RGB", (20, 12), (k, 0, 0)).save(tmp_path / f"camera/f_{k:03d}/0.jpeg")
+        (tmp_path / f"my camera/f_{k:03d}").mkdir(parents=True)
+        Image.new("RGB", (20, 12), (k, 0, 0)).save(tmp_path / f"my camera/f_{k:03d}/0.jpeg")
     published = {"source": "clevr6", "size": 16, **RANGES}
     datasets = {
         "clevr6": {
             "id": "c6",
             "url": "http://127.0.0.1:9/clevr_with_masks_train.tfrecords",  # nobody answers
-            "mirror": str(tmp_path / "mirror"),
+            "mirror": str(tmp_path / "Anna's mirror"),
             **published,
         },
         "traffic": {
-            "id": "rt", "source": "real-traffic", "size": 16, "path": str(tmp_path / "camera"),
+            "id": "rt", "source": "real-traffic", "size": 16, "path": str(tmp_path / "my camera"),
         },
         "sprites": {
-            "id": "sprites", "path": str(tmp_path / "mirror/any"), **published,
+            "id": "sprites", "path": str(tmp_path / "Anna's mirror/any"), **published,
             "source": "multi-dsprites", "variant": "binarized",
         },
     }  # fmt: skip
@@ -95,3 +95,23 @@ def test_published_sets_are_fetched_prepared_and_drawn(suite, tmp_path):
     assert "rule fetch" in snakemake(suite, protocol, "data")  # checks the file again, and
     assert (data / "c6/train/images.npy").stat().st_mtime_ns == before  # prepares nothing again
     assert "Nothing to be done" in snakemake(suite, protocol, "data")
+
+
+def test_own_pictures_are_read_again_when_they_change(suite, tmp_path):
+    pictures = tmp_path / "Anna's {own} photos"
+    for split in ("train", "test"):
+        (pictures / split).mkdir(parents=True)
+        for k in range(2):
+            Image.new("RGB", (16, 16), (k, 0, 0)).save(pictures / split / f"{k}.png")
+    own = {"id": "own", "source": "folder", "size": 16}
+    own |= {split: {"images": str(pictures / split)} for split in ("train", "test")}
+    fid = {"samples": 2, "extractor": "random-conv-v1"}
+    protocol = {"protocol": "mine", "seeds": [0], "datasets": {"clevr6": own}, "fid": fid}
+    protocol |= {"only": ["denf"]}
+    snakemake(suite, protocol, "data")
+    assert len(open_prepared(suite / "results/data/own/train")) == 2
+    assert "Nothing to be done" in snakemake(suite, protocol, "data")
+    Image.new("RGB", (16, 16), (9, 0, 0)).save(pictures / "train" / "new.png")
+    snakemake(suite, protocol, "data")
+    assert len(open_prepared(suite / "results/data/own/train")) == 3
+    assert len(open_prepared(suite / "results/data/own/test")) == 2

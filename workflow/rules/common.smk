@@ -64,6 +64,12 @@ LISTING = list_experiments()
 CODE = LISTING["code"]
 EXPERIMENTS = {e["name"]: e for e in LISTING["experiments"]}
 DATASETS = {d["id"]: d for d in config["datasets"].values()}
+for d in DATASETS.values():
+    if set("{}") & set(d.get("path") or ""):  # Snakemake takes them for wildcards
+        raise WorkflowError(
+            f"data set {d['id']}, path: expected a path without braces, got {d['path']}. Rename "
+            "the folder, or make a link to it."
+        )
 for e in EXPERIMENTS.values():
     e["data"] = config["datasets"][e["dataset"]]["id"]
 
@@ -305,7 +311,9 @@ def published_name(wildcards):
 
 def fetch_options(wildcards):
     given = {key: spec(wildcards).get(key) for key in ("sha256", "bytes", "mirror")}
-    return " ".join(f"--{key} '{value}'" for key, value in given.items() if value)
+    return " ".join(
+        f"--{key} {shlex.quote(str(value))}" for key, value in given.items() if value
+    )
 
 
 def archive(wildcards):

@@ -37,6 +37,8 @@ rule folder:
         runtime=60,
     params:
         options=folder_options,
+        # Names, sizes and times of the pictures: one that is added or changed is read.
+        listing=lambda w: LISTING["listings"][w.dataset][w.split],
     shell:
         "denf data folder {params.options} --split {wildcards.split} --out {output} > {log} 2>&1"
 
@@ -61,9 +63,9 @@ rule fetch:
         file=published_name,
         options=fetch_options,
     shell:
-        "(denf data fetch '{params.url}' {params.options}"
-        " --out results/downloads/{wildcards.dataset}/'{params.file}'"
-        " && ln -sfn '{params.file}' {output}) > {log} 2>&1"
+        "(denf data fetch {params.url:q} {params.options}"
+        " --out results/downloads/{wildcards.dataset}/{params.file:q}"
+        " && ln -sfn {params.file:q} {output}) > {log} 2>&1"
 
 
 rule multi_objects:
@@ -86,7 +88,7 @@ rule multi_objects:
         source=lambda w: spec(w)["source"],
         options=records_options,
     shell:
-        "denf data {params.source} --tfrecord {input} {params.options}"
+        "denf data {params.source} --tfrecord {input:q} {params.options}"
         " --out {params.out} > {log} 2>&1"
 
 
@@ -110,7 +112,7 @@ rule clevrtex:
         size=lambda w: spec(w)["size"],
         variant=lambda w: spec(w).get("variant", "full"),
     shell:
-        "denf data clevrtex --source {input} --variant {params.variant} --size {params.size}"
+        "denf data clevrtex --source {input:q} --variant {params.variant} --size {params.size}"
         " --workers {threads} --out {params.out} > {log} 2>&1"
 
 
@@ -134,7 +136,7 @@ rule real_traffic:
         size=lambda w: spec(w)["size"],
         gap=lambda w: spec(w).get("gap", 0),
     shell:
-        "denf data real-traffic --source {input} --size {params.size} --gap {params.gap}"
+        "denf data real-traffic --source {input:q} --size {params.size} --gap {params.gap}"
         " --workers {threads} --out {params.out} > {log} 2>&1"
 
 
