@@ -8,6 +8,7 @@ rule render:
         "results/logs/data/{dataset}-{split}.log",
     wildcard_constraints:
         dataset=datasets_from("render"),
+    priority: 2  # before all trainings, which would leave no two cores free until their end
     conda:
         "../envs/denf.yaml"
     threads: 2
