@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from denf.harness.outputs import Explanation, Proposals, Segmentation
-from denf.settings import NoSettings
 
 
 class Capability(StrEnum):
@@ -59,19 +58,16 @@ class Method(nn.Module, ABC):
 
     Args:
         settings: validated settings of this method.
-        precision: arithmetic of a method of before the packages; goes when all have moved.
     """
 
     settings: Any
-    Settings: ClassVar[type] = NoSettings  # of a method of before the packages
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     # Which of SAMPLE and RECOMPOSE makes the images of a Fréchet distance, where a method has both.
     generates_by: ClassVar[Capability] = Capability.SAMPLE
 
-    def __init__(self, settings: Any, precision: torch.dtype = torch.float32) -> None:
+    def __init__(self, settings: Any) -> None:
         super().__init__()
         self.settings = settings
-        self.precision = precision
         self.optimizers: dict[str, Optimizer] = {}
         self.register_buffer("_where", torch.zeros(0), persistent=False)
 

@@ -110,16 +110,12 @@ def method_type(name: str, *, aided: bool = False) -> type[Method]:
 
 
 def settings_type(name: str) -> type:
-    """The settings of a method: the one subclass of MethodSettings that its module defines.
+    """The settings of a method: the one subclass of MethodSettings that its module defines, if any.
 
     A method of one file is imported for it, and with it torch; a package has `settings.py`.
     """
-    found = _members(method_modules(name).settings, MethodSettings)
-    if not found:
-        # A file of before the packages: the class names its settings.
-        kind = method_type(name)
-        return getattr(kind, "Settings", NoSettings)
-    return _only(method_modules(name).settings, MethodSettings)
+    module = method_modules(name).settings
+    return _only(module, MethodSettings) if _members(module, MethodSettings) else NoSettings
 
 
 def aids_type(name: str) -> type[AidSettings]:

@@ -227,10 +227,8 @@ class FragileSettings:
 class Fragile(Method):
     """One number that is counted up by gradient steps, until it breaks."""
 
-    Settings = FragileSettings
-
-    def __init__(self, settings: FragileSettings, precision: torch.dtype = torch.float32) -> None:
-        super().__init__(settings, precision)
+    def __init__(self, settings: FragileSettings) -> None:
+        super().__init__(settings)
         self.number = nn.Parameter(torch.zeros(()))
 
     def make_optimizers(self) -> dict[str, Optimizer]:
