@@ -19,8 +19,8 @@ from snakemake.cli import get_argument_parser
 from typer.main import get_command
 
 from denf.cli import app
-from denf.harness.documentation import rows as setting_rows
-from denf.harness.documentation import with_tables
+from denf.documentation.documents import rows as setting_rows
+from denf.documentation.documents import with_tables
 from denf.harness.experiment import Experiment
 from denf.harness.registry import aids_type, method_modules, method_names, settings_type
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import typer
 
 from denf.border import border
-from denf.cli import bench, data, decompose, evaluate, objects, report, show, train
+from denf.cli import bench, data, decompose, evaluate, objects, release, report, show, train
 
 app = typer.Typer(
     help="DeNF: unsupervised scene decomposition with normalizing flows.",
@@ -30,7 +30,7 @@ data_app = typer.Typer(
 for topic in (data, objects):
     data_app.add_typer(topic.app)
 app.add_typer(data_app, name="data")
-for topic in (train, evaluate, show, decompose, report, bench):
+for topic in (train, evaluate, show, decompose, report, release, bench):
     app.add_typer(topic.app)
 
 

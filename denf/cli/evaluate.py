@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from denf.cli.files import publish, refuse_existing
-from denf.cli.options import Data, Out, OutFile, Run
+from denf.cli.options import Data, Out, OutFile, Run, Share
 
 app = typer.Typer()
 
@@ -32,6 +32,7 @@ def evaluate(
     panels: Annotated[Path | None, typer.Option(help="NPZ of arrays for the figures.")] = None,
     panel_count: Annotated[int, typer.Option(help="Scenes in --panels.", min=1)] = 8,
     batch_size: Annotated[int, typer.Option(help="Scenes at a time.", min=1)] = 32,
+    share: Share = 1,
 ) -> None:
     """Score a run: ARI, boxes, numbers of objects, backgrounds, reconstructions, density.
 
@@ -47,7 +48,7 @@ def evaluate(
     from denf.harness.lease import gpu_lease
 
     prepared = open_verified(data)
-    with gpu_lease():
+    with gpu_lease(share=share):
         method, _ = load_run(run, best_device())
         summary, rows = evaluation.evaluate(method, prepared, batch_size=batch_size)
         if panels is not None:
@@ -74,6 +75,7 @@ def fid(
     ] = ExtractorName.INCEPTION,
     weights: Annotated[Path | None, typer.Option(help="Inception weights, if not cached.")] = None,
     seed: Annotated[int, typer.Option(help="Of the samples.", min=0)] = 0,
+    share: Share = 1,
 ) -> None:
     """Measure the Fréchet distance of samples to test images.
 
@@ -91,7 +93,7 @@ def fid(
 
     reference = open_verified(data)
     start = None if source is None else open_verified(source)
-    with gpu_lease():
+    with gpu_lease(share=share):
         device = best_device()
         method, _ = load_run(run, device)
         begin = start if method.starts_from_images else None
@@ -124,6 +126,7 @@ def sample(
         Path | None, typer.Option(help="Prepared images to recompose; default: the prior.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the samples.", min=0)] = 0,
+    share: Share = 1,
 ) -> None:
     """Write generated images as PNG files."""
     from PIL import Image
@@ -136,7 +139,7 @@ def sample(
 
     refuse_existing(out)
     start = None if source is None else open_verified(source)
-    with gpu_lease():
+    with gpu_lease(share=share):
         method, _ = load_run(run, best_device())
         images, mode = evaluation.generate(method, count, source=start, seed=seed)
     out.mkdir(parents=True)

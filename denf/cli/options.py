@@ -25,6 +25,10 @@ Workers = Annotated[int, typer.Option(help="Threads; any number gives the same f
 Protocol = Annotated[
     Path | None, typer.Option(help="Configuration whose overrides apply, as config/config.yaml.")
 ]
+Share = Annotated[
+    int,
+    typer.Option(help="Processes that may use a GPU at once.", min=1, envvar="DENF_GPU_SHARE"),
+]
 Runs = Annotated[Path, typer.Option(help="Folder of runs.")]
 Listing = Annotated[
     Path | None,

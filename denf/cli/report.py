@@ -76,7 +76,7 @@ def document(
     file: Annotated[Path, typer.Argument(help="Markdown with markers.")] = Path("config/README.md"),
 ) -> None:
     """Make the tables between a document's markers anew: settings, scores of released runs."""
+    from denf.documentation.documents import with_tables
     from denf.files import write_atomically
-    from denf.harness.documentation import with_tables
 
     write_atomically(file, with_tables(file.read_text(encoding="utf-8"), file.parent))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from denf.cli.files import read_protocol
-from denf.cli.options import Data, Protocol
+from denf.cli.options import Data, Protocol, Share
 from denf.errors import DivergenceError
 
 app = typer.Typer()
@@ -66,6 +66,7 @@ def train(
     inputs_hash: Annotated[
         str | None, typer.Option(help="Refuse an experiment with another one (`denf experiments`).")
     ] = None,
+    share: Share = 1,
 ) -> None:
     """Train one experiment with one seed.
 
@@ -89,7 +90,7 @@ def train(
     status = read_record(out, "run.json").get("status")
     if status == "finished" or (status and not resume):
         typer.echo(f"denf: {out} holds a {status} run: the training starts over", err=True)
-    with gpu_lease():
+    with gpu_lease(share=share):
         from denf.harness.train import train as run_training
 
         try:

@@ -27,7 +27,7 @@ import yaml
 from annotated_types import Ge, MinLen
 
 from denf.errors import DenfError
-from denf.harness.presets import merge, preset_changes
+from denf.harness.presets import merge, preset_changes, presets_of
 from denf.harness.registry import aids_type, method_names, settings_type
 from denf.harness.validation import check_name, validate
 from denf.settings import Count, NonNegative, Settings, Steps, as_plain
@@ -218,8 +218,8 @@ def _overrides(protocol: Mapping[str, Any], values: Mapping[str, Any]) -> dict[s
     overrides = protocol.get("overrides") or {}
     method, name = str(values.get("method")), str(values["name"])
     merged: dict[str, Any] = {}
-    if protocol.get("preset") is not None and method in method_names():
-        merged = preset_changes(protocol["preset"], method, name)
+    if method in method_names():
+        merged = preset_changes(presets_of(protocol), method, name)
     for key in [method] if name in method_names() else [method, name]:  # a shared name is a method
         changes = overrides.get(key) or {}
         if not isinstance(changes, Mapping):

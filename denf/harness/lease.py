@@ -1,4 +1,4 @@
-"""GPU lease: one training per card, among all processes of a user on a machine."""
+"""GPU lease: one training per card, or a stated few, among all processes of a user on a machine."""
 
 from __future__ import annotations
 
@@ -23,12 +23,18 @@ def count_cards() -> int:
 
 
 @contextmanager
-def gpu_lease(cards: int | None = None, folder: Path | None = None) -> Iterator[str | None]:
-    """Hold one card and point CUDA_VISIBLE_DEVICES at it; waits while all are taken.
+def gpu_lease(
+    cards: int | None = None, folder: Path | None = None, *, share: int = 1
+) -> Iterator[str | None]:
+    """Hold a place on one card and point CUDA_VISIBLE_DEVICES at it; waits while all are taken.
 
-    Snakemake counts GPUs but names none, so that parallel jobs would all take the first. Each card
+    Snakemake counts GPUs but names none, so that parallel jobs would all take the first. Each place
     has a lock file; the kernel frees it when the process ends, however it ends. Must be entered
     before CUDA is initialised.
+
+    Small trainings leave most of a card idle: with `share` a card has so many places, and empty
+    cards are taken first. All processes should name the same number, since one that wants a card
+    for itself waits for its first place alone.
 
     Where the variable is set already, the card is one of those that it lists. A list of one is a
     choice made outside (by a cluster's scheduler, by the user): it is used at once, with a warning
@@ -37,6 +43,7 @@ def gpu_lease(cards: int | None = None, folder: Path | None = None) -> Iterator[
     Args:
         cards: number of cards; counted from the device files when None.
         folder: where the lock files lie; `lease_folder` when None.
+        share: places per card, at least 1.
 
     Yields:
         the card as CUDA_VISIBLE_DEVICES names it, or None.
@@ -52,7 +59,8 @@ def gpu_lease(cards: int | None = None, folder: Path | None = None) -> Iterator[
         yield None
         return
     folder = _private(folder or lease_folder())
-    lock, card = _acquire(folder, listed, choice=before is not None and len(listed) == 1)
+    choice = before is not None and len(listed) == 1
+    lock, card = _acquire(folder, listed, share, choice=choice)
     os.environ[_VISIBLE] = card
     try:
         yield card
@@ -104,14 +112,18 @@ def _private(folder: Path) -> Path:
     return folder
 
 
-def _acquire(folder: Path, cards: Sequence[str], *, choice: bool) -> tuple[int | None, str]:
+def _acquire(
+    folder: Path, cards: Sequence[str], share: int, *, choice: bool
+) -> tuple[int | None, str]:
+    # First places of all cards before second ones.
+    places = {_lock_file(folder, card, k): card for k in range(share) for card in cards}
     told = False
     while True:
-        for card in cards:
-            lock = try_lock(folder / f"gpu{card.replace('/', '-')}.lock")
+        for file, card in places.items():
+            lock = try_lock(file)
             if lock is not None:
                 return lock, card
-        holders = "; ".join(holder(folder / f"gpu{card.replace('/', '-')}.lock") for card in cards)
+        holders = "; ".join(map(holder, places))
         if choice:
             print(f"denf: card {cards[0]} is shared with {holders}", file=sys.stderr)
             return None, cards[0]
@@ -119,3 +131,8 @@ def _acquire(folder: Path, cards: Sequence[str], *, choice: bool) -> tuple[int |
             print(f"denf: waiting for a card: {holders}", file=sys.stderr)
             told = True
         time.sleep(_POLL_SECONDS)
+
+
+def _lock_file(folder: Path, card: str, place: int) -> Path:
+    suffix = f"-{place}" if place else ""
+    return folder / f"gpu{card.replace('/', '-')}{suffix}.lock"

@@ -8,7 +8,7 @@ name of an experiment, on top of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from denf.harness.registry import method_modules, method_names
@@ -69,12 +69,29 @@ def preset_names() -> set[str]:
     }
 
 
-def preset_changes(preset: str, method: str, experiment: str) -> dict[str, Any]:
-    """What a preset changes in an experiment, as keys of it; nothing for a method without it.
+def presets_of(protocol: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names under a protocol's key `preset`: none, one or several."""
+    named = protocol.get("preset")
+    if named is None:
+        return ()
+    return (named,) if isinstance(named, str) else tuple(named)
+
+
+def preset_changes(presets: Sequence[str], method: str, experiment: str) -> dict[str, Any]:
+    """What presets change in an experiment, as keys of it; later ones go before earlier ones.
+
+    A method without a preset is not changed by it.
 
     Raises:
         DenfError: for a preset that no method has, or a file that is no preset.
     """
+    changes: dict[str, Any] = {}
+    for preset in presets:
+        changes = merge(changes, _changes_of(preset, method, experiment))
+    return changes
+
+
+def _changes_of(preset: str, method: str, experiment: str) -> dict[str, Any]:
     file = method_modules(method).presets / f"{preset}.yaml"
     if not file.exists():
         check_name(preset, preset_names(), where="preset")

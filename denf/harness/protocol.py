@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, MinLen
 from pydantic import Field
 
 from denf.errors import DenfError
-from denf.harness.presets import preset_names
+from denf.harness.presets import preset_names, presets_of
 from denf.harness.registry import method_names
 from denf.harness.validation import check_name, validate
 from denf.settings import Settings
@@ -56,8 +56,9 @@ class Protocol(Settings):
     """Names of the experiments to run; empty for all."""
     skip: tuple[str, ...] = ()
     """Names of experiments to leave out, unless `only` names them."""
-    preset: str | None = None
-    """Which preset of every method applies; methods without it run as they are."""
+    preset: str | tuple[str, ...] | None = None
+    """Which preset of every method applies, or several, of which later ones go before earlier ones;
+    methods without it run as they are."""
     overrides: dict[str, dict[str, Any]] = {}
     """Changes on top of the preset: to every experiment of a method, by the method's name, or to
     one experiment, by its own."""
@@ -104,8 +105,8 @@ def check_protocol(values: Mapping[str, Any], *, where: str) -> Protocol:
             sets.
     """
     found = validate(Protocol, values, where=where)
-    if found.preset is not None:
-        check_name(found.preset, preset_names(), where=f"{where}: preset")
+    for preset in presets_of(values):
+        check_name(preset, preset_names(), where=f"{where}: preset")
     by_id: dict[Any, str] = {}
     for key, dataset in found.datasets.items():
         first = by_id.setdefault(dataset.get("id"), key)

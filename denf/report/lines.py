@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from denf.report.literature import PaperTable, Reported
 from denf.report.records import Group, Metric, Reading, Row, Run, Status
+from denf.report.reference import Reference, reference_of
 from denf.report.statistics import Summary, Verdict, judge, summarise
 
 SIDE_METRICS: Mapping[Metric, tuple[Metric, ...]] = {
@@ -38,6 +39,7 @@ class Line:
         summary: over the seeds with a value, in the table's unit; None without a value.
         side: the further metrics of the table, in the table's unit or their own.
         objections: why the values are not compared with reported ones; empty when they may be.
+        reference: the reference run that stands beside; None without one.
     """
 
     table: PaperTable
@@ -48,6 +50,7 @@ class Line:
     summary: Summary | None
     side: Mapping[Metric, Summary]
     objections: tuple[str, ...]
+    reference: Reference | None = None
 
     @property
     def name(self) -> str:
@@ -132,14 +135,22 @@ class Line:
         return list(dict.fromkeys(document.get(key) for document in documents))
 
 
-def lines_of(table: PaperTable, rows: Sequence[Row]) -> list[Line]:
+def lines_of(
+    table: PaperTable, rows: Sequence[Row], references: Sequence[Reference] = ()
+) -> list[Line]:
     """The lines of a table: the paper's rows in its order, our own, then the controls.
 
     Args:
         table: the reported table.
         rows: all rows; a reported row takes those of its name, and the other blocks those
             that name the table.
+        references: of which each line shows that of its experiment.
     """
+    lines = _lines_of(table, rows)
+    return [replace(x, reference=reference_of(x.name, table.metric, references)) for x in lines]
+
+
+def _lines_of(table: PaperTable, rows: Sequence[Row]) -> list[Line]:
     lines: list[Line] = []
     for reported in table.rows:
         matching: list[Row | None] = [row for row in rows if row.name == reported.id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,13 @@ def _seed(name: str) -> int | None:
     return int(digits) if digits != name and digits.isascii() and digits.isdecimal() else None
 
 
+def load_row(folder: Path) -> Row:
+    """One run folder as a row of its own, whatever the folder is called."""
+    run = load_run(folder)
+    run = replace(run, seed=int((run.record or {}).get("seed", 0)))
+    return _row_of("", str(run.experiment.get("name", "")), [run], {"seeds": [run.seed]})
+
+
 def load_run(folder: Path) -> Run:
     """What one run folder holds; a file that is missing there is None in the run.
 
@@ -103,6 +111,10 @@ def _load(path: Path) -> dict[str, Any] | None:
 
 def _row(dataset: str, name: str, folders: Sequence[Path], experiment: Mapping[str, Any]) -> Row:
     runs = sorted(map(load_run, folders), key=lambda run: run.seed)
+    return _row_of(dataset, name, runs, experiment)
+
+
+def _row_of(dataset: str, name: str, runs: list[Run], experiment: Mapping[str, Any]) -> Row:
     if "seeds" in experiment:
         seeds = {int(seed) for seed in experiment["seeds"]}
         runs = [run for run in runs if run.seed in seeds]

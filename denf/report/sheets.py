@@ -22,8 +22,12 @@ def sheet_of(table: PaperTable, lines: Sequence[Line]) -> Sheet:
     """The table as text, in the unit and with the one decimal of the paper."""
     head = ["Method", "Framework", "Reported", "Source", "Reproduced", "n", "Seeds"]
     head += ["95 % interval", "Difference", "Verdict"]
+    align = "llrlrrlrrl"
+    referred = any(line.reference for line in lines)
+    if referred:
+        head, align = [*head, "Reference run", "Its budget"], align + "rl"
     side = SIDE_COLUMNS[table.metric]
-    head, align = [*head, *(column.head for column in side)], "llrlrrlrrl" + "r" * len(side)
+    head, align = [*head, *(column.head for column in side)], align + "r" * len(side)
     if table.metric is Metric.FID:
         head, align = [*head, "Extractor", "Samples / real", "Mode"], align + "lrl"
     head, align = [*head, "Parameters", "Training images/s"], align + "rr"
@@ -35,7 +39,9 @@ def sheet_of(table: PaperTable, lines: Sequence[Line]) -> Sheet:
         (
             "" if block is Block.REPORTED else str(block).capitalize(),
             [
-                _text(line, several) + _costs(line) + ["; ".join(line.notes) or MISSING] * noted
+                _text(line, several, referred)
+                + _costs(line)
+                + ["; ".join(line.notes) or MISSING] * noted
                 for line in lines
                 if line.block is block
             ],
@@ -45,8 +51,14 @@ def sheet_of(table: PaperTable, lines: Sequence[Line]) -> Sheet:
     return Sheet(table.number, _caption(table, lines), head, blocks, align)
 
 
-def _text(line: Line, several: bool) -> list[str]:
-    """One line for people; `several` names the data set beside the method."""
+def _text(line: Line, several: bool, referred: bool) -> list[str]:
+    """One line for people.
+
+    Args:
+        line: what it says.
+        several: name the data set beside the method.
+        referred: the table has a column of reference runs.
+    """
     reported, summary = line.reported, line.summary
     method = line.label
     if reported and reported.citation.key != "denf":
@@ -68,6 +80,8 @@ def _text(line: Line, several: bool) -> list[str]:
         MISSING if line.difference is None else decimal(line.difference, signed=True),
         str(line.verdict),
     ]
+    if referred:
+        cells += _reference(line)
     side = [line.side.get(column.metric) for column in SIDE_COLUMNS[line.table.metric]]
     if line.table.metric is Metric.FID:
         cells += [significant(summary.mean if summary else None) for summary in side]
@@ -75,6 +89,16 @@ def _text(line: Line, several: bool) -> list[str]:
         sizes = f"{facts['samples']} / {facts['reference']}" if line.used else MISSING
         return [*cells, facts["extractor"] or MISSING, sizes, facts["mode"] or MISSING]
     return cells + [spread(s.mean, s.std) if s else MISSING for s in side]
+
+
+def _reference(line: Line) -> list[str]:
+    """Score and budget of the reference run."""
+    found = line.reference
+    summary = found.summary(line.table.metric, line.table.factor) if found else None
+    if found is None or summary is None:
+        return [MISSING, MISSING]
+    seeds = f"{summary.n} seed{'s' if summary.n > 1 else ''}"
+    return [spread(summary.mean, summary.std), f"{seeds}, {found.budget}"]
 
 
 def _costs(line: Line) -> list[str]:
@@ -108,6 +132,11 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
         "± is the sample standard deviation over seeds; 95 % intervals are t intervals over seeds, "
         f"from {FEWEST_FOR_INTERVAL} seeds on; of fewer the values stand alone.",
     ]
+    if any(line.reference for line in lines):
+        text.append(
+            "Reference runs come with the repository (results/reference): other data and a larger "
+            "budget, each named there."
+        )
     text += [column.legend for column in SIDE_COLUMNS[table.metric]]
     if table.metric is Metric.ARI_FG:
         text.append(_trivial_scenes(measured))

@@ -18,6 +18,7 @@ from denf.report.literature import PaperTable, load_literature
 from denf.report.loading import load_rows
 from denf.report.markup import spreadsheet_text, to_latex, to_markdown
 from denf.report.records import Metric
+from denf.report.reference import load_references
 from denf.report.sheets import COSTS, GENERATION, SCENE_COUNTS, protocols, provenance, sheet_of
 
 SIDE_MEANINGS: Mapping[Metric, str] = {
@@ -101,6 +102,11 @@ COLUMNS: Mapping[str, str] = {
     "one_object_scenes": "scenes with one object, whose foreground ARI is 1 where the object has "
     "one label and 0 otherwise",
     **_side_columns(Metric.FID),
+    "reference_run_mean": "mean of a reference run, which comes with the repository; its data "
+    "and budget are others",
+    "reference_run_n": "number of its seeds",
+    "reference_run_budget": "its time of training and device",
+    "reference_run_data": "what it was scored on",
     "floor": "FID of training images against the same test images",
     "extractor": "network whose features the FID compares",
     "samples": "number of generated images",
@@ -116,6 +122,7 @@ def write_tables(
     literature: Path | str,
     out: Path | str,
     *,
+    references: Path | str = "results/reference",
     experiments: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Path]:
     """Write every table of the paper beside what the runs reproduce.
@@ -124,6 +131,7 @@ def write_tables(
         runs: folder with `<dataset>/<experiment>/seed-<k>/`.
         literature: the reported numbers, `baselines/literature.yaml`.
         out: folder for the tables; made when missing.
+        references: folder of reference runs; none are shown when it is missing.
         experiments: resolved experiments, one a line, shown even before they were run; see
             `denf.report.loading.load_rows`. None: whatever was run.
 
@@ -132,10 +140,10 @@ def write_tables(
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    rows = load_rows(runs, experiments)
+    rows, known = load_rows(runs, experiments), load_references(references)
     written: list[Path] = []
     for table in load_literature(literature):
-        lines = lines_of(table, rows)
+        lines = lines_of(table, rows, known)
         sheet = sheet_of(table, lines)
         texts = {
             "csv": to_frame(table, lines).to_csv(index=False, lineterminator="\n"),
@@ -196,6 +204,10 @@ def _cells(line: Line) -> dict[str, Any]:
         low, high = summary.interval or (None, None)
         cells |= {"mean": summary.mean, "std": summary.std, "n": summary.n}
         cells |= {"ci_low": low, "ci_high": high}
+    found = line.reference
+    if found and (beside := found.summary(table.metric, table.factor)):
+        cells |= {"reference_run_mean": beside.mean, "reference_run_n": beside.n}
+        cells |= {"reference_run_budget": found.budget, "reference_run_data": found.data}
     for metric, side in line.side.items():
         cells |= {f"{metric}_mean": side.mean, f"{metric}_std": side.std}
     cells |= {key: line.cost(key) for key in COSTS}

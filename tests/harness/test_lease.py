@@ -15,9 +15,9 @@ from denf.harness.lease import gpu_lease
 _SOON = 20.0
 
 
-def hold(folder: Path, cards: int, pipe: Connection) -> None:
+def hold(folder: Path, cards: int, pipe: Connection, share: int) -> None:
     """In a process: take a card, say which, keep it until told to let go."""
-    with gpu_lease(cards, folder) as card:
+    with gpu_lease(cards, folder, share=share) as card:
         pipe.send((card, os.environ["CUDA_VISIBLE_DEVICES"]))
         pipe.recv()
     pipe.send("CUDA_VISIBLE_DEVICES" in os.environ)
@@ -26,10 +26,12 @@ def hold(folder: Path, cards: int, pipe: Connection) -> None:
 class Holder:
     """A process that holds a card."""
 
-    def __init__(self, folder: Path, cards: int = 2) -> None:
+    def __init__(self, folder: Path, cards: int = 2, share: int = 1) -> None:
         context = multiprocessing.get_context("forkserver")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=hold, args=(folder, cards, theirs), daemon=True)
+        self.process = context.Process(
+            target=hold, args=(folder, cards, theirs, share), daemon=True
+        )
         self.process.start()
         theirs.close()
 
@@ -156,3 +158,16 @@ def test_without_cards_there_is_no_lease(tmp_path):
         assert card is None
         assert "CUDA_VISIBLE_DEVICES" not in os.environ
     assert not (tmp_path / "leases").exists()
+
+
+def test_a_shared_card_has_so_many_places_and_empty_cards_come_first(tmp_path):
+    held = [Holder(tmp_path / "leases", cards=2, share=2) for _ in range(2)]
+    assert sorted(holder.card() for holder in held) == [0, 1]
+    more = [Holder(tmp_path / "leases", cards=2, share=2) for _ in range(2)]
+    assert sorted(holder.card() for holder in more) == [0, 1]
+    waiting = Holder(tmp_path / "leases", cards=2, share=2)
+    assert not waiting.pipe.poll(1.0)
+    held[0].kill()
+    assert waiting.card() in (0, 1)
+    for holder in (*held, *more, waiting):
+        holder.kill()

@@ -24,7 +24,7 @@ from denf.report.page.headline import comparison, headline
 from denf.report.page.images import GAP, LARGEST, data_url, fitted, matched, tiled
 from denf.report.page.plots import learning_curves, quality_and_cost
 from denf.report.page.provenance import compared_settings, records
-from denf.report.page.reference import load_references
+from denf.report.reference import load_references
 
 
 def decode(url: str) -> np.ndarray:
@@ -117,7 +117,7 @@ def test_cells_link_to_the_record_of_their_run(runs, write_run, literature, tmp_
     rows = load_rows(runs)
     references = load_references(reference.parent)
     table = load_literature(literature)[0]
-    grid = grid_of(table, lines_of(table, rows), references)
+    grid = grid_of(table, lines_of(table, rows, references))
     row = next(cells for _, cells in grid.rows if cells[0].text == "DeNF")
     cells = dict(zip(grid.head, row, strict=True))
     assert cells["Reproduced"].text == "95.1"
@@ -133,7 +133,7 @@ def test_cells_link_to_the_record_of_their_run(runs, write_run, literature, tmp_
 def test_missing_values_sort_behind_all_others(runs, write_run, literature):
     write_run("dcgan", 0, fid=50.0, tables=[2])
     for table in load_literature(literature)[:2]:
-        grid = grid_of(table, lines_of(table, load_rows(runs)), [])
+        grid = grid_of(table, lines_of(table, load_rows(runs)))
         orders = [cells[grid.head.index("Reproduced")].order for _, cells in grid.rows]
         best = min if table.better == "lower" else max
         assert abs(best(orders)) < 1e9 or len(set(orders)) == 1

@@ -17,9 +17,9 @@ from denf.report.page.grids import grid_of
 from denf.report.page.headline import headline
 from denf.report.page.plots import COSTS, learning_curves, quality_and_cost
 from denf.report.page.provenance import compared_settings, records
-from denf.report.page.reference import load_references
 from denf.report.page.vendored import datatables_css, datatables_module, plotly_js, templates
 from denf.report.records import Row
+from denf.report.reference import load_references
 from denf.report.style import GROUPS
 
 
@@ -50,7 +50,7 @@ def write_page(
     out = Path(out)
     rows = load_rows(runs, experiments)
     known = load_references(references)
-    tables = [(table, lines_of(table, rows)) for table in load_literature(literature)]
+    tables = [(table, lines_of(table, rows, known)) for table in load_literature(literature)]
     everything = [line for _, lines in tables for line in lines]
     data = {
         "curves": learning_curves(rows),
@@ -68,7 +68,7 @@ def write_page(
     )
     text = environment.get_template("page.html.j2").render(
         headline=headline(rows, everything, protocol_of(rows, experiments)),
-        grids=[grid_of(table, lines, known) for table, lines in tables],
+        grids=[grid_of(table, lines) for table, lines in tables],
         galleries=galleries(rows),
         kinds=KINDS,
         samples=samples(rows),

@@ -11,7 +11,6 @@ from denf.report.literature import PaperTable
 from denf.report.markup import Sheet
 from denf.report.numbers import MISSING, count, decimal, duration, significant, size, spread
 from denf.report.page.links import record_id, reference_id
-from denf.report.page.reference import Reference, reference_of
 from denf.report.records import Metric
 from denf.report.sheets import interval, sheet_of
 
@@ -57,7 +56,7 @@ class Grid:
     rows: tuple[tuple[Block, tuple[Cell, ...]], ...]
 
 
-def grid_of(table: PaperTable, lines: Sequence[Line], references: Sequence[Reference]) -> Grid:
+def grid_of(table: PaperTable, lines: Sequence[Line]) -> Grid:
     """A table with the numbers of the paper, of the runs, and of reference runs."""
     sheet: Sheet = sheet_of(table, lines)
     title, _, caption = sheet.caption.partition(". ")
@@ -65,7 +64,7 @@ def grid_of(table: PaperTable, lines: Sequence[Line], references: Sequence[Refer
     head = ("Method", "Reported", "Reproduced", "Reference run", "95 % interval", "Difference")
     costs = ("Parameters", "Training time", "Images/s", "Memory")
     heads = (*head, *(column.head for column in side), *costs)
-    cells = [_cells(line, references) for line in lines]
+    cells = [_cells(line) for line in lines]
     kept = [
         k
         for k, name in enumerate(heads)
@@ -83,7 +82,7 @@ def grid_of(table: PaperTable, lines: Sequence[Line], references: Sequence[Refer
     )
 
 
-def _cells(line: Line, references: Sequence[Reference]) -> tuple[Cell, ...]:
+def _cells(line: Line) -> tuple[Cell, ...]:
     last = LAST if line.table.better == "lower" else -LAST
     link = record_id(line.row) if line.row and line.row.runs else ""
     reported, summary, difference = line.reported, line.summary, line.difference
@@ -101,7 +100,7 @@ def _cells(line: Line, references: Sequence[Reference]) -> tuple[Cell, ...]:
             link,
             _seeds(line),
         ),
-        _reference(line, references, last),
+        _reference(line, last),
         Cell(interval(line), summary.mean if summary else last, link),
         Cell(
             MISSING if difference is None else decimal(difference, signed=True),
@@ -151,10 +150,16 @@ def _seeds(line: Line) -> tuple[str, ...]:
     return (*used, *(f"seed {reading.seed}: {reading.status}" for reading in line.failed))
 
 
-def _reference(line: Line, references: Sequence[Reference], last: float) -> Cell:
-    found = reference_of(line, references)
-    value = None if found is None else found.run.read(line.table.metric).value
-    if found is None or value is None:
+def _reference(line: Line, last: float) -> Cell:
+    found = line.reference
+    summary = found.summary(line.table.metric, line.table.factor) if found else None
+    if found is None or summary is None:
         return Cell(MISSING, last)
-    value *= line.table.factor
-    return Cell(decimal(value), value, reference_id(found.name), (found.name,), found.data)
+    seeds = f"{summary.n} seed{'s' if summary.n > 1 else ''}"
+    return Cell(
+        spread(summary.mean, summary.std),
+        summary.mean,
+        reference_id(found.name),
+        (f"{seeds}, {found.budget}", found.name),
+        found.data,
+    )

@@ -12,8 +12,8 @@ from denf.report.loading import titles
 from denf.report.names import dataset_names
 from denf.report.numbers import MISSING, duration, significant, size
 from denf.report.page.links import record_id, reference_id
-from denf.report.page.reference import Reference
 from denf.report.records import Metric, Row, Run
+from denf.report.reference import Reference
 
 _FACTS = ("steps", "seed", "precision", "threads", "deterministic", "python", "platform", "cuda")
 _HASHES = ("code_hash", "first_weights_sha256", "weights_sha256", "tensors_sha256")
@@ -71,8 +71,8 @@ def records(rows: Sequence[Row], references: Sequence[Reference]) -> list[Record
             reference_id(reference.name),
             f"Reference run {reference.name}",
             f"scores: {reference.data}",
-            _settings(reference.run),
-            (_run(reference.run),),
+            _settings(reference.row.runs[0]),
+            tuple(map(_run, reference.row.runs)),
         )
         for reference in references
     ]
@@ -146,7 +146,11 @@ def compared_settings(
         for row, label in zip(rows, titles(rows), strict=True)
         for run in row.runs
     ]
-    named += [(f"Reference run {reference.name}", reference.run) for reference in references]
+    named += [
+        (f"Reference run {reference.name}, seed {run.seed}", run)
+        for reference in references
+        for run in reference.row.runs
+    ]
     return [
         {"label": label, "settings": {**_flat(run.experiment), **_flat(_made(run), "run.json")}}
         for label, run in named

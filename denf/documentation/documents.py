@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from denf.reading import read_json_mapping
 from denf.settings import as_plain
 
-_MARKER = re.compile(r"<!-- (settings|results): (.+?) -->.*?<!-- end -->", re.DOTALL)
+_MARKER = re.compile(r"<!-- (settings|results|reference): (.+?) -->.*?<!-- end -->", re.DOTALL)
 _SCORES = ("ari_fg", "ari_fg_strict", "ari", "box_iou", "coverage")
 
 
@@ -94,8 +94,9 @@ def with_tables(document: str, folder: Path) -> str:
     """The document with every table between markers made anew.
 
     A marker is `<!-- settings: NAME -->`, with a method's name, `aids of NAME`, or one of
-    `experiment`, `training` and `protocol`; or `<!-- results: FOLDER -->`, with a folder of run
-    folders. The table ends at `<!-- end -->`.
+    `experiment`, `training` and `protocol`; `<!-- results: FOLDER -->`, with a folder of run
+    folders; or `<!-- reference: FILE, N -->`, with the reference protocol's file and the
+    number of a table. The table ends at `<!-- end -->`.
 
     Args:
         document: Markdown.
@@ -104,10 +105,18 @@ def with_tables(document: str, folder: Path) -> str:
 
     def made(marker: re.Match[str]) -> str:
         kind, name = marker.groups()
-        table = results_table(folder / name) if kind == "results" else _table(name)
-        return f"<!-- {kind}: {name} -->\n\n{table}\n\n<!-- end -->"
+        return f"<!-- {kind}: {name} -->\n\n{_made(kind, name, folder)}\n\n<!-- end -->"
 
     return _MARKER.sub(made, document)
+
+
+def _made(kind: str, name: str, folder: Path) -> str:
+    if kind == "reference":
+        from denf.documentation.reference import reference_table
+
+        file, _, number = name.partition(", ")
+        return reference_table(folder / file, int(number))
+    return results_table(folder / name) if kind == "results" else _table(name)
 
 
 def results_table(folder: Path) -> str:

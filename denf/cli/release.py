@@ -1,0 +1,30 @@
+"""`denf release`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def release(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders: <dataset>/<experiment>/seed-<k>.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the released runs.")] = Path(
+        "results/reference/runs"
+    ),
+) -> None:
+    """Copy finished, scored runs to where reference runs are published.
+
+    Weights and other files over 16 MiB are left out. A run on a GPU replaces runs of its experiment
+    on a CPU, and never the other way round. Prints the folders written.
+    """
+    from denf.harness.release import release as copy_runs
+
+    for folder in copy_runs(runs, out):
+        typer.echo(folder)

@@ -1,0 +1,1 @@
+"""Tables of documents, made from settings and released runs."""

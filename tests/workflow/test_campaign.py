@@ -1,0 +1,95 @@
+"""The campaign for real, at tiny size: order, a time that is too short, releases."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+PROTOCOL = {
+    "protocol": "tiny",
+    "seeds": [0],
+    "only": ["control-tiles", "denf"],
+    "datasets": {
+        "clevr6": {
+            **{"id": "tiny", "source": "render", "kind": "clevr6"},
+            **{"size": 16, "train": 8, "test": 4},
+        }
+    },
+    "overrides": {
+        "denf": {
+            "seeds": [0, 1],
+            "settings": {"architecture": {"features": 4}},
+            "training": {"steps": 3, "batch_size": 2},
+        }
+    },
+    "fid": {"samples": 8, "extractor": "random-conv-v1"},
+}
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    for name in ("Snakefile", "workflow", "config", "baselines"):
+        source = REPOSITORY / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, tmp_path / name)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
+    return tmp_path
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "workflow/scripts/campaign.py", "--configfile", "tiny.yaml"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        [*command, "--cores", "2", "--share", "2", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_a_campaign_that_is_stopped_leaves_states_and_the_next_one_finishes_and_releases(folder):
+    long = {"training": {"steps": 1_000_000, "batch_size": 2, "log_every": 1}}
+    values = {**PROTOCOL, "overrides": {"denf": {**PROTOCOL["overrides"]["denf"], **long}}}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({**values, "only": ["denf"]}))
+    process = start(folder, "--minutes", "60")
+    states = folder / "results/runs/tiny/denf/.state"
+    deadline = time.monotonic() + 300
+    while len(list(states.glob("*.lock"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    time.sleep(10)  # a training takes its lock, loads torch and then trains
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 143, output
+    assert {path.name for path in states.glob("seed-*") if path.is_dir()} == {"seed-0", "seed-1"}
+
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
+    process = start(folder, "--minutes", "10", "--release", "released")
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    begun = [line for line in output.splitlines() if line.startswith("campaign:")]
+    assert begun == [
+        "campaign: results/runs/tiny/control-tiles/seed-0 results/runs/tiny/denf/seed-0",
+        "campaign: results/runs/tiny/denf/seed-1",
+    ]
+    for run in ("control-tiles/seed-0", "denf/seed-0", "denf/seed-1"):
+        record = json.loads((folder / "released/tiny" / run / "run.json").read_text())
+        assert record["status"] == "finished"
+        assert (folder / "released/tiny" / run / "panels.npz").exists()
+
+
+def test_without_time_nothing_is_started_for_long_and_all_is_named(folder):
+    process = start(folder, "--minutes", "0")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "campaign: not finished: results/runs/tiny/denf/seed-1" in output.splitlines()

@@ -1,0 +1,149 @@
+"""Train the unfinished runs of a protocol within a given time, the most important first.
+
+    uv run python workflow/scripts/campaign.py --minutes 15 --share 3
+
+Runs come in the order of the protocol's key `only`. Each call of Snakemake takes as many of them as
+may run beside one another, with their evaluations; what is not finished when the time is up saves
+its state and continues with the next call. Finished runs are copied to --release, in the layout of
+results/reference/runs. A call may be killed at any moment and repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_GRACE_SECONDS = 90.0  # for trainings to save their states
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed of one experiment.
+
+    Args:
+        folder: of the run.
+        files: that say it is finished and scored.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+
+    @property
+    def targets(self) -> list[str]:
+        """What Snakemake is asked for."""
+        return [str(self.folder / file) for file in self.files]
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of it is there."""
+        return all((self.folder / file).exists() for file in self.files)
+
+
+def runs_of(configfile: Path) -> list[Run]:
+    """Every run of a protocol, in the order of its key `only`, seeds of one row together."""
+    protocol = yaml.safe_load(configfile.read_text(encoding="utf-8"))
+    command = ["denf", "experiments", protocol.get("experiments", "config/experiments")]
+    done = subprocess.run(
+        [*command, "--protocol", str(configfile)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(done.stderr.strip())
+    known: dict[str, dict[str, Any]] = {
+        e["name"]: e for e in json.loads(done.stdout)["experiments"]
+    }
+    runs = []
+    for name in protocol.get("only") or known:
+        e = known[name]
+        folder = Path("results/runs", protocol["datasets"][e["dataset"]]["id"], name)
+        files = ("metrics.json", "panels.npz", "scores.csv", *["fid.json"] * (2 in e["tables"]))
+        runs += [Run(folder / f"seed-{seed}", files) for seed in e["seeds"]]
+    return runs
+
+
+def portions(runs: Sequence[Run], size: int) -> Iterator[list[Run]]:
+    """The runs in portions that run beside one another."""
+    for start in range(0, len(runs), size):
+        yield list(runs[start : start + size])
+
+
+def call_snakemake(runs: Sequence[Run], options: argparse.Namespace, deadline: float) -> bool:
+    """Make the files of some runs; False when the time was up first."""
+    targets = [target for run in runs for target in run.targets]
+    command = ["snakemake", *targets, "--configfile", str(options.configfile)]
+    command += ["--cores", str(options.cores), "--resources", f"gpu={options.share}"]
+    # Run folders have locks of their own, and a killed call must not need --unlock.
+    command += ["--nolock", "--rerun-incomplete", "--keep-going", "--quiet", "all"]
+    command += ["--config", *options.config] if options.config else []
+    environment = {**os.environ, "DENF_GPU_SHARE": str(options.share)}
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        process.wait(timeout=max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        stop(process)
+        return False
+    except BaseException:  # Ctrl-C or SIGTERM: the trainings save their states as well
+        stop(process)
+        raise
+    return True
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask Snakemake and its jobs to end, and wait until they have saved their states."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def release(runs: Sequence[Run], out: Path | None) -> None:
+    """Copy finished runs to where they are published."""
+    folders = [str(run.folder) for run in runs if run.finished]
+    if out is not None and folders:
+        subprocess.run(["denf", "release", *folders, "--out", str(out)], check=True)
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--configfile", type=Path, default=Path("config/reference.yaml"))
+    parser.add_argument("--config", nargs="*", default=[], help="KEY=VALUE, as Snakemake takes it")
+    parser.add_argument("--minutes", type=float, required=True, help="time for all of it")
+    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--share", type=int, default=1, help="trainings beside one another")
+    parser.add_argument("--release", type=Path, help="folder for finished runs")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Work until the time is up or nothing is left; 0 when all runs are finished."""
+    options = parse(arguments)
+    deadline = time.monotonic() + 60 * options.minutes
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    runs = runs_of(options.configfile)
+    for portion in portions([run for run in runs if not run.finished], options.share):
+        print("campaign:", *(run.folder for run in portion), flush=True)
+        in_time = call_snakemake(portion, options, deadline)
+        release(portion, options.release)
+        if not in_time:
+            break
+    missing = [run for run in runs if not run.finished]
+    for run in missing:
+        print(f"campaign: not finished: {run.folder}", flush=True)
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
