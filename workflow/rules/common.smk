@@ -235,6 +235,12 @@ def figure_names():
     return shown + scores
 
 
+def reference_scores():
+    """Scores of the reference runs, which tables and the page show beside their own."""
+    found = Path("results/reference").rglob("*.json")
+    return [local(str(file)) for file in sorted(found) if file.name != "run.json"]
+
+
 def results_of(names, kinds):
     return [f"{run}/{kind}" for run in runs_of(names) for kind in kinds]
 

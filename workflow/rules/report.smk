@@ -13,6 +13,7 @@ rule tables:
     input:
         results_of(EXPERIMENTS, ["metrics.json", "experiment.yaml", "run.json"]),
         results_of(with_fid(), ["fid.json"]),
+        reference_scores(),
         literature=local("baselines/literature.yaml"),
     output:
         *[
@@ -133,6 +134,7 @@ rule page:
             ],
         ),
         results_of(with_fid(), ["fid.json"]),
+        reference_scores(),
         literature=local("baselines/literature.yaml"),
     output:
         f"{OUT}/index.html",
