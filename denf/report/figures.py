@@ -12,6 +12,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from denf.errors import DenfError
+from denf.report.cost import quality_beside_cost
 from denf.report.curves import Page, training_curves
 from denf.report.loading import load_rows
 from denf.report.pictures import backgrounds, decomposition, singles
@@ -28,6 +29,7 @@ FIGURES: Mapping[str, Callable[[Sequence[Row]], Figure]] = {
     "figure6": lambda rows: singles(rows, [("CLEVR6", CLEVR), ("Traffic", TRAFFIC)]),
     **{f"training-curves-{page}": partial(training_curves, page=page) for page in Page},
     "ari-distribution": score_distribution,
+    "cost": quality_beside_cost,
 }
 log = logging.getLogger(__name__)
 

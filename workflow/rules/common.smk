@@ -232,7 +232,7 @@ def figure_names():
     """Figures but training curves that these experiments and their data can fill."""
     shown = [figure for figure, name in PICTURES.items() if name in EXPERIMENTS]
     scores = ["ari-distribution"] if any(map(has_truth, EXPERIMENTS)) else []
-    return shown + scores
+    return shown + scores + ["cost"] * any(map(learns, EXPERIMENTS))
 
 
 def reference_scores():

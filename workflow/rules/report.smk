@@ -73,7 +73,17 @@ rule curves:
 
 rule figures:
     input:
-        results_of(EXPERIMENTS, ["scores.csv", "panels.npz", "experiment.yaml"]),
+        results_of(
+            EXPERIMENTS,
+            [
+                "metrics.json",
+                "scores.csv",
+                "panels.npz",
+                "experiment.yaml",
+                "run.json",
+            ],
+        ),
+        results_of(with_fid(), ["fid.json"]),
     output:
         *[file for name in figure_names() for file in drawn(name)],
     log:
