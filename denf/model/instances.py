@@ -23,8 +23,8 @@ class Decomposition:
     """Instances of a batch of images.
 
     Args:
-        labels: (B, H, W), 0 where no cell is present, else 1…K.
-        object_labels: (B, H, W), 1…K everywhere: the label of the nearest present cell.
+        labels: (B, H, W), 1…K where a present cell belongs to an object, else 0.
+        object_labels: (B, H, W), 1…K everywhere: the label of the nearest such cell.
         boxes: one tensor (K, 4) per image, x0, y0, x1, y1 as fractions of the image side; box k
             belongs to label k + 1.
     """
@@ -39,8 +39,9 @@ def decompose(latents: Latents, images: Tensor, settings: Instances) -> Decompos
 
     1. Cells with a positive logit are present. 2. Each proposes a box. 3. Non-maximum suppression
     leaves one box per object (`group_proposals`). 4. A present cell belongs to the box that its own
-    overlaps most. 5. Every other cell takes, in `object_labels`, the label of the nearest present
-    cell. With `appearance`, clusters of boxes and colours stand in place of 3 and 4.
+    overlaps most; one whose box overlaps none, a speck apart from all objects, belongs to none.
+    5. Every other cell takes, in `object_labels`, the label of the nearest that has one. With
+    `appearance`, clusters of boxes and colours stand in place of 3 and 4.
 
     Args:
         latents: of the images.
@@ -57,6 +58,7 @@ def decompose(latents: Latents, images: Tensor, settings: Instances) -> Decompos
     labels, nearest, boxes = [], [], []
     for b, mask in enumerate(present.flatten(1)):
         kept, members = group(b, proposals[b][mask])
+        members = _without_specks(proposals[b][mask], kept, members)
         flat = members.new_zeros(h * w)
         flat[mask] = members
         labels.append(flat)
@@ -80,6 +82,14 @@ def _grouping(
     return lambda b, proposals: group_by_appearance(
         proposals, colours[b][present[b]], appearance, least
     )
+
+
+def _without_specks(proposals: Tensor, boxes: Tensor, members: Tensor) -> Tensor:
+    """Labels (M,) with 0 for proposals that overlap no box, as long as each box keeps one."""
+    if len(proposals) == 0:
+        return members
+    near = box_iou(proposals, boxes).amax(1) > 0
+    return torch.where(near | ~torch.isin(members, members[near]), members, 0)
 
 
 def group_proposals(
@@ -122,8 +132,9 @@ def _means(proposals: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _spread(cells: Tensor, mask: Tensor, members: Tensor) -> Tensor:
-    """The label of the nearest present cell for every cell, (h·w,); 1 if none is present."""
-    if len(members) == 0:
+    """The label of the nearest labelled cell for every cell, (h·w,); 1 if there is none."""
+    labelled = members > 0
+    if not labelled.any():
         return torch.ones(len(cells), dtype=torch.long, device=cells.device)
-    distance = torch.cdist(cells, cells[mask])
-    return members[distance.argmin(1)]
+    distance = torch.cdist(cells, cells[mask][labelled])
+    return members[labelled][distance.argmin(1)]

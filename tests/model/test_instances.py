@@ -96,12 +96,12 @@ def test_an_empty_scene_has_no_boxes_and_one_object_label():
     assert (found.object_labels == 1).all()
 
 
-def test_a_box_without_support_gives_its_cells_to_another():
+def test_a_box_without_support_goes_with_its_cells():
     crumb = (0.1, 0.1, 0.04)  # one cell
     few = decompose(scene(*TOUCHING, crumb), BLANK, Instances(support=0.01))
     all_kept = decompose(scene(*TOUCHING, crumb), BLANK, Instances(support=0.0))
     assert (len(few.boxes[0]), len(all_kept.boxes[0])) == (3, 4)
-    assert few.labels[0, 6, 6] > 0
+    assert few.labels[0, 6, 6] == 0
     lonely = decompose(scene(crumb), BLANK, Instances(support=0.5))
     assert len(lonely.boxes[0]) == 1  # the largest always stays
 
@@ -116,3 +116,15 @@ def test_every_proposal_gets_the_label_of_the_box_it_overlaps_most(seed, count):
     assert 1 <= len(boxes) <= count
     assert labels.shape == (count,)
     assert torch.equal(labels, box_iou(proposals, boxes).argmax(1) + 1)
+
+
+def test_a_speck_whose_box_meets_no_object_belongs_to_none():
+    objects = [(0.3, 0.3, 0.3), (0.7, 0.7, 0.3)]
+    latents = scene(*objects)
+    latents.presence[0, 0, 2, 29], latents.presence[0, 1, 2, 29] = 8.0, 0.0
+    latents.scale[0, :, 2, 29] = 0.03
+    found = decompose(latents, BLANK, Instances(support=0.01))
+    cells = found.labels[0, ::2, ::2]
+    assert same_partition(cells, truth(*objects))
+    assert cells[2, 29] == 0
+    assert set(found.object_labels.unique().tolist()) == {1, 2}
