@@ -8,6 +8,8 @@ from typing import Any
 
 from denf.reading import read_json_mapping, read_text, reading
 
+VALIDATION_ARI = "validation_ari_fg"  # column of history.csv, empty but in the scored rows
+
 
 def read_record(folder: Path, name: str) -> dict[str, Any]:
     """A JSON file of a run folder, `run.json` for one; empty where there is none.
@@ -28,7 +30,7 @@ def read_scores(folder: Path) -> dict[str, Any]:
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """Rows of `history.csv`, `step` and means of the logged scalars; empty where there is none.
+    """Rows of `history.csv`, `step` and what was logged there; empty where there is no file.
 
     Raises:
         DenfError: when a value is no number.
@@ -40,4 +42,4 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     text = read_text(path, fix=fix)
     with reading(path, expected="numbers under their names", fix=fix):
         rows = csv.DictReader(text.splitlines(), strict=True)
-        return [{name: float(value) for name, value in row.items()} for row in rows]
+        return [{name: float(value) for name, value in row.items() if value != ""} for row in rows]

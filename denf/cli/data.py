@@ -46,6 +46,7 @@ def render(
     out: Out,
     size: Size = 64,
     seed: Annotated[int, typer.Option(help="With the scene's number, its only seed.")] = 0,
+    first: Annotated[int, typer.Option(help="Number of the first scene.", min=0)] = 0,
     split: Annotated[str, typer.Option(help="Name of the split in dataset.json.")] = "train",
     workers: Annotated[int, typer.Option(help="Processes; any number gives one set.")] = 1,
     empty: Annotated[
@@ -60,6 +61,7 @@ def render(
         count=count,
         size=size,
         seed=seed,
+        first=first,
         out=out,
         split=split,
         workers=workers,

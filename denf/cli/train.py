@@ -56,6 +56,13 @@ def train(
         Path | None,
         typer.Option(help="Run to start from, for an experiment with the key `weights`."),
     ] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="Prepared scenes, with masks, for the learning curve of foreground ARI."),
+    ] = None,
+    validation_scenes: Annotated[
+        int, typer.Option(help="So many of these, the first ones.", min=1)
+    ] = 32,
     max_minutes: Annotated[
         float | None,
         typer.Option(help="Stop after so many minutes, with the state saved.", min=0),
@@ -78,6 +85,7 @@ def train(
     from denf.data.prepared import open_verified
     from denf.harness.changes import check_changes
     from denf.harness.experiment import load_experiment
+    from denf.harness.learning_curve import choose_scenes
     from denf.harness.lease import gpu_lease
     from denf.harness.plan import check_inputs
     from denf.run_folder import read_record
@@ -87,6 +95,9 @@ def train(
     if inputs_hash is not None:
         check_inputs(resolved, inputs_hash, where=str(experiment))
     prepared = open_verified(data)
+    scored = None
+    if validation is not None:
+        scored = choose_scenes(open_verified(validation), validation_scenes, size=prepared.size)
     status = read_record(out, "run.json").get("status")
     if status == "finished" or (status and not resume):
         typer.echo(f"denf: {out} holds a {status} run: the training starts over", err=True)
@@ -101,6 +112,7 @@ def train(
                 seed=seed,
                 resume=resume,
                 weights=weights,
+                validation=scored,
                 max_minutes=max_minutes,
             )
         except DivergenceError as error:

@@ -35,6 +35,7 @@ from denf.yaml_reader import parse_yaml, read_mapping
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 WITH_AIDS = " (with aids)"
+_WITHOUT_EFFECT = ("log_every", "save_minutes", "validations")  # on the weights
 
 
 class Group(StrEnum):
@@ -61,6 +62,9 @@ class Training(Settings):
     """Steps between rows of history.csv, and between checks for a finite loss."""
     save_minutes: NonNegative = 5
     """Minutes between saved states."""
+    validations: Count = 5
+    """How many times, evenly spread over the rows of history.csv, foreground ARI is scored where
+    validation scenes are given; it changes no weights."""
 
     def total_steps(self, images: int) -> int:
         """Number of updates for a training set of so many images."""
@@ -107,7 +111,7 @@ class Experiment(Settings):
 
     def fingerprint(self) -> str:
         """Hash of what a training depends on: method, settings, aids, training; 16 hex digits."""
-        return _digest(self._relevant(("method", "settings"), ("log_every", "save_minutes")))
+        return _digest(self._relevant(("method", "settings"), _WITHOUT_EFFECT))
 
     def inputs_hash(self) -> str:
         """Hash of all that the files of a run depend on but data and seed; 16 hex digits.

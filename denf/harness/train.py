@@ -39,10 +39,12 @@ from denf.harness.checkpoint import (
     tensors_sha256,
     write_experiment,
 )
-from denf.harness.experiment import Experiment
+from denf.harness.experiment import Experiment, Training
+from denf.harness.learning_curve import can_be_scored, is_due, validation_ari
 from denf.harness.method import Method, Step
 from denf.harness.registry import Purpose, code_hash
 from denf.locks import locked
+from denf.run_folder import VALIDATION_ARI
 from denf.settings import as_plain
 
 LOCK_SECONDS = 30.0  # a training whose workflow was killed saves its state and ends meanwhile
@@ -76,6 +78,7 @@ def train(
     seed: int,
     resume: bool = False,
     weights: Path | None = None,
+    validation: Prepared | None = None,
     max_minutes: float | None = None,
 ) -> None:
     """Train a method and write `model.safetensors`, `experiment.yaml`, `history.csv`, `run.json`.
@@ -88,6 +91,8 @@ def train(
         resume: continue from the newest saved state of the same settings, code, data, seed and
             first weights.
         weights: the run whose weights are the first ones; asked for by `experiment.weights`.
+        validation: other scenes, with masks, whose foreground ARI goes into `history.csv` now and
+            then; nothing is chosen by it. Methods that do not segment leave it out.
         max_minutes: of this call, after which it stops with its state saved; None: all steps.
 
     Raises:
@@ -103,7 +108,7 @@ def train(
         locked(lock, f"run folder {out}", wait=LOCK_SECONDS),
         _threads(experiment.training.threads),
     ):
-        _train(experiment, data, out, seed, resume, weights, deadline)
+        _train(experiment, data, out, seed, resume, weights, validation, deadline)
 
 
 def start_training(method: Method, device: torch.device) -> Method:
@@ -120,6 +125,7 @@ def _train(
     seed: int,
     resume: bool,
     weights: Path | None,
+    validation: Prepared | None,
     deadline: float,
 ) -> None:
     started = provenance.now()
@@ -131,6 +137,10 @@ def _train(
     sources = code_hash(Purpose.TRAIN, experiment.method, aided=bool(experiment.aids))
     key = "-".join((experiment.fingerprint(), sources, data.sha256[:16], str(seed)))
     key += "" if first is None else f"-{first[:16]}"
+    if validation is not None and not can_be_scored(method):
+        validation = None
+    if validation is not None:  # a history has scores of one set of scenes
+        key += f"-{len(validation)}x{validation.sha256[:16]}"
     store, run = StateStore(out, key), _Run()
     if resume:
         store.restore(lambda state: _restore(run, state, method))
@@ -141,7 +151,7 @@ def _train(
     error: DivergenceError | None = None
     _keep(run, method)
     try:
-        _loop(run, method, experiment, data, seed, store, deadline)
+        _loop(run, method, experiment, data, validation, seed, store, deadline)
     except DivergenceError as diverged:
         error = diverged
         _rewind(run, method)
@@ -168,6 +178,8 @@ def _train(
         **provenance.describe_machine(device),
         "data": {**{k: data.info.get(k) for k in ("name", "split", "count", "size")},
                  "sha256": data.sha256},
+        "validation": None if validation is None else {
+            "count": len(validation), "sha256": validation.sha256},
     }  # fmt: skip
     write_experiment(experiment, out / "experiment.yaml")
     write_atomically(out / "history.csv", _as_csv(run.history))
@@ -195,6 +207,7 @@ def _loop(
     method: Method,
     experiment: Experiment,
     data: Prepared,
+    validation: Prepared | None,
     seed: int,
     store: StateStore,
     deadline: float,
@@ -224,6 +237,9 @@ def _loop(
             run.seconds = time.monotonic() - began
             if due:
                 bar.set_postfix(loss=f"{_log(run)['loss']:.4g}")
+                before = time.monotonic()
+                _validate(run, method, settings, validation, steps)
+                began += time.monotonic() - before  # no time of training
             if stop or time.monotonic() - saved >= settings.save_minutes * 60:
                 store.save(_state(run, method), run.step)
                 saved = time.monotonic()
@@ -263,6 +279,18 @@ def _log(run: _Run) -> dict[str, float]:
     row = {"step": float(run.step), **dict(zip(names, table.mean(0).tolist(), strict=True))}
     run.history.append(row)
     return row
+
+
+def _validate(
+    run: _Run, method: Method, settings: Training, scenes: Prepared | None, steps: int
+) -> None:
+    """Add the foreground ARI of validation scenes to the newest row, where it is due."""
+    before = int(run.history[-2]["step"]) if len(run.history) > 1 else 0
+    if scenes is None or not is_due(run.step, before, steps=steps, times=settings.validations):
+        return
+    score = validation_ari(method, scenes, settings.batch_size)
+    if score is not None:
+        run.history[-1][VALIDATION_ARI] = score
 
 
 def _keep(run: _Run, method: Method) -> None:
@@ -319,7 +347,8 @@ def _check_shapes(name: str, optimizer: Optimizer) -> None:
 
 def _as_csv(history: list[dict[str, float]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(history[0]) if history else ["step", "loss"])
+    names = dict.fromkeys(name for row in history for name in row) or ["step", "loss"]
+    writer = csv.DictWriter(text, fieldnames=list(names))
     writer.writeheader()
     writer.writerows({**row, "step": int(row["step"])} for row in history)
     return text.getvalue()

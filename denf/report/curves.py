@@ -20,11 +20,14 @@ from denf.report.loading import titles
 from denf.report.names import dataset_names
 from denf.report.records import Group, Row, Run
 from denf.report.style import SEEDS, NothingToDrawError
+from denf.run_folder import VALIDATION_ARI
 
 COLUMNS = 9  # panels beside each other
 BINS = 120  # longer histories are drawn as means over so many bins
-_LEADING = ("loss",)
+_LEADING = ("loss", VALIDATION_ARI)
 _TRAILING = ("presence_fraction",)
+_WITHIN_ONE = (VALIDATION_ARI, *_TRAILING)  # drawn from 0 to 1
+_TITLES = {VALIDATION_ARI: "foreground ARI"}
 _WIDTH, _HEIGHT, _COLUMN_GAP, _ROW_GAP, _HEADING = 1.1, 0.62, 0.4, 0.4, 0.27  # inches
 _MARGIN, _FOOT, _LEGEND = 0.5, 0.22, 0.3
 
@@ -55,7 +58,7 @@ def page_of(row: Row) -> Page:
 
 
 def training_curves(rows: Sequence[Row], page: Page | None = None) -> Figure:
-    """Small multiples: each experiment's loss terms and presence fraction over steps, by seed.
+    """Small multiples: each experiment's loss terms, foreground ARI and presence fraction, by seed.
 
     Args:
         rows: all rows.
@@ -107,7 +110,7 @@ def _history(row: Row) -> History:
     frames = {run.seed: frame for run in row.runs if (frame := read_history(run)) is not None}
     names = dict.fromkeys(name for frame in frames.values() for name in frame.columns)
     terms = [name for name in names if name != "step" and _logged(frames, name)]
-    rank = {name: -1 for name in _LEADING} | {name: 1 for name in _TRAILING}
+    rank = dict(zip(_LEADING, (-2, -1), strict=True)) | {name: 1 for name in _TRAILING}
     return History(row, frames, sorted(terms, key=lambda name: rank.get(name, 0)))
 
 
@@ -154,15 +157,15 @@ def _draw_term(axes: Axes, history: History, term: str) -> None:
             axes.plot(thinned["step"].iloc[-1], thinned[term].iloc[-1], "x", ms=4, color="black")
         shown.append(thinned[term].to_numpy())
     _set_range(axes, np.concatenate(shown), term)
-    axes.set_title(term.replace("_", " "), pad=3, size=7)
+    axes.set_title(_TITLES.get(term, term.replace("_", " ")), pad=3, size=7)
     axes.xaxis.set_major_locator(MaxNLocator(2, integer=True))
     axes.tick_params(length=2, pad=1.5)
 
 
 def _set_range(axes: Axes, values: np.ndarray, term: str) -> None:
     """Fractions from 0 to 1; positive terms over two decades on a logarithmic axis; no outliers."""
-    if term in _TRAILING:
-        axes.set_ylim(-0.03, 1.03)
+    if term in _WITHIN_ONE:
+        axes.set_ylim(min(-0.03, values.min()), 1.03)
         return
     low, high = np.percentile(values, [0, 98])  # the first steps would flatten the rest
     if values.min() > 0 and values.max() > 100 * values.min():

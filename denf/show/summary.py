@@ -134,9 +134,9 @@ def _history(rows: Sequence[Mapping[str, float]]) -> Table:
     """Every logged scalar in a line, at steps evenly spread."""
     spread = np.linspace(0, len(rows) - 1, min(_COLUMNS, len(rows))).round().astype(int)
     chosen = [rows[k] for k in spread]
-    names = [name for name in rows[0] if name != "step"]
+    names = dict.fromkeys(name for row in rows for name in row if name != "step")
     head = ("step", *(f"{row['step']:.0f}" for row in chosen))
-    lines = [(name, *(significant(row[name]) for row in chosen)) for name in names]
+    lines = [(name, *(significant(row.get(name)) for row in chosen)) for name in names]
     return _table("History", head, lines)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,11 @@ import torch
 import yaml
 from torch import Tensor
 
+from denf.data.prepared import Prepared
 from denf.harness.batches import batch_indices
 from denf.harness.checkpoint import build, load_run, save_weights, write_experiment
 from denf.harness.experiment import Experiment, load_experiment
+from denf.harness.learning_curve import can_be_scored, validation_ari
 from denf.harness.method import Capability, Method, Proposals, Step, UntrainedMethod
 from denf.harness.registry import aids_type, method_modules, method_names, method_type
 
@@ -91,8 +93,10 @@ def train(experiment: Experiment, images: Tensor, seed: int) -> tuple[Method, li
     return method, steps(method, images, seed)
 
 
-def steps(method: Method, images: Tensor, seed: int) -> list[Tensor]:
-    """The losses of two steps of a method that is not trained yet."""
+def steps(
+    method: Method, images: Tensor, seed: int, between: Callable[[], None] = lambda: None
+) -> list[Tensor]:
+    """The losses of two steps of a method that is not trained yet; `between` follows each."""
     method.train()
     method.optimizers = method.make_optimizers()
     losses = []
@@ -102,6 +106,7 @@ def steps(method: Method, images: Tensor, seed: int) -> list[Tensor]:
         scalars = method.training_step(batch, Step(index, STEPS, generator))
         check_scalars(scalars)
         losses.append(scalars["loss"])
+        between()
     return losses
 
 
@@ -119,8 +124,12 @@ def images(scenes_tensor) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def scenes_tensor(tmp_path_factory, write_scenes) -> tuple[Tensor, Tensor]:
-    data = write_scenes(tmp_path_factory.mktemp("data") / "train", count=8, size=SIZE)
+def data(tmp_path_factory, write_scenes) -> Prepared:
+    return write_scenes(tmp_path_factory.mktemp("data") / "train", count=8, size=SIZE)
+
+
+@pytest.fixture(scope="module")
+def scenes_tensor(data) -> tuple[Tensor, Tensor]:
     return torch.tensor(data.images).permute(0, 3, 1, 2), torch.tensor(data.masks)
 
 
@@ -152,6 +161,22 @@ def test_a_seed_gives_the_same_losses_and_weights(experiment, images, trained):
             not torch.equal(p, q)
             for p, q in zip(method.parameters(), other.parameters(), strict=True)
         )
+
+
+def test_scores_of_validation_scenes_change_no_training(experiment, data, images, trained):
+    method = build(experiment, seed=0)
+    if not can_be_scored(method):
+        pytest.skip("it does not segment by itself")
+    before = torch.get_rng_state()
+    found = []
+    losses = steps(method, images, 0, lambda: found.append(validation_ari(method, data, BATCH)))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(found) == STEPS
+    assert all(-1 <= score <= 1 for score in found)
+    expected, undisturbed = trained
+    assert torch.equal(torch.stack(losses), torch.stack(undisturbed))
+    for name, value in expected.state_dict().items():
+        assert torch.equal(value, method.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("name", [n for n in method_names() if method_modules(n).aids])

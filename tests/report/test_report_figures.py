@@ -69,6 +69,17 @@ def test_training_curves_have_a_panel_a_term_and_a_line_a_seed(drawn):
     np.testing.assert_allclose(figure.axes[0].lines[1].get_xdata(), frame["step"])
 
 
+def test_foreground_ari_has_a_panel_of_the_rows_that_were_scored(runs, write_run):
+    folder = write_run("denf", 0, seeds=[0])
+    text = "step,loss,validation_ari_fg,presence_fraction\n5,3,,0.1\n10,2,0.25,0.2\n20,1,0.5,0.3\n"
+    (folder / "history.csv").write_text(text)
+    axes = {axes.get_title(): axes for axes in training_curves(load_rows(runs)).axes}
+    assert list(axes) == ["loss", "foreground ARI", "presence fraction"]
+    (line,) = axes["foreground ARI"].lines
+    np.testing.assert_array_equal(line.get_xydata(), [[10, 0.25], [20, 0.5]])
+    assert axes["foreground ARI"].get_ylim() == (-0.03, 1.03)
+
+
 def test_every_experiment_has_its_page_of_curves(drawn, write_run):
     for name, group, tables in (
         ("dcgan", "method", [2]),

@@ -152,3 +152,56 @@ def test_settings_of_two_runs_are_compared(open_page):
         ["method", "monet", "slot-attention"],
         ["name", "monet", "slot-attention"],
     ]
+
+
+@pytest.fixture
+def crowded(runs, write_run, literature, tmp_path):
+    """The address of a page of twenty methods, half of them with nearly the same score and cost."""
+    rng = np.random.default_rng(0)
+    for k in range(20):
+        score = 0.7 + 0.002 * k if k % 2 else rng.uniform(0.2, 1)
+        folder = write_run(f"method-number-{k}", 0, ari_fg=float(score), seeds=[0])
+        record = json.loads((folder / "run.json").read_text())
+        cost = {"steps": 5, "seconds": 30.0 + 0.2 * k, "parameters": 10**4 + k}
+        record |= {**cost, "peak_memory_bytes": 10**9}
+        (folder / "run.json").write_text(json.dumps(record))
+        text = "step,loss,validation_ari_fg\n5,3.0,\n10,2.0,0.25\n20,1.0,0.5\n"
+        (folder / "history.csv").write_text(text)
+    page = tmp_path / "index.html"
+    return write_page(runs, literature, page, references=tmp_path / "no").as_uri()
+
+
+def test_labels_of_crowded_points_do_not_overlap(browser, crowded):
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto(crowded, wait_until="load", timeout=WAIT)
+    page.wait_for_selector("html[data-ready=true]", state="attached", timeout=WAIT)
+    for cost in ("seconds", "parameters"):
+        page.locator("#cost-axis").select_option(cost)
+        assert page.locator(".plot.cost path.point").count() == 20
+        boxes = page.evaluate(
+            """() => [...document.querySelectorAll(".plot.cost .textpoint")].map((one) => {
+              const { left, right, top, bottom } = one.getBoundingClientRect();
+              return [left, right, top, bottom];
+            })"""
+        )
+        shown = [box for box in boxes if box[1] > box[0]]
+        assert 5 <= len(shown) < 20
+        for k, (left, right, top, bottom) in enumerate(shown):
+            for other in shown[:k]:
+                apart = right <= other[0] or other[1] <= left or bottom <= other[2]
+                assert apart or other[3] <= top, (shown[k], other)
+    page.close()
+
+
+def test_foreground_ari_over_steps_comes_first_where_it_was_scored(browser, crowded):
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto(crowded, wait_until="load", timeout=WAIT)
+    page.wait_for_selector("html[data-ready=true]", state="attached", timeout=WAIT)
+    choices = page.locator("#curve-choice option").all_inner_texts()
+    assert choices[:2] == ["foreground ARI of all methods, CLEVR6", "loss of all methods, CLEVR6"]
+    curves = page.evaluate("document.getElementById('curve-plot').data.map((d) => [d.x, d.y])")
+    assert curves == [[[10, 20], [0.25, 0.5]]] * 20
+    page.locator("#curve-choice").select_option(index=2)
+    axes = page.evaluate("document.getElementById('curve-plot').data.map((d) => d.yaxis)")
+    assert sorted(axes) == ["y", "y2"]
+    page.close()

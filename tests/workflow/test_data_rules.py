@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,6 @@ from denf.data.multi_objects_files import CLEVR6, MULTI_DSPRITES, Sprites
 from denf.data.prepared import open_prepared
 from denf.data.write_records import scene_record
 
-REPOSITORY = Path(__file__).parents[2]
 RANGES = {"train": "0:3", "test": "3:5:1", "val": "5:"}
 
 
@@ -38,13 +36,10 @@ def snakemake(folder: Path, protocol: dict, *arguments: str) -> str:
 
 
 @pytest.fixture
-def suite(tmp_path) -> Path:
+def suite(checkout, tmp_path) -> Path:
     folder = tmp_path / "suite"
     folder.mkdir()
-    for name in ("Snakefile", "workflow", "config", "baselines"):
-        source = REPOSITORY / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    return folder
+    return checkout(folder)
 
 
 def test_published_sets_are_fetched_prepared_and_drawn(suite, tmp_path):

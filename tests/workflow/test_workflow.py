@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,13 +16,12 @@ import yaml
 from safetensors.torch import load_file
 from snakemake.utils import available_cpu_count
 
-REPOSITORY = Path(__file__).parents[2]
 DENF = ["denf", "denf-colours", "denf-plus", "denf-traffic"]  # the others extend the first
 ROWS = [*DENF, "control-true-labels", "control-real-images"]
 
 
 def tiny_protocol() -> dict:
-    scenes = {"source": "render", "size": 32, "train": 10, "test": 6}
+    scenes = {"source": "render", "size": 32, "train": 10, "test": 6, "validation": 3}
     return {
         "protocol": "tiny",
         "seeds": [0],
@@ -70,13 +68,9 @@ def planned(folder: Path, *arguments: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
+def finished(checkout, tmp_path_factory) -> Path:
     """A folder in which the tiny suite has run once."""
-    folder = tmp_path_factory.mktemp("suite")
-    for name in ("Snakefile", "workflow", "config", "baselines"):
-        source = REPOSITORY / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / name)
+    folder = checkout(tmp_path_factory.mktemp("suite"))
     (folder / "tiny.yaml").write_text(yaml.safe_dump(tiny_protocol()))
     done = snakemake(folder)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -172,6 +166,21 @@ def test_provenance_of_a_run(finished):
     assert record["versions"]["torch"]
     data = json.loads((finished / "results/data/tiny-clevr6/train/dataset.json").read_text())
     assert record["data"]["count"] == data["count"] == 10
+
+
+def test_trainings_score_scenes_that_are_neither_trained_on_nor_tested_on(finished):
+    data = finished / "results/data/tiny-clevr6"
+    facts = {s: json.loads((data / s / "dataset.json").read_text()) for s in ("train", "val")}
+    assert facts["train"]["seed"] == facts["val"]["seed"]
+    assert [facts[s]["first"] for s in ("train", "val")] == [0, 10]
+    assert [facts[s]["count"] for s in ("train", "val")] == [10, 3]
+    for name, dataset in (("denf", "tiny-clevr6"), ("denf-traffic", "tiny-traffic")):
+        run = finished / f"results/runs/{dataset}/{name}/seed-0"
+        history = pd.read_csv(run / "history.csv")
+        assert history["validation_ari_fg"].between(-1, 1).all()
+        assert json.loads((run / "run.json").read_text())["validation"]["count"] == 3
+    untrained = finished / "results/runs/tiny-clevr6/denf-colours/seed-0"
+    assert json.loads((untrained / "run.json").read_text())["validation"] is None
 
 
 def test_a_second_invocation_runs_nothing(finished):

@@ -108,6 +108,13 @@ def first_weights(wildcards):
     return f"{run}/model.safetensors"
 
 
+def validation(wildcards):
+    """The scenes that a training's learning curve is of, where its data set has the key."""
+    if not (learns(wildcards.experiment) and spec(wildcards).get("validation")):
+        return []
+    return f"results/data/{wildcards.dataset}/val"
+
+
 def learns(name):
     """Whether an experiment trains anything; controls do not."""
     return EXPERIMENTS[name]["training"]["steps"] != 0
@@ -294,6 +301,9 @@ def spec(wildcards):
 
 def render_options(wildcards):
     d = spec(wildcards)
+    if wildcards.split == "val":  # the scenes after those that are trained on
+        first = f"--first {d['train']} --seed {2 * d['seed']}"
+        return f"--count {d['validation']} --size {d['size']} {first}"
     # The splits' seeds differ, so that their scenes do.
     seed = 2 * d["seed"] + (wildcards.split == "test")
     # Backgrounds are scored on the test split, against the same scenes without their objects.

@@ -146,3 +146,4 @@ rule data:
         expand(
             "results/data/{dataset}/{split}", dataset=DATASETS, split=["train", "test"]
         ),
+        [f"results/data/{i}/val" for i, d in DATASETS.items() if d.get("validation")],

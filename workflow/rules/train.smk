@@ -7,6 +7,7 @@ rule train:
     input:
         data="results/data/{dataset}/train",
         weights=first_weights,
+        validation=validation,
     output:
         multiext(
             "results/runs/{dataset}/{experiment}/seed-{seed}/",
@@ -37,6 +38,12 @@ rule train:
         weights=lambda w, input: (
             f"--weights {Path(input.weights).parent}" if input.weights else ""
         ),
+        validation=lambda w, input: (
+            f"--validation {input.validation}"
+            f" --validation-scenes {spec(w)['validation']}"
+            if input.validation
+            else ""
+        ),
     shell:
         "denf train {params.experiment} --inputs-hash {params.inputs_hash} --data {input.data}"
-        " {params.weights} --out {params.run} --seed {wildcards.seed} --resume --keep-diverged > {log} 2>&1"
+        " {params.weights} {params.validation} --out {params.run} --seed {wildcards.seed} --resume --keep-diverged > {log} 2>&1"

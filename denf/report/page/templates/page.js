@@ -76,7 +76,40 @@ function logarithmic(values) {
   return { type: "log", range: [low - pad, high + pad], tickvals: ticks, tickformat: "~s" };
 }
 
+/**
+ * Where each point's label stands free of points and other labels, or "" where it does not: that
+ * point says its name when it is pointed at. Earlier points choose first.
+ * @param {{x: number, y: number, label: string}[]} points - in pixels.
+ * @param {number} width - of the plot, in pixels.
+ * @param {number} height - likewise.
+ */
+function placed(points, width, height) {
+  const [size, radius, gap] = [12, 5, 3];
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = "10px system-ui, sans-serif";
+  const box = (x, y, w, h) => ({ left: x, right: x + w, top: y, bottom: y + h });
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const taken = points.map(({ x, y }) => box(x - radius, y - radius, 2 * radius, 2 * radius));
+  return points.map(({ x, y, label }, own) => {
+    const w = pen.measureText(label).width + 2 * gap;
+    const places = {
+      "middle right": box(x + radius, y - size / 2, w, size),
+      "middle left": box(x - radius - w, y - size / 2, w, size),
+      "top center": box(x - w / 2, y - radius - size - gap, w, size),
+      "bottom center": box(x - w / 2, y + radius + gap, w, size),
+    };
+    const free = Object.entries(places).find(([, one]) =>
+      one.left >= 0 && one.right <= width && one.top >= 0 && one.bottom <= height
+        && !taken.some((other, k) => k !== own && meet(one, other)),
+    );
+    if (!free) return "";
+    taken.push(free[1]);
+    return free[0];
+  });
+}
+
 // Quality beside cost.
+const LEGEND = 20; // pixels below the axis
 const axis = document.getElementById("cost-axis");
 function drawCost() {
   all(".plot.cost").forEach((place, k) => {
@@ -84,7 +117,25 @@ function drawCost() {
     const known = points.filter((point) => point[axis.value] !== null);
     if (!known.length) return;
     const scale = logarithmic(known.map((point) => point[axis.value]));
-    const middle = 10 ** ((scale.range[0] + scale.range[1]) / 2);
+    const layout = frame(data.costs[axis.value], `${quality} (${better} is better)`);
+    const values = known.map((point) => point.value);
+    const spread = Math.max(...values) - Math.min(...values) || 1;
+    const range = [Math.min(...values) - 0.08 * spread, Math.max(...values) + 0.08 * spread];
+    Object.assign(layout.xaxis, scale);
+    Object.assign(layout.yaxis, { range });
+    const width = place.clientWidth - layout.margin.l - layout.margin.r;
+    const height = place.clientHeight - layout.margin.t - layout.margin.b - LEGEND;
+    const share = (value, [low, high]) => (value - low) / (high - low);
+    const positions = placed(
+      known.map((point) => ({
+        x: width * share(Math.log10(point[axis.value]), scale.range),
+        y: height * (1 - share(point.value, range)),
+        label: point.label,
+      })),
+      width,
+      height,
+    );
+    const free = new Map(known.map((point, k) => [point, positions[k]]));
     const groups = [...new Set(known.map((point) => point.group))];
     const traces = groups.map((group) => {
       const chosen = known.filter((point) => point.group === group);
@@ -94,31 +145,33 @@ function drawCost() {
         name: group,
         x: chosen.map((point) => point[axis.value]),
         y: chosen.map((point) => point.value),
-        text: chosen.map((point) => `\u2009${point.label}\u2009`),
-        textposition: chosen.map((point) => (point[axis.value] > middle ? "middle left" : "middle right")),
+        customdata: chosen.map((point) => point.label),
+        text: chosen.map((point) => (free.get(point) ? `\u2009${point.label}\u2009` : "")),
+        textposition: chosen.map((point) => free.get(point) || "middle right"),
         textfont: { size: 10 },
         cliponaxis: false,
         marker: { size: 9, color: data.colours[group] },
-        hovertemplate: "%{text}<br>%{x:.4~s}<br>%{y:.1f}<extra></extra>",
+        hovertemplate: "%{customdata}<br>%{x:.4~s}<br>%{y:.1f}<extra></extra>",
       };
     });
-    const layout = frame(data.costs[axis.value], `${quality} (${better} is better)`);
-    Object.assign(layout.xaxis, scale);
     Plotly.react(place, traces, layout, options);
   });
 }
 if (axis) {
   axis.addEventListener("change", drawCost);
+  addEventListener("resize", drawCost);
   drawCost();
 }
 
 // Learning curves: one term of all methods, or all terms of one method.
+const ARI = "validation_ari_fg";
+const named = (term) => (term === ARI ? "foreground ARI" : term);
 const choice = document.getElementById("curve-choice");
 if (choice) {
   const shared = new Map();
   for (const curve of data.curves) {
     for (const term of Object.keys(curve.terms)) {
-      if (term === "loss" || /ari/.test(term)) {
+      if (term === "loss" || term === ARI) {
         const key = `${term}\n${curve.dataset}`;
         shared.set(key, [...(shared.get(key) || []), curve]);
       }
@@ -129,10 +182,12 @@ if (choice) {
     const key = `${curve.label} (${curve.dataset})`;
     single.set(key, [...(single.get(key) || []), curve]);
   }
+  const place = (key) => Number(!key.startsWith(ARI)); // before losses
+  const ordered = [...shared].sort(([a], [b]) => place(a) - place(b));
   const views = [
-    ...[...shared].map(([key, curves]) => {
+    ...ordered.map(([key, curves]) => {
       const [term, dataset] = key.split("\n");
-      return { name: `${term} of all methods, ${dataset}`, draw: () => drawTerm(term, curves) };
+      return { name: `${named(term)} of all methods, ${dataset}`, draw: () => drawTerm(term, curves) };
     }),
     ...[...single].map(([name, curves]) => ({ name, draw: () => drawMethod(curves) })),
   ];
@@ -146,7 +201,7 @@ function line(curve, term, name, scaled) {
   const low = Math.min(...value), high = Math.max(...value);
   return {
     type: "scatter",
-    mode: value.length > 1 ? "lines" : "markers",
+    mode: ["markers", "lines+markers", "lines"][Number(value.length > 1) + Number(value.length > 20)],
     name,
     x: step,
     y: scaled ? value.map((one) => (high > low ? (one - low) / (high - low) : 0)) : value,
@@ -164,7 +219,7 @@ function drawTerm(term, curves) {
     trace.line.dash = ["solid", "dash", "dot"][Math.floor(k / 10) % 3]; // ten colours repeat
     return trace;
   });
-  const layout = frame("training step", scaled ? "loss, scaled to its range" : term);
+  const layout = frame("training step", scaled ? "loss, scaled to its range" : named(term));
   Object.assign(layout.xaxis, logarithmic(curves.flatMap((curve) => curve.terms[term].step).filter((step) => step > 0)));
   Plotly.react("curve-plot", traces, layout, options);
 }
@@ -172,11 +227,16 @@ function drawTerm(term, curves) {
 function drawMethod(curves) {
   const traces = curves.flatMap((curve) =>
     Object.keys(curve.terms).map((term) => ({
-      ...line(curve, term, curves.length > 1 ? `${term}, seed ${curve.seed}` : term, false),
-      visible: term === "loss" || /ari/.test(term) ? true : "legendonly",
+      ...line(curve, term, curves.length > 1 ? `${named(term)}, seed ${curve.seed}` : named(term), false),
+      visible: term === "loss" || term === ARI ? true : "legendonly",
+      yaxis: term === ARI ? "y2" : "y",
     })),
   );
-  Plotly.react("curve-plot", traces, frame("training step", "value; click a name to show it"), options);
+  const layout = frame("training step", "value; click a name to show it");
+  layout.yaxis2 = { title: { text: named(ARI) }, overlaying: "y", side: "right", range: [0, 1], showgrid: false };
+  if (traces.some((trace) => trace.yaxis === "y2")) layout.margin.r = 60;
+  else delete layout.yaxis2;
+  Plotly.react("curve-plot", traces, layout, options);
 }
 
 // Difference of the settings of two runs.
