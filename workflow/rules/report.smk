@@ -1,10 +1,10 @@
 # Tables, figures and the results page from the files of all runs, in results/<protocol>/.
 
-if config["protocol"] in (
+if PROTOCOL["protocol"] in (
     *("data", "downloads", "figures", "logs", "reference", "runs", "tables"),
 ):
     raise WorkflowError(
-        f"protocol: expected a name that is no folder of results/ yet, got {config['protocol']}. "
+        f"protocol: expected a name that is no folder of results/ yet, got {PROTOCOL['protocol']}. "
         "Choose another."
     )
 
@@ -185,7 +185,7 @@ rule latest:
         mem_mb=100,
         runtime=10,
     params:
-        protocol=config["protocol"],
+        protocol=PROTOCOL["protocol"],
         tables=lambda w, input: Path(input.tables[0]).parent,
         figures=lambda w, input: Path(input.cards[0]).parent,
     shell:
