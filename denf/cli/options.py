@@ -18,7 +18,7 @@ Workers = Annotated[
     int, typer.Option(help="Threads or processes; any number gives the same files.", min=1)
 ]
 Protocol = Annotated[
-    Path | None, typer.Option(help="Configuration whose overrides apply, as config/config.yaml.")
+    Path | None, typer.Option(help="A protocol, as config/config.yaml; - reads standard input.")
 ]
 Share = Annotated[
     int,

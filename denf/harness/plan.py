@@ -22,7 +22,7 @@ from denf.errors import DenfError
 from denf.files import write_atomically
 from denf.harness.experiment import Experiment, load_experiments
 from denf.harness.lease import count_cards
-from denf.harness.protocol import check_protocol, check_references, chosen
+from denf.harness.protocol import Protocol, check_protocol, check_references, chosen
 from denf.harness.registry import Purpose, code_hash
 from denf.harness.validation import check_name
 from denf.settings import as_plain
@@ -49,7 +49,8 @@ def make_plan(
         `experiments`, each with its `file` and `inputs_hash`; `code`, hashes of the sources that
         the commands depend on, by purpose, then by experiment where a method has a part in it;
         `cards`, the number of GPUs; and, of a protocol that is not empty, `protocol`, complete with
-        defaults, and `datasets` by their key, each as `_plan_dataset` says.
+        defaults, `datasets` by their key, each as `_plan_dataset` says, and `rows`, a file for
+        `--listing` of the commands that make tables and figures.
 
     Raises:
         DenfError: for a mistake in any of the files, or a name that does not exist.
@@ -64,6 +65,7 @@ def make_plan(
         resolved = [e for e in resolved if e.name in names]
         datasets = checked.datasets.items()
         plan["datasets"] = {key: _plan_dataset(dataset, out) for key, dataset in datasets}
+        plan["rows"] = str(_write_rows(resolved, checked, out))
     _check_weights(resolved)
     code: dict[str, Any] = {
         purpose.name.lower(): {
@@ -91,7 +93,7 @@ def _plan_dataset(dataset: Source, out: Path) -> dict[str, Any]:
     """
     values = as_plain(dataset)
     content = json.dumps(dataset.content(), sort_keys=True)
-    name = f"data-{dataset.id}-{hashlib.sha256(content.encode()).hexdigest()[:16]}.yaml"
+    name = f"data-{dataset.id}-{_short_hash(content)}.yaml"
     fetch = None
     if isinstance(dataset, Published) and dataset.url is not None and dataset.path is None:
         given = ("url", "sha256", "bytes", "mirror")
@@ -143,9 +145,29 @@ def _write_experiment(experiment: Experiment, out: Path) -> Path:
     return _write(out / f"{experiment.name}-{experiment.inputs_hash()}.yaml", experiment.as_dict())
 
 
+def _write_rows(experiments: Sequence[Experiment], protocol: Protocol, out: Path) -> Path:
+    """What tables and figures show of the experiments besides their runs' files."""
+    keys = ("name", "label", "framework", "group", "tables", "seeds", "protocol")
+    rows = []
+    for e in experiments:
+        values = e.as_dict()
+        data = protocol.datasets[e.dataset].id
+        rows.append({**{k: values[k] for k in keys}, "data": data, "aids": bool(e.aids)})
+    text = json.dumps(rows, sort_keys=True)
+    return _write_text(out / f"rows-{_short_hash(text)}.json", text)
+
+
 def _write(path: Path, values: Mapping[str, Any]) -> Path:
-    text = yaml.safe_dump(values, sort_keys=False)
+    return _write_text(path, yaml.safe_dump(values, sort_keys=False))
+
+
+def _write_text(path: Path, text: str) -> Path:
+    # Every job of a cluster makes the plan anew, and many start in the same second.
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
     return path
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

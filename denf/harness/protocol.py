@@ -16,9 +16,10 @@ from denf.harness.presets import preset_names, presets_of
 from denf.harness.registry import method_names
 from denf.harness.validation import check_name, validate
 from denf.settings import Settings
-from denf.yaml_reader import read_mapping
+from denf.yaml_reader import parse_mapping, read_mapping
 
 Seed = Annotated[int, Ge(0)]
+_SEE = "See config/README.md."
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -94,13 +95,26 @@ def read_protocol(path: Path) -> dict[str, Any]:
     Raises:
         DenfError: when it cannot be read, repeats a key or is no protocol.
     """
-    values = read_mapping(path, what="protocol", fix="See config/README.md.")
+    values = read_mapping(path, what="protocol", fix=_SEE)
+    return _with_its_name(values, f"protocol {path}")
+
+
+def parse_protocol(text: str) -> dict[str, Any]:
+    """The values of a protocol as a text in YAML or JSON.
+
+    Raises:
+        DenfError: when it repeats a key or is no protocol.
+    """
+    return _with_its_name(parse_mapping(text, what="protocol", fix=_SEE), "protocol")
+
+
+def _with_its_name(values: dict[str, Any], what: str) -> dict[str, Any]:
     if "protocol" not in values:
         raise DenfError(
-            f"protocol {path}",
+            what,
             expected="a mapping with the key `protocol`",
             got=f"one with the keys {', '.join(map(str, values)) or 'none'}",
-            fix="See config/README.md.",
+            fix=_SEE,
         )
     return values
 
@@ -147,7 +161,7 @@ def find_dataset(name: str, protocol: Path | None = None) -> Source:
             that the protocol does not have.
     """
     if protocol is None:
-        values = read_mapping(Path(name), what="specification", fix="See config/README.md.")
+        values = read_mapping(Path(name), what="specification", fix=_SEE)
         kind: Any = Dataset
         found: Source = validate(kind, values, where=f"specification {name}")
         return found

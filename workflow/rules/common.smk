@@ -1,14 +1,12 @@
 # The plan of the protocol, and what the other rules take from it. The suite's code is known here by
 # its commands alone: `denf experiments` checks the configuration, resolves all experiment files and
 # hashes the sources.
-import hashlib
 import json
 import os
 import shlex
 import subprocess
 from math import ceil
 from pathlib import Path
-from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count
@@ -28,27 +26,16 @@ RUN = "results/runs/{dataset}/{experiment}/seed-{seed}"
 PLAN = "results/.plan"  # files named by their content: no invocation changes another's
 
 
-def write_json(value, name):
-    """Write a value to the plan and return the file, whose name has a hash of it."""
-    text = json.dumps(value, sort_keys=True)
-    path = Path(PLAN, f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Every job of a cluster reads this file anew, and many start in the same second.
-    temporary = Path(f"{path}.{uuid4().hex}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
-    return str(path)
-
-
 def list_experiments():
-    # The effective configuration: --config values included.
     folder = config.get("experiments", "config/experiments")
-    command = ["denf", "experiments", folder, "--plan", PLAN]
-    command += ["--protocol", write_json(config, "protocol")]
+    # The effective configuration, --config values included, goes to standard input.
+    command = ["denf", "experiments", folder, "--plan", PLAN, "--protocol", "-"]
     for file in workflow.configfiles:
         command += ["--configfile", str(file)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(
+            command, input=json.dumps(config), capture_output=True, text=True
+        )
     except FileNotFoundError:
         raise WorkflowError(
             "denf: expected on the PATH, found nowhere. Put `uv run` before the command, or "
@@ -183,24 +170,6 @@ def controls_group(wildcards):
 def training_threads(wildcards):
     """The experiment's own number, which its weights depend on, whatever else runs beside it."""
     return EXPERIMENTS[wildcards.experiment]["training"]["threads"]
-
-
-def what_rows_say():
-    """What tables and figures show of the experiments besides their runs' files."""
-    keys = (
-        "name",
-        "label",
-        "framework",
-        "group",
-        "tables",
-        "seeds",
-        "protocol",
-        "data",
-    )
-    return [
-        {**{key: e[key] for key in keys}, "aids": bool(e.get("aids"))}
-        for e in EXPERIMENTS.values()
-    ]
 
 
 def with_fid():
