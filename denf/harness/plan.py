@@ -65,7 +65,8 @@ def make_plan(
         resolved = [e for e in resolved if e.name in names]
         datasets = checked.datasets.items()
         plan["datasets"] = {key: _plan_dataset(dataset, out) for key, dataset in datasets}
-        plan["rows"] = str(_write_rows(resolved, checked, out))
+        rows = json.dumps(listing_rows(resolved, checked), sort_keys=True)
+        plan["rows"] = str(_write_text(out / f"rows-{_short_hash(rows)}.json", rows))
     _check_weights(resolved)
     code: dict[str, Any] = {
         purpose.name.lower(): {
@@ -79,6 +80,17 @@ def make_plan(
         for e in resolved
     ]
     return {**plan, "experiments": experiments, "code": code, "cards": count_cards()}
+
+
+def listing_rows(experiments: Sequence[Experiment], protocol: Protocol) -> list[dict[str, Any]]:
+    """What tables and figures show of the experiments besides their runs' files."""
+    keys = ("name", "label", "framework", "group", "tables", "seeds", "protocol")
+    rows = []
+    for e in experiments:
+        values = e.as_dict()
+        data = protocol.datasets[e.dataset].id
+        rows.append({**{k: values[k] for k in keys}, "data": data, "aids": bool(e.aids)})
+    return rows
 
 
 def _plan_dataset(dataset: Source, out: Path) -> dict[str, Any]:
@@ -143,18 +155,6 @@ def _check_weights(experiments: Sequence[Experiment]) -> None:
 
 def _write_experiment(experiment: Experiment, out: Path) -> Path:
     return _write(out / f"{experiment.name}-{experiment.inputs_hash()}.yaml", experiment.as_dict())
-
-
-def _write_rows(experiments: Sequence[Experiment], protocol: Protocol, out: Path) -> Path:
-    """What tables and figures show of the experiments besides their runs' files."""
-    keys = ("name", "label", "framework", "group", "tables", "seeds", "protocol")
-    rows = []
-    for e in experiments:
-        values = e.as_dict()
-        data = protocol.datasets[e.dataset].id
-        rows.append({**{k: values[k] for k in keys}, "data": data, "aids": bool(e.aids)})
-    text = json.dumps(rows, sort_keys=True)
-    return _write_text(out / f"rows-{_short_hash(text)}.json", text)
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> Path:

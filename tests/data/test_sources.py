@@ -16,8 +16,8 @@ from denf.data.prepared import open_prepared
 from denf.data.scenes.render import render
 from denf.data.sources.published import published_name
 from denf.data.write_records import scene_record
+from denf.documentation.documents import dataset_types
 from denf.errors import DenfError
-from denf.harness.documentation import dataset_types
 from denf.harness.protocol import check_protocol, find_dataset, read_protocol
 
 ROOT = Path(__file__).parents[2]
