@@ -15,7 +15,7 @@ _READABLE, _CORRECT = "a readable YAML file", "Correct it."
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of equal keys without a word; this loader refuses them."""
+    """PyYAML keeps the last of equal keys silently; this loader refuses them."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[str, yaml.Mark] = {}

@@ -45,7 +45,8 @@ def bench_clevr6(
         repetitions: the best one counts.
 
     Returns:
-        Seconds of both, their ratio, records a second and the peak memory of a process; JSON-able.
+        Seconds of both, their ratio, records per second and the peak memory of a process, as plain
+        values.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = tfrecord or write_clevr(Path(folder) / "clevr.tfrecords", records)

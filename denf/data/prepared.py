@@ -118,7 +118,7 @@ def open_prepared(folder: Path | str) -> Prepared:
 def open_verified(folder: Path | str) -> Prepared:
     """Open a prepared folder whose arrays are those that were prepared.
 
-    Every array is compared with its checksum once; `.verified.json` in the folder remembers the
+    Every array is compared with its checksum once; `.verified.json` in the folder records the
     file by its size and time of change.
 
     Raises:

@@ -19,7 +19,7 @@ from denf.harness.outputs import Prediction, Proposals, Segmentation
 
 
 class Capability(StrEnum):
-    """What a method can do; a table cell says so where it cannot."""
+    """What a method can do; a table cell states where it cannot."""
 
     SEGMENT = "segment"
     RECONSTRUCT = "reconstruct"
@@ -80,7 +80,7 @@ class Method(nn.Module, ABC):
 
     @property
     def trained_size(self) -> int:
-        """Side of the training images in pixels; methods with INSPECT know it."""
+        """Side of the training images in pixels; defined by methods with INSPECT."""
         raise NotImplementedError
 
     @property

@@ -120,7 +120,7 @@ def _with_its_name(values: dict[str, Any], what: str) -> dict[str, Any]:
 
 
 def check_protocol(values: Mapping[str, Any], *, where: str) -> Protocol:
-    """Check all that a protocol says by itself; `check_references` has what it says of files.
+    """Check a protocol by itself; `check_references` checks the names in it.
 
     Raises:
         DenfError: for unknown keys, values out of range, an unknown preset, or one id for two data

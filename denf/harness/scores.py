@@ -51,7 +51,7 @@ class BatchScores:
 
 @dataclass(frozen=True)
 class _Outputs:
-    """What a method says of a batch; None where it cannot, or nothing asks for it."""
+    """Outputs of a method for a batch; None where it has none, or none is scored."""
 
     segmentation: Segmentation | None
     reconstruction: Tensor | None

@@ -24,7 +24,7 @@ from denf.data.sources.rendered import SceneKind
 from denf.errors import DenfError
 
 SIZES = (16, 512)
-BATCH = 32  # scenes written at a time; an interrupted run repeats at most so many a process
+BATCH = 32  # scenes written at a time; an interrupted run repeats at most so many per process
 _MODULES = {"clevr6": clevr6, "traffic": traffic}
 _SOURCE = {
     "clevr6": "ray cast by DeNF with the parameters of CLEVR's generator (Johnson et al. 2017)",
