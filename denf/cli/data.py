@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from denf.cli.files import read_protocol
 from denf.cli.options import Licence, Out, OutFile, Protocol, Size, Splits, Workers
 
 app = typer.Typer(
@@ -42,7 +43,8 @@ def prepare(
     """
     from denf.harness.protocol import find_dataset
 
-    dataset = find_dataset(specification, protocol).located(file, downloads)
+    found = find_dataset(specification, read_protocol(protocol), where=str(protocol))
+    dataset = found.located(file, downloads)
     if split is None:
         dataset.prepare(out, workers=workers)
     else:

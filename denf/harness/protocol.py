@@ -149,24 +149,25 @@ def check_protocol(values: Mapping[str, Any], *, where: str) -> Protocol:
     return found
 
 
-def find_dataset(name: str, protocol: Path | None = None) -> Source:
+def find_dataset(name: str, protocol: Mapping[str, Any], *, where: str) -> Source:
     """The specification of a data set.
 
     Args:
         name: its YAML file, or, with a protocol, its key there.
-        protocol: the protocol's file.
+        protocol: values of a protocol; empty for a file.
+        where: the protocol came from, for errors.
 
     Raises:
         DenfError: for a file that cannot be read, unknown keys or values out of range, or a key
             that the protocol does not have.
     """
-    if protocol is None:
+    if not protocol:
         values = read_mapping(Path(name), what="specification", fix=_SEE)
         kind: Any = Dataset
         found: Source = validate(kind, values, where=f"specification {name}")
         return found
-    checked = check_protocol(read_protocol(protocol), where=str(protocol))
-    check_name(name, checked.datasets, where=f"{protocol}: datasets")
+    checked = check_protocol(protocol, where=where)
+    check_name(name, checked.datasets, where=f"{where}: datasets")
     return checked.datasets[name]
 
 

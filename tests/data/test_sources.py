@@ -66,11 +66,12 @@ def test_every_source_needs_few_keys():
         assert found.training_images == (3 if source == "render" else None)
 
 
-@pytest.mark.parametrize("name", ["config", "ci", "paper"])
+@pytest.mark.parametrize("name", ["config", "ci", "paper", "reference"])
 def test_data_sets_of_the_protocols_are_found_by_key(name):
     file = ROOT / f"config/{name}.yaml"
-    for key, values in read_protocol(file)["datasets"].items():
-        found = find_dataset(key, file)
+    protocol = read_protocol(file)
+    for key, values in protocol["datasets"].items():
+        found = find_dataset(key, protocol, where=str(file))
         assert (found.id, found.size) == (values["id"], values["size"])
 
 
