@@ -11,8 +11,8 @@ from torch.optim import Adam, Optimizer
 from denf.errors import DenfError
 from denf.harness.method import (
     Capability,
-    Explanation,
     Method,
+    Prediction,
     Proposals,
     Segmentation,
     Step,
@@ -109,11 +109,11 @@ class DenfMethod(Method):
         """x̂ of Eq. 10 with hard presence and without noise."""
         return self._infer(images).reconstruction
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
+    def predict(self, images: Tensor, truth: Tensor | None = None) -> Prediction:
         seen = self._infer(images)
         found = decompose(seen.latents, images, self.settings.instances)
         segmentation = Segmentation(found.labels, found.object_labels)
-        return Explanation(
+        return Prediction(
             segmentation,
             seen.reconstruction,
             seen.log_prob,

@@ -20,8 +20,7 @@ Steps = Annotated[int, Ge(0)]
 class Settings(BaseModel):
     """Named values with defaults, or a section of them.
 
-    The sentence under a field is its description: the tables of config/README.md, the schema of
-    the workflow and error messages take it from there.
+    The sentence under a field is its description, which the tables of config/README.md show.
     """
 
     model_config = ConfigDict(

@@ -11,9 +11,11 @@ import yaml
 from denf.errors import DenfError
 from denf.reading import read_text, reading
 
+_READABLE, _CORRECT = "a readable YAML file", "Correct it."
+
 
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of equal keys without a word; this loader refuses them."""
+    """PyYAML keeps the last of equal keys silently; this loader refuses them."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[str, yaml.Mark] = {}
@@ -52,12 +54,24 @@ def read_mapping(path: Path, *, what: str, fix: str) -> dict[str, Any]:
     Raises:
         DenfError: when it cannot be read, repeats a key or holds no mapping.
     """
-    named, expected, mend = f"{what} {path}", "a readable YAML file", "Correct it."
-    text = read_text(path, what=named, expected=expected, fix=mend)
-    with reading(named, expected=expected, fix=mend):
+    named = f"{what} {path}"
+    text = read_text(path, what=named, expected=_READABLE, fix=_CORRECT)
+    return parse_mapping(text, what=named, fix=fix)
+
+
+def parse_mapping(text: str, *, what: str, fix: str) -> dict[str, Any]:
+    """The mapping that a text in YAML holds.
+
+    Args:
+        text: the text.
+        what: it should be and where it comes from, for errors.
+        fix: where to read more about it.
+
+    Raises:
+        DenfError: when it is no YAML, repeats a key or holds no mapping.
+    """
+    with reading(what, expected=_READABLE, fix=_CORRECT):
         values = parse_yaml(text)
     if not isinstance(values, dict):
-        raise DenfError(
-            f"{what} {path}", expected="a mapping of keys", got=type(values).__name__, fix=fix
-        )
+        raise DenfError(what, expected="a mapping of keys", got=type(values).__name__, fix=fix)
     return values

@@ -89,6 +89,8 @@ def world(tmp_path_factory, write_scenes) -> Path:
     (run / "scores.csv").write_text("scene,ari_fg\n0,0.4\n1,0.6\n")
     (run / "history.csv").write_text("step,loss\n1,2.0\n2,1.5\n")
     np.savez(run / "panels.npz", image=np.zeros((1, 8, 8, 3), np.uint8))
+    for name, source in (("tetrominoes", "tetrominoes"), ("traffic", "real-traffic")):
+        (root / f"{name}.yaml").write_text(f"{{id: d, source: {source}, size: 16, path: none}}")
     for name in ("images", "masks"):
         (root / name).mkdir()
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(root / "images/0.png")
@@ -102,6 +104,7 @@ EVALUATE = ("evaluate", RUN, "--data", "data", "--out", "new/metrics.json")
 TABLES = ("tables", "--runs", "runs", "--out", "new", "--literature", "literature.yaml")
 FIGURES = ("figures", "--runs", "runs", "--out", "new")
 FOLDER = ("data", "folder", "--images", "images", "--masks", "masks", "--out", "new/d")
+PREPARE = ("data", "prepare", "--out", "new")
 READS = [
     ("experiments/denf.yaml", TRAIN),
     ("experiments/denf.yaml", ("experiments", "experiments")),
@@ -126,8 +129,9 @@ READS = [
     ("masks/0.png", FOLDER),
     ("images/0.png", ("decompose", RUN, "images/0.png", "--out", "new")),
     ("data/dataset.json", ("data", "card", "data", "--out", "new/card.png")),
-    ("scenes.tfrecords", ("data", "tetrominoes", "--tfrecord", "scenes.tfrecords", "--out", "new")),
-    ("rt.zip", ("data", "real-traffic", "--source", "rt.zip", "--out", "new")),
+    ("tetrominoes.yaml", ("data", "prepare", "tetrominoes.yaml", "--out", "new")),
+    ("scenes.tfrecords", (*PREPARE, "tetrominoes.yaml", "--file", "scenes.tfrecords")),
+    ("rt.zip", (*PREPARE, "traffic.yaml", "--file", "rt.zip")),
 ]
 
 

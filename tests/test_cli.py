@@ -237,13 +237,15 @@ def test_footage_with_a_split_of_ones_own(denf, tmp_path):
         folder.mkdir(parents=True)
         for number in range(video + 1):
             frame.save(folder / f"{number}.jpeg")
-    answer = denf(
-        "data", "real-traffic", "--source", tmp_path / "camera", "--out", tmp_path / "d",
-        "--size", 8, "--train-videos", 2, "--test-videos", 1, "--name", "ours", "--licence", "CC0",
-    )  # fmt: skip
+    specification = tmp_path / "ours.yaml"
+    specification.write_text(
+        f"{{id: ours, source: real-traffic, size: 16, path: {tmp_path / 'camera'}, "
+        "train_videos: 2, test_videos: 1, name: ours, licence: CC0}"
+    )
+    answer = denf("data", "prepare", specification, "--out", tmp_path / "d")
     assert (answer.status, answer.out) == (0, "")
     train, test = (open_prepared(tmp_path / "d" / split) for split in ("train", "test"))
-    assert (len(train), len(test), train.size) == (2 + 3, 4, 8)
+    assert (len(train), len(test), train.size) == (2 + 3, 4, 16)
     assert (train.info["name"], train.info["licence"]) == ("ours", "CC0")
 
 
@@ -251,10 +253,12 @@ def test_clevr6_with_splits_of_ones_own(denf, tmp_path):
     sample = ROOT.parent / "shared/data/clevr_with_masks_sample.tfrecords"
     if not sample.exists():
         pytest.skip("the sample of the official file is not here")
-    answer = denf(
-        "data", "clevr6", "--tfrecord", sample, "--out", tmp_path / "d", "--size", 16,
-        "--train", "0:2", "--test", "2:4:1", "--val", "none",
-    )  # fmt: skip
+    specification = tmp_path / "c6.yaml"
+    specification.write_text(
+        "{id: c6, source: clevr6, size: 16, url: 'https://example.org/f', train: '0:2', "
+        "test: '2:4:1', val: none}"
+    )
+    answer = denf("data", "prepare", specification, "--file", sample, "--out", tmp_path / "d")
     assert (answer.status, answer.out) == (0, ""), answer.err
     assert sorted(p.name for p in (tmp_path / "d").iterdir()) == ["test", "train"]
     assert open_prepared(tmp_path / "d/train").size == 16
@@ -314,13 +318,17 @@ MISTAKES = {
         ["sample", "{tmp}/none", "--count", "1", "--out", "{tmp}"],
         "output folder {tmp}: expected a path that does not exist",
     ),
-    "one number of videos": (
-        ["data", "real-traffic", "--source", "{tmp}", "--out", "{tmp}/d", "--test-videos", "3"],
-        "--train-videos and --test-videos: expected both or none",
+    "no such key of a protocol": (
+        ["data", "prepare", "clevr", "--protocol", f"{ROOT}/config/ci.yaml", "--out", "{tmp}/d"],
+        f"{ROOT}/config/ci.yaml: datasets: expected one of clevr6, traffic, got 'clevr'",
     ),
-    "records": (
-        ["data", "clevr6", "--tfrecord", "{tmp}/f", "--out", "{tmp}/d", "--val", "5"],
-        "records '5': expected START:STOP or START:STOP:SCENES",
+    "no such specification": (
+        ["data", "prepare", "{tmp}/none.yaml", "--out", "{tmp}/d"],
+        "specification {tmp}/none.yaml: expected a readable YAML file",
+    ),
+    "no such scenes": (
+        ["data", "render", "cats", "--count", "1", "--out", "{tmp}/d"],
+        "scene kind: expected ['clevr6', 'traffic'], got cats",
     ),
     "no pictures": (
         ["data", "folder", "--images", "{tmp}", "--out", "{tmp}/d"],
@@ -343,7 +351,7 @@ def test_a_mistake_gives_one_message_and_status_2(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["train"], ["fly"], ["bench", "--threads", "0"], ["data", "render", "cats"]]
+    "arguments", [["train"], ["fly"], ["bench", "--threads", "0"], ["data", "clevr6"]]
 )
 def test_wrong_usage_gives_status_2(denf, arguments):
     answer = denf(*arguments)

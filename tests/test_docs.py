@@ -19,9 +19,10 @@ from snakemake.cli import get_argument_parser
 from typer.main import get_command
 
 from denf.cli import app
+from denf.documentation.documents import dataset_types, with_tables
 from denf.documentation.documents import rows as setting_rows
-from denf.documentation.documents import with_tables
 from denf.harness.experiment import Experiment
+from denf.harness.protocol import Protocol
 from denf.harness.registry import aids_type, method_modules, method_names, settings_type
 
 ROOT = Path(__file__).parents[1]
@@ -192,15 +193,8 @@ def test_every_setting_of_a_package_has_a_row():
 
 
 def test_every_key_of_protocols_and_experiments_is_explained():
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-    sections = ("fid", "runtime")
-    keys = set(schema["properties"]) - {*sections}
-    for name in sections:
-        keys |= {f"{name}.{key}" for key in schema["properties"][name]["properties"]}
-    sources = schema["properties"]["datasets"]["additionalProperties"]["allOf"]
-    for source in sources:
-        keys |= set(source["then"]["properties"])
-    keys |= set(schema["$defs"]["pictures"]["properties"])
+    keys = {key for kind in dataset_types().values() for key, _, _ in setting_rows(kind)}
+    keys |= {key for key, _, _ in setting_rows(Protocol)}
     keys |= {key for key, _, _ in setting_rows(Experiment)}
     assert keys - set(rows("config/README.md")) == set()
 

@@ -30,11 +30,11 @@ from baselines.air.inference import AirInference, Trace
 from baselines.air.settings import AirSettings
 from baselines.blocks.background_vae import BackgroundVae
 from baselines.blocks.glimpse import place
-from baselines.blocks.glimpse_explanation import GLIMPSE_CAPABILITIES, explanation
+from baselines.blocks.glimpse_prediction import GLIMPSE_CAPABILITIES, prediction
 from baselines.blocks.images import to_unit
 from baselines.blocks.likelihood import gaussian_log_prob
 from baselines.blocks.perceptron import perceptron
-from denf.harness.method import Explanation, OnePassMethod, Step, descend
+from denf.harness.method import OnePassMethod, Prediction, Step, descend
 
 ALPHA_BIAS = -2.0  # of the published decoder, whose objects are faint at first
 
@@ -145,14 +145,12 @@ class AirMethod(OnePassMethod):
         """The scalar that is minimised."""
         return terms.baseline - terms.bound.mean() + terms.reinforce
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
+    def predict(self, images: Tensor, truth: Tensor | None = None) -> Prediction:
         x = to_unit(images)
         background, _ = self.background(x, None)
         trace = self.trace(x, background, None)
         canvas, shares = self._render(trace, background)
-        return explanation(
-            shares, trace.presence, trace.boxes, canvas=canvas, background=background
-        )
+        return prediction(shares, trace.presence, trace.boxes, canvas=canvas, background=background)
 
     def _render(self, trace: Trace, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas and shares; see `over`."""

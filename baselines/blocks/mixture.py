@@ -10,7 +10,7 @@ from torch import Tensor
 
 from baselines.blocks.images import to_bytes, to_unit
 from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
-from denf.harness.method import Capability, Explanation, OnePassMethod, Segmentation, Step
+from denf.harness.method import Capability, OnePassMethod, Prediction, Segmentation, Step
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,10 @@ class MixtureMethod(OnePassMethod):
         """Slots of new scenes from the prior, with SAMPLE."""
         raise NotImplementedError
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
+    def predict(self, images: Tensor, truth: Tensor | None = None) -> Prediction:
         """The slot of the largest mask at each pixel; the slots' blend, clipped to [0, 1]."""
         found = self.decompose(images)
-        return Explanation(found.segmentation, found.mean.clamp(0, 1))
+        return Prediction(found.segmentation, found.mean.clamp(0, 1))
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """The blend of slots from the prior."""

@@ -30,7 +30,7 @@ from baselines.dti_sprites.scene import Scene
 from baselines.dti_sprites.settings import DtiSpritesSettings
 from baselines.dti_sprites.transformations import boxes_of, gaussian, leaky, tinted
 from denf.errors import DenfError
-from denf.harness.method import Capability, Explanation, OnePassMethod, Step, descend
+from denf.harness.method import Capability, OnePassMethod, Prediction, Step, descend
 
 OCCLUSION_SPREAD = 1e-3  # layers that look alike give their order no gradient at first
 
@@ -102,10 +102,10 @@ class DtiSprites(OnePassMethod):
         return {"loss": loss.detach(), "layers_shown": shown, "gradient_norm": norm}
 
     @torch.no_grad()
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
+    def predict(self, images: Tensor, truth: Tensor | None = None) -> Prediction:
         x = to_unit(images)
         scene = self._scene(x)
-        return Explanation(
+        return Prediction(
             scene.segmentation(x),
             scene.compose().clamp(0, 1),
             background=scene.background.clamp(0, 1),

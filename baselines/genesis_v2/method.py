@@ -29,7 +29,7 @@ from baselines.blocks.unet import UNet, conv_block, group_norm
 from baselines.genesis_v2.clustering import SemiConvolution, cluster, masked_means
 from baselines.genesis_v2.decoder import SlotDecoder
 from baselines.genesis_v2.settings import GenesisV2Settings
-from denf.harness.method import Capability, Explanation, Segmentation, Step, descend
+from denf.harness.method import Capability, Prediction, Segmentation, Step, descend
 
 
 class Terms(NamedTuple):
@@ -109,9 +109,9 @@ class GenesisV2(MixtureMethod):
         """The cluster of the largest mask at each pixel."""
         return _largest(self._infer(images)[0])
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
+    def predict(self, images: Tensor, truth: Tensor | None = None) -> Prediction:
         log_masks, q = self._infer(images)
-        return Explanation(_largest(log_masks), self.decode(q.mean).mean.clamp(0, 1))
+        return Prediction(_largest(log_masks), self.decode(q.mean).mean.clamp(0, 1))
 
     def decompose(self, images: Tensor) -> SlotMixture:
         """The slots as they are decoded, blended by their decoded masks."""

@@ -36,13 +36,13 @@ from torch.nn.functional import binary_cross_entropy
 from torch.optim import Adam, Optimizer
 
 from baselines.blocks.background_vae import BackgroundVae
-from baselines.blocks.glimpse_explanation import GLIMPSE_CAPABILITIES, explanation
+from baselines.blocks.glimpse_prediction import GLIMPSE_CAPABILITIES, prediction
 from baselines.blocks.images import check_size, to_unit
 from baselines.gmair.compositing import Rendering, composite
 from baselines.gmair.inference import GmairInference, Objects
 from baselines.gmair.networks import glimpse_decoder
 from baselines.gmair.settings import GmairSettings
-from denf.harness.method import Explanation, OnePassMethod, Step, descend
+from denf.harness.method import OnePassMethod, Prediction, Step, descend
 
 _CEILING = 1 - 1e-9  # of the prior of presence: log(1 - p) stays finite
 _EDGE = 1e-6  # of colours in the cross-entropy
@@ -133,13 +133,13 @@ class GmairMethod(OnePassMethod):
             loss = loss + s.overlap * terms.overlap
         return loss
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
+    def predict(self, images: Tensor, truth: Tensor | None = None) -> Prediction:
         x = self._unit(images)
         background, _ = self.background(x, None)
         objects = self.infer(x, background, None)
         rendering = self._render(objects)
         canvas, presence = _blend(rendering, background), objects.presence[:, :, 0]
-        return explanation(
+        return prediction(
             rendering.shares, presence, objects.boxes, canvas=canvas, background=background
         )
 

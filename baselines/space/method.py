@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer, RMSprop
 
-from baselines.blocks.glimpse_explanation import GLIMPSE_CAPABILITIES, explanation
+from baselines.blocks.glimpse_prediction import GLIMPSE_CAPABILITIES, prediction
 from baselines.blocks.images import check_size, to_bytes, to_unit
 from baselines.blocks.likelihood import gaussian_log_prob, mixture_log_prob
 from baselines.space.background import Background, SpaceBackground
@@ -44,7 +44,7 @@ from baselines.space.compositing import Objects, Rendering, boundary_loss, compo
 from baselines.space.foreground import SpaceForeground
 from baselines.space.prior import divergences, draw_objects
 from baselines.space.settings import SpaceSettings
-from denf.harness.method import Capability, Explanation, OnePassMethod, Step, descend
+from denf.harness.method import Capability, OnePassMethod, Prediction, Step, descend
 
 _EMPTY = 1e-5  # floor of alpha in the likelihood
 
@@ -131,13 +131,13 @@ class SpaceMethod(OnePassMethod):
         """KL(q(z_fg | x) ‖ p(z_fg)) from those of its latents at a 0-based step."""
         return torch.stack(list(kl.values())).sum()
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
+    def predict(self, images: Tensor, truth: Tensor | None = None) -> Prediction:
         """The reconstruction is α · foreground + (1 - α) · background, as the authors show it."""
         x = self._unit(images)
         objects, rendering = self._foreground(x)
         background, presence = self.background(x, None).mean, objects.presence[:, :, 0]
         canvas = _blend(rendering, background)
-        return explanation(
+        return prediction(
             rendering.masks, presence, objects.boxes, canvas=canvas, background=background
         )
 

@@ -30,12 +30,12 @@ from torch.optim import Adam, Optimizer
 from baselines.blocks.background_vae import BackgroundVae
 from baselines.blocks.broadcast import BroadcastDecoder
 from baselines.blocks.glimpse import place
-from baselines.blocks.glimpse_explanation import GLIMPSE_CAPABILITIES, explanation
+from baselines.blocks.glimpse_prediction import GLIMPSE_CAPABILITIES, prediction
 from baselines.blocks.images import check_multiple, to_unit
 from baselines.blocks.likelihood import gaussian_log_prob
 from baselines.spair.inference import Objects, SpairInference
 from baselines.spair.settings import SpairSettings
-from denf.harness.method import Explanation, OnePassMethod, Step, descend
+from denf.harness.method import OnePassMethod, Prediction, Step, descend
 
 _LEAST_WEIGHT = 0.01  # of a cell in a pixel
 
@@ -98,13 +98,13 @@ class SpairMethod(OnePassMethod):
             "gradient_norm": norm,
         }
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
+    def predict(self, images: Tensor, truth: Tensor | None = None) -> Prediction:
         x = self._unit(images)
         objects = self.inference(x, self.settings.success.end, None)
         background, _ = self.background(x, None)
         canvas, masks = self._render(objects, background)
         presence = objects.presence[:, :, 0]
-        return explanation(masks, presence, objects.boxes, canvas=canvas, background=background)
+        return prediction(masks, presence, objects.boxes, canvas=canvas, background=background)
 
     def _render(self, objects: Objects, background: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas (B, 3, H, W) and masks (B, N, 1, H, W)."""

@@ -5,7 +5,7 @@ Results go to standard output as JSON, progress and warnings to standard error. 
 mistake the user can correct, 3 for a training that diverged, 130 after an interruption.
 
 Every file holds the commands of one topic, as a `typer.Typer` without a name: its commands are
-those of `app` itself. What they do lies in the other packages.
+those of `app` itself; those of `denf data` are its own. What they do lies in the other packages.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import typer
 
 from denf.border import border
-from denf.cli import bench, data, decompose, evaluate, objects, release, report, show, train
+from denf.cli import bench, data, decompose, evaluate, release, report, show, train
 
 app = typer.Typer(
     help="DeNF: unsupervised scene decomposition with normalizing flows.",
@@ -22,14 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-data_app = typer.Typer(
-    help="Bring data into the prepared format, or render it.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-for topic in (data, objects):
-    data_app.add_typer(topic.app)
-app.add_typer(data_app, name="data")
+app.add_typer(data.app, name="data")
 for topic in (train, evaluate, show, decompose, report, release, bench):
     app.add_typer(topic.app)
 

@@ -2,62 +2,74 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from denf.cli.options import Licence, Out, OutFile, Size, Splits, Workers
-from denf.errors import DenfError
+from denf.cli.files import read_protocol
+from denf.cli.options import Licence, Out, OutFile, Protocol, Size, Splits, Workers
 
-app = typer.Typer()
-
-
-class SceneKind(StrEnum):
-    """Embedded scenes."""
-
-    CLEVR6 = "clevr6"
-    TRAFFIC = "traffic"
+app = typer.Typer(
+    help="Bring data into the prepared format, or render it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+SplitName = Annotated[str, typer.Option(help="Name of the split in dataset.json.")]
 
 
-class ClevrtexName(StrEnum):
-    """CLEVRTEX and its variants."""
+@app.command()
+def prepare(
+    specification: Annotated[
+        str, typer.Argument(help="YAML file of a data set, or, with --protocol, its key there.")
+    ],
+    out: Splits,
+    protocol: Protocol = None,
+    split: Annotated[
+        str | None, typer.Option(help="The only split to prepare; default: all.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="The published file, in place of the specification's.")
+    ] = None,
+    downloads: Annotated[
+        Path, typer.Option(help="Folder of published files that are fetched.")
+    ] = Path("results/downloads"),
+    workers: Workers = 1,
+) -> None:
+    """Prepare a data set from its specification: every split as a folder of --out.
 
-    FULL = "full"
-    OUTD = "outd"
-    PBG = "pbg"
-    VBG = "vbg"
-    GRASSBG = "grassbg"
-    CAMO = "camo"
+    config/README.md lists the sources and their keys. A published file that the specification
+    gives by its address alone is fetched first.
+    """
+    from denf.harness.protocol import find_dataset
 
-
-class CropName(StrEnum):
-    """What is kept of a picture."""
-
-    CENTRE = "centre"
-    WHOLE = "whole"
+    found = find_dataset(specification, read_protocol(protocol), where=str(protocol))
+    dataset = found.located(file, downloads)
+    if split is None:
+        dataset.prepare(out, workers=workers)
+    else:
+        dataset.prepare_split(split, out / split, workers=workers)
 
 
 @app.command()
 def render(
-    kind: Annotated[SceneKind, typer.Argument(help="Which scenes.")],
+    kind: Annotated[str, typer.Argument(help="Which scenes: clevr6 or traffic.")],
     count: Annotated[int, typer.Option(help="Number of scenes.", min=1)],
     out: Out,
     size: Size = 64,
     seed: Annotated[int, typer.Option(help="With the scene's number, its only seed.")] = 0,
     first: Annotated[int, typer.Option(help="Number of the first scene.", min=0)] = 0,
-    split: Annotated[str, typer.Option(help="Name of the split in dataset.json.")] = "train",
-    workers: Annotated[int, typer.Option(help="Processes; any number gives one set.")] = 1,
+    split: SplitName = "train",
+    workers: Workers = 1,
     empty: Annotated[
         bool, typer.Option("--empty", help="Render each scene without its objects as well.")
     ] = False,
 ) -> None:
-    """Render embedded scenes with exact masks and factors."""
+    """Render one split of embedded scenes with exact masks and factors."""
     from denf.data.scenes.render import render as render_scenes
 
     render_scenes(
-        kind.value,
+        kind,  # type: ignore[arg-type]  # checked there
         count=count,
         size=size,
         seed=seed,
@@ -70,74 +82,22 @@ def render(
 
 
 @app.command()
-def clevrtex(
-    source: Annotated[Path, typer.Option(help="Folder of the unpacked archives, or a zip of it.")],
-    out: Splits,
-    variant: Annotated[ClevrtexName, typer.Option(help="Which of the sets.")] = ClevrtexName.FULL,
-    size: Size = 128,
-    workers: Workers = 1,
-) -> None:
-    """Prepare CLEVRTEX: the first tenth tests, the second validates; outd is all test."""
-    from denf.data.clevrtex import Variant, prepare_clevrtex
-
-    prepare_clevrtex(source, out, variant=Variant(variant.value), size=size, workers=workers)
-
-
-@app.command("real-traffic")
-def real_traffic(
-    source: Annotated[Path, typer.Option(help="Folder or zip of the videos' frames.")],
-    out: Splits,
-    size: Size = 128,
-    workers: Workers = 1,
-    gap: Annotated[int, typer.Option(help="Frames left out at the splits' border.", min=0)] = 0,
-    train_videos: Annotated[
-        int | None, typer.Option(help="With --test-videos; default: the paper's, or 80 %.", min=1)
-    ] = None,
-    test_videos: Annotated[
-        int | None, typer.Option(help="The last so many videos test.", min=1)
-    ] = None,
-    name: Annotated[str, typer.Option(help="Of the data set.")] = "real-traffic",
-    licence: Licence = "not stated by its authors",
-) -> None:
-    """Prepare Real-Traffic, or any fixed-camera footage cut into clips."""
-    from denf.data.real_traffic import VideoSplit, prepare_real_traffic
-
-    split = None
-    if train_videos is not None and test_videos is not None:
-        split = VideoSplit(train_videos, test_videos)
-    elif train_videos is not None or test_videos is not None:
-        raise DenfError(
-            "--train-videos and --test-videos",
-            expected="both or none",
-            got="one of them",
-            fix="Give the other number too.",
-        )
-    prepare_real_traffic(
-        source, out, size=size, split=split, gap=gap, workers=workers, name=name, licence=licence
-    )
-
-
-@app.command()
 def folder(
     images: Annotated[Path, typer.Option(help="Folder of images.")],
     out: Out,
     masks: Annotated[Path | None, typer.Option(help="Folder of label images, same names.")] = None,
     size: Annotated[int | None, typer.Option(help="Side in pixels; default: as it is.")] = None,
-    crop: Annotated[
-        CropName, typer.Option(help="The centred square, or the whole frame squeezed to one.")
-    ] = CropName.CENTRE,
     first: Annotated[
         int, typer.Option(help="Number of the first image; negative: from the end.")
     ] = 0,
     count: Annotated[int | None, typer.Option(help="So many images; default: the rest.")] = None,
-    max_objects: Annotated[int, typer.Option(help="Highest label in a mask.")] = 254,
-    split: Annotated[str, typer.Option(help="Name of the split in dataset.json.")] = "train",
+    split: SplitName = "train",
     name: Annotated[
         str | None, typer.Option(help="Of the data set; default: the folder's.")
     ] = None,
     licence: Licence = "not stated",
 ) -> None:
-    """Prepare your own images, with masks where you have them."""
+    """Prepare one split of your own images, with masks where you have them."""
     from denf.data.folder import prepare_folder
 
     prepare_folder(
@@ -145,10 +105,8 @@ def folder(
         out,
         masks=masks,
         size=size,
-        crop=crop.value,
         first=first,
         count=count,
-        max_objects=max_objects,
         split=split,
         name=name,
         licence=licence,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,14 @@ from denf.errors import DenfError
 
 
 def read_protocol(path: Path | None) -> dict[str, Any]:
+    """A protocol; `-` is standard input, no path an empty one."""
     from denf.harness import protocol
 
-    return {} if path is None else protocol.read_protocol(path)
+    if path is None:
+        return {}
+    if str(path) == "-":
+        return protocol.parse_protocol(sys.stdin.read())
+    return protocol.read_protocol(path)
 
 
 def read_listing(path: Path | None) -> list[dict[str, Any]] | None:

@@ -13,17 +13,12 @@ Run = Annotated[Path, typer.Argument(help="A run folder, results/reference/<name
 Data = Annotated[Path, typer.Option(help="A prepared folder.")]
 Size = Annotated[int, typer.Option(help="Side of the square images in pixels.", min=8)]
 Licence = Annotated[str, typer.Option(help="Licence of the images, kept in dataset.json.")]
-Tfrecord = Annotated[Path, typer.Option(help="The published file, gzipped or not.")]
 Splits = Annotated[Path, typer.Option(help="Folder of the splits.")]
-PublishedSize = Annotated[
-    int | None, typer.Option(help="Side in pixels; default: the set's own.", min=8)
+Workers = Annotated[
+    int, typer.Option(help="Threads or processes; any number gives the same files.", min=1)
 ]
-SplitRecords = Annotated[
-    str | None, typer.Option(help="Records of this split.", metavar="START:STOP[:SCENES]")
-]
-Workers = Annotated[int, typer.Option(help="Threads; any number gives the same files.", min=1)]
 Protocol = Annotated[
-    Path | None, typer.Option(help="Configuration whose overrides apply, as config/config.yaml.")
+    Path | None, typer.Option(help="A protocol, as config/config.yaml; - reads standard input.")
 ]
 Share = Annotated[
     int,

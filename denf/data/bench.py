@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,7 @@ finally:
 def bench_clevr6(
     tfrecord: Path | None = None, records: int = 1000, repetitions: int = 2
 ) -> dict[str, Any]:
-    """Time `denf data clevr6` as a whole command, and `zcat FILE | wc -c`, in turns.
+    """Time `denf data prepare` as a whole command, and `zcat FILE | wc -c`, in turns.
 
     Args:
         tfrecord: a file of CLEVR with masks; None: one of its layout is written.
@@ -44,16 +45,21 @@ def bench_clevr6(
         repetitions: the best one counts.
 
     Returns:
-        Seconds of both, their ratio, records a second and the peak memory of a process; JSON-able.
+        Seconds of both, their ratio, records per second and the peak memory of a process, as plain
+        values.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = tfrecord or write_clevr(Path(folder) / "clevr.tfrecords", records)
         count = records if tfrecord is None else sum(1 for _ in read_records(tfrecord))
+        specification = Path(folder) / "clevr6.yaml"
+        specification.write_text(
+            f"{{id: clevr6, source: clevr6, size: 128, path: {json.dumps(str(path))}, "
+            f"train: '0:{count}', val: none, test: none}}"
+        )
         ours, zcat = [], []
         for k in range(repetitions):
             out = Path(folder) / str(k)
-            words = ["data", "clevr6", "--tfrecord", str(path), "--out", str(out)]
-            words += ["--train", f"0:{count}", "--val", "none", "--test", "none"]
+            words = ["data", "prepare", str(specification), "--out", str(out)]
             seconds, peak = _timed([sys.executable, "-c", _PROGRAM, *words])
             ours.append(seconds)
             zcat.append(_timed(["sh", "-c", 'zcat < "$1" | wc -c', "sh", str(path)])[0])

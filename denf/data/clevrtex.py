@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -19,22 +18,12 @@ from denf.data.crop import CROP_RULES, Kernel, crop_box, resize_image, resize_la
 from denf.data.decode import decode_image, decode_labels
 from denf.data.ingest import Scene, SceneWriter, listing_sha256, pending_splits, write_scenes
 from denf.data.prepared import MAX_OBJECTS
+from denf.data.sources.clevrtex import Variant
 from denf.errors import DenfError
 
 PROJECT_PAGE = "https://www.robots.ox.ac.uk/~vgg/research/clevrtex/"
 KERNEL = Kernel.BILINEAR
 SHARES = {"test": (0.0, 0.1), "val": (0.1, 0.2), "train": (0.2, 1.0)}  # of the scenes, by number
-
-
-class Variant(StrEnum):
-    """The main set, its test set out of distribution, and the four variants."""
-
-    FULL = "full"
-    OUTD = "outd"
-    PBG = "pbg"
-    VBG = "vbg"
-    GRASSBG = "grassbg"
-    CAMO = "camo"
 
 
 @dataclass(frozen=True)

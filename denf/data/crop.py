@@ -21,7 +21,7 @@ class Kernel(Enum):
 
     @property
     def rule(self) -> str:
-        """What `dataset.json` says about it."""
+        """Its description in `dataset.json`."""
         return f"images: Pillow {self.name.lower()}, antialiased; masks: nearest"
 
 

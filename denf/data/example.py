@@ -1,8 +1,9 @@
 """tf.train.Example without a protobuf library: its features as NumPy views of the payload.
 
-Multi-Object Datasets stores an image as a list of one-byte strings, one a value. A protobuf parser
-makes a Python object of each (some 3 million a scene); here they are a view with a stride of three
-bytes (tag, length, value), and features that nobody asks for are stepped over. The messages read:
+Multi-Object Datasets stores an image as a list of one-byte strings, one per value. A protobuf
+parser makes a Python object of each (some 3 million per scene); here they are a view with a stride
+of three bytes (tag, length, value), and features that are not asked for are skipped. The messages
+read:
 Example{1: Features{1: map<string, Feature>}}, Feature{1: BytesList | 2: FloatList}, each list
 {1: repeated value}.
 """
@@ -34,8 +35,8 @@ def parse_example(record: Record, names: Collection[str] | None = None) -> Mappi
         names: features to read; None: all.
 
     Returns:
-        One flat array a feature: uint8 for byte strings (their contents in order, whether one byte
-        a string or more), float32 for floats. Integer features are left out.
+        One flat array per feature: uint8 for byte strings (their contents in order, whether one
+        byte per string or more), float32 for floats. Integer features are left out.
 
     Raises:
         DenfError: when the payload is not a tf.train.Example; names the record.

@@ -1,4 +1,4 @@
-"""One's own pictures into the prepared format, with or without masks."""
+"""Your own pictures into the prepared format, with or without masks."""
 
 from __future__ import annotations
 
@@ -151,15 +151,15 @@ def _pair(
     """Join pictures and masks by path up to the suffix; the order is that of the pictures."""
     by_stem = _by_stem(masks, labels)
     stems = _by_stem(images, pictures)
-    lonely = sorted(stems.keys() ^ by_stem.keys())
-    if lonely:
-        stem = lonely[0]
+    unpaired = sorted(stems.keys() ^ by_stem.keys())
+    if unpaired:
+        stem = unpaired[0]
         lacks, has = ("mask", f"{images}/{stem}") if stem in stems else ("image", f"{masks}/{stem}")
         raise DenfError(
             has,
             expected=f"one {lacks} of the same name in {masks if lacks == 'mask' else images}",
-            got=f"none ({len(lonely)} files without a partner)",
-            fix="Add the missing files or remove the lonely ones.",
+            got=f"none ({len(unpaired)} unpaired files)",
+            fix="Add the missing files or remove the unpaired ones.",
         )
     return [
         _Pair(image, f"{images}/{image.path}", by_stem[stem], f"{masks}/{by_stem[stem].path}")

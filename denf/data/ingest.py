@@ -45,7 +45,7 @@ class Scene:
 
 
 class SceneWriter:
-    """Write scenes to a prepared folder; `count` says how many are there, or left to be resumed.
+    """Write scenes to a prepared folder; `count` is the number there, or left to be resumed.
 
     A `DenfError` inside the `with` block (bad input) removes what was written; any other failure
     (full disk, interruption) keeps it, and the next writer with the same `info` continues.
@@ -166,7 +166,7 @@ def _exists(folder: Path, got: str) -> DenfError:
 
 
 def listing_sha256(files: Iterable[SourceFile]) -> str:
-    """Hash of the names and sizes of the files: tells one source from another without reading."""
+    """Hash of the names and sizes of the files: distinguishes sources without reading them."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(os.fsencode(f"{file.path}\0{file.size}\n"))

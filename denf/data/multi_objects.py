@@ -46,7 +46,7 @@ class ObjectsFile:
         rows, columns: start and stop of those kept; None: all.
         max_objects: scenes of more are left out; None: none is.
         reals: float features by name, with the columns of `factors.csv` that their values fill.
-        codes: byte features of one value a layer, of which 0 means no object.
+        codes: byte features of one value per layer, of which 0 means no object.
     """
 
     name: str
@@ -178,7 +178,7 @@ def read_features(file: ObjectsFile, record: Record, *names: str) -> Mapping[str
     if found == expected:
         return features
     if names:
-        return read_features(file, record)  # so that the message says all that is wrong
+        return read_features(file, record)  # so that the message names all that is wrong
     wrong = [name for name in expected if found.get(name) != expected[name]]
     raise DenfError(
         record.name,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from enum import StrEnum
 
 from denf.data.multi_objects import ObjectsFile
 from denf.data.record_splits import RecordRange
+from denf.data.sources.multi_objects import Room, Sprites
 
 # Training on the first 70,000 and testing on the 320 scenes right after them is what Slot Attention
 # did (its maintainer, google-research issue 595); IODINE and EfficientMORL also score 320 scenes.
@@ -46,24 +46,6 @@ CLEVR10 = ObjectsFile(
     codes=("size", "material", "shape", "color"),
 )
 CLEVR6 = replace(CLEVR10, name="clevr6", max_objects=6)
-
-
-class Sprites(StrEnum):
-    """Variants of Multi-dSprites."""
-
-    BINARIZED = "binarized"
-    COLORED_ON_GRAYSCALE = "colored_on_grayscale"
-    COLORED_ON_COLORED = "colored_on_colored"
-
-
-class Room(StrEnum):
-    """Files of Objects Room: the training set and three small test sets."""
-
-    TRAIN = "train"
-    EMPTY_ROOM = "empty_room"
-    SIX_OBJECTS = "six_objects"
-    IDENTICAL_COLOR = "identical_color"
-
 
 _RGB = ("color_r", "color_g", "color_b")
 _SPRITE_FACTORS = {name: (name,) for name in ("x", "y", "shape", "scale", "orientation")}

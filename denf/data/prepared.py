@@ -1,4 +1,4 @@
-"""The prepared format: one folder a split, read by memory map.
+"""The prepared format: one folder per split, read by memory map.
 
 A folder holds `images.npy` uint8 (N, H, W, 3), `masks.npy` uint8 (N, H, W) with 0 for background
 and 1…K for objects (absent when there is no truth), `empty.npy` uint8 (N, H, W, 3) with the same
@@ -29,7 +29,7 @@ from denf.reading import read_json_mapping, reading
 Array = NDArray[np.uint8]
 MAX_OBJECTS = 254  # labels are uint8 and 0 is the background; one value is kept free
 _AGAIN = "Prepare the data again."
-_MISSING = "Prepare the data with `denf data …`; `denf data --help` lists the sources."
+_MISSING = "Prepare the data with `denf data prepare`; config/README.md lists the sources."
 _ARRAYS = ("images.npy", "masks.npy", "empty.npy")
 _VERIFIED = ".verified.json"  # what was compared with its checksum, by size and time
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -118,7 +118,7 @@ def open_prepared(folder: Path | str) -> Prepared:
 def open_verified(folder: Path | str) -> Prepared:
     """Open a prepared folder whose arrays are those that were prepared.
 
-    Every array is compared with its checksum once; `.verified.json` in the folder remembers the
+    Every array is compared with its checksum once; `.verified.json` in the folder records the
     file by its size and time of change.
 
     Raises:

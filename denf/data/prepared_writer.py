@@ -34,13 +34,13 @@ class PreparedWriter:
 
     The arrays grow in `<out>.partial/`. A normal exit of the `with` block hashes them, writes
     `dataset.json` and renames the folder; an exception leaves the partial folder, and the next
-    writer with the same `info` continues after the last complete batch (`count` says where).
+    writer with the same `info` continues after the last complete batch (number `count`).
 
     Args:
         out: the folder to make; must not exist.
         size: side of the square images in pixels.
         masks: whether every scene comes with a mask.
-        info: name, source, licence, split, crop and resize rule …: what `dataset.json` shall say.
+        info: name, source, licence, split, crop and resize rule …: contents of `dataset.json`.
             A partial folder made with other values is discarded.
         empty: whether every scene comes with a picture of it without its objects.
     """
@@ -127,7 +127,7 @@ class PreparedWriter:
         path = self.partial / name
         path.touch()
         file = path.open("r+b")
-        file.truncate(position)  # drops a half-written batch, or makes room for the header
+        file.truncate(position)  # drops a half-written batch, or reserves space for the header
         file.seek(position)
         return file
 

@@ -1,4 +1,4 @@
-"""Real-Traffic and footage in its layout: one folder of JPEG frames a video, split by video.
+"""Real-Traffic and footage in its layout: one folder of JPEG frames per video, split by video.
 
 A video's folder begins with `f` and ends in its number of three digits or more; its frames are
 `*.jpeg`, in natural order of their names. The whole frame is resized with Lanczos' kernel, its
@@ -203,7 +203,7 @@ def _scene(
     number: int,
     frame: SourceFile,
 ) -> Scene:
-    """A frame as a scene; `shapes` remembers the height and width of each video's first frame."""
+    """A frame as a scene; `shapes` keeps the height and width of each video's first frame."""
     video = frame.path.parent
     if video not in shapes:
         first = firsts[video]

@@ -1,4 +1,4 @@
-"""Whether a zip archive's directory tells of every entry that the archive holds.
+"""Whether a zip archive's directory lists every entry that the archive holds.
 
 `zipfile` believes the directory: a flipped bit in it renames an entry or hides the next ones, and a
 reader that looks for names then leaves them out. The number of entries stands in the end record

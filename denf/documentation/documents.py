@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from denf.data.sources import Dataset
 from denf.reading import read_json_mapping
 from denf.settings import as_plain
 
@@ -32,6 +33,33 @@ def settings_table(kind: type[BaseModel], prefix: str = "") -> str:
         for key, default, meaning in rows(kind, prefix)
     ]
     return "\n".join(lines)
+
+
+def datasets_table() -> str:
+    """A Markdown table of the keys of all specifications of data sets, by their sources.
+
+    Keys of one meaning and default share a line.
+    """
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}  # (default, meaning): key: sources
+    for source, kind in dataset_types().items():
+        for key, default, meaning in rows(kind):
+            if key != "source":
+                found.setdefault((default, meaning), {}).setdefault(key, []).append(source)
+    choices = ", ".join(f"`{source}`" for source in dataset_types())
+    lines = ["| key | sources | default | meaning |", "|---|---|---|---|"]
+    lines.append(f"| `source` | all | required | Where the images come from: one of {choices}. |")
+    for (default, meaning), keys in found.items():
+        sources = list(dict.fromkeys(source for of_key in keys.values() for source in of_key))
+        named = "all" if len(sources) == len(dataset_types()) else ", ".join(sources)
+        written = ", ".join(f"`{key}`" for key in keys)
+        lines.append(f"| {written} | {named} | {default} | {_escaped(meaning)} |")
+    return "\n".join(lines)
+
+
+def dataset_types() -> dict[str, type[BaseModel]]:
+    """The types of specifications of data sets, by `source`."""
+    union = get_args(Dataset)[0]
+    return {get_args(kind.model_fields["source"].annotation)[0]: kind for kind in get_args(union)}
 
 
 def rows(
@@ -94,8 +122,8 @@ def with_tables(document: str, folder: Path) -> str:
     """The document with every table between markers made anew.
 
     A marker is `<!-- settings: NAME -->`, with a method's name, `aids of NAME`, or one of
-    `experiment`, `training` and `protocol`; `<!-- results: FOLDER -->`, with a folder of run
-    folders; or `<!-- reference: FILE, N -->`, with the reference protocol's file and the
+    `experiment`, `training`, `protocol` and `datasets`; `<!-- results: FOLDER -->`, with a folder
+    of run folders; or `<!-- reference: FILE, N -->`, with the reference protocol's file and the
     number of a table. The table ends at `<!-- end -->`.
 
     Args:
@@ -149,6 +177,8 @@ def _table(name: str) -> str:
 
     if name.startswith("aids of "):
         return settings_table(aids_type(name.removeprefix("aids of ")))
+    if name == "datasets":
+        return datasets_table()
     known: dict[str, tuple[type[BaseModel], str]] = {
         "experiment": (Experiment, ""),
         "training": (Training, "training."),

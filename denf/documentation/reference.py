@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from denf.harness.experiment import load_experiments
+from denf.harness.plan import listing_rows
 from denf.harness.protocol import check_protocol, chosen, read_protocol
 from denf.report.columns import SIDE_COLUMNS
 from denf.report.lines import Block, Line, lines_of
@@ -48,15 +49,7 @@ def _listing(protocol: Path, root: Path) -> Sequence[dict[str, Any]]:
     checked = check_protocol(values, where=str(protocol))
     resolved = load_experiments(root / checked.experiments, values)
     names = chosen(checked, [e.name for e in resolved])
-    shown = ("name", "label", "framework", "group", "tables", "seeds", "protocol")
-    return [
-        {
-            **{key: e.as_dict()[key] for key in shown},
-            "data": checked.datasets[e.dataset]["id"],
-        }
-        for e in resolved
-        if e.name in names
-    ]
+    return listing_rows([e for e in resolved if e.name in names], checked)
 
 
 def _cells(table: PaperTable, line: Line) -> list[str]:

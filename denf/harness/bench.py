@@ -31,7 +31,7 @@ def bench_methods(
 
     Yields:
         experiment, method, size, batch, parameters, seconds of the fastest of three steps after
-        one to warm up, images a second, and the largest sum of bytes that torch held at once in a
+        one to warm up, images per second, and the largest sum of bytes that torch held at once in a
         step beyond what it held before it (parameters, moments); JSON-able.
     """
     for experiment in load_experiments(folder, protocol):

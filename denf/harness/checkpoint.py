@@ -102,7 +102,7 @@ def build(experiment: Experiment, seed: int) -> Method:
 
 
 def save_weights(method: Method, experiment: Experiment, path: Path) -> None:
-    """Write `model.safetensors` atomically; its header says which method and settings it fits.
+    """Write `model.safetensors` atomically; its header names method and settings.
 
     Equal weights of one experiment give equal files.
 

@@ -1,4 +1,4 @@
-"""Evaluation of any method: scores a scene, their summary, pictures for the figures, samples."""
+"""Evaluation of any method: scores per scene, their summary, pictures for the figures, samples."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def panels(method: Method, data: Prepared, count: int) -> dict[str, np.ndarray]:
 
 
 def _pictures(method: Method, images: Tensor, truth: Tensor | None) -> Iterator[tuple[str, Tensor]]:
-    """What a method makes of images, by the names of `panels`."""
+    """Outputs of a method for images, by the names of `panels`."""
     can = method.capabilities
     if Capability.SEGMENT in can:
         found = method.segment(images, truth if Capability.ORACLE in can else None)
@@ -215,7 +215,7 @@ def _channels_first(images: Array, device: torch.device) -> Tensor:
 
 
 def rows_as_csv(rows: list[Row]) -> str:
-    """One line a scene, floats in full precision."""
+    """One line per scene, floats in full precision."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -224,13 +224,13 @@ def rows_as_csv(rows: list[Row]) -> str:
 
 
 def describe_data(data: Prepared) -> Mapping[str, Any]:
-    """What a result says of the data it was measured on."""
+    """Description of the data that a result was measured on."""
     known = {k: data.info.get(k) for k in ("name", "split", "count", "size", "source", "licence")}
     return {**known, "sha256": data.sha256}
 
 
 def describe_run(run: Path, method: Method) -> Mapping[str, Any]:
-    """What a result says of the run that it was measured on."""
+    """Description of the run that a result was measured on."""
     return {"run": str(run), "run_weights_sha256": tensors_sha256(method.state_dict())}
 
 

@@ -47,7 +47,7 @@ class Group(StrEnum):
 
 
 class Training(Settings):
-    """How long and in what portions a method is trained."""
+    """Length of a training and size of its batches."""
 
     epochs: NonNegative = 20
     """Passes over the training set (A.4); used when `steps` is not given."""
@@ -100,7 +100,7 @@ class Experiment(Settings):
     aids: Mapping[str, Any] = {}
     """Settings of the method's aids, complete with defaults; empty for the published method."""
     training: Training = Training()
-    """How long and in what portions it is trained."""
+    """Length of the training and size of its batches."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, keys in field order; no aids are no key."""
@@ -133,7 +133,7 @@ def load_experiment(
     protocol: Mapping[str, Any] | None = None,
     changes: Sequence[str] = (),
 ) -> Experiment:
-    """Resolve and check one experiment file, in the order that the head of this file says.
+    """Resolve and check one experiment file, in the order given at the head of this file.
 
     An extending file is an ablation in Table 3 unless it says otherwise.
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from denf.harness.outputs import Explanation, Proposals, Segmentation
+from denf.harness.outputs import Prediction, Proposals, Segmentation
 
 
 class Capability(StrEnum):
-    """What a method can do; a table cell says so where it cannot."""
+    """What a method can do; a table cell states where it cannot."""
 
     SEGMENT = "segment"
     RECONSTRUCT = "reconstruct"
@@ -80,7 +80,7 @@ class Method(nn.Module, ABC):
 
     @property
     def trained_size(self) -> int:
-        """Side of the training images in pixels; methods with INSPECT know it."""
+        """Side of the training images in pixels; defined by methods with INSPECT."""
         raise NotImplementedError
 
     @property
@@ -129,9 +129,9 @@ class Method(nn.Module, ABC):
         """RECONSTRUCT: float (B, 3, H, W) in [0, 1] from uint8 images."""
         raise NotImplementedError
 
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
+    def predict(self, images: Tensor, truth: Tensor | None = None) -> Prediction:
         """SEGMENT and RECONSTRUCT of the same images; overridden where one pass gives both."""
-        return Explanation(self.segment(images, truth), self.reconstruct(images))
+        return Prediction(self.segment(images, truth), self.reconstruct(images))
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """SAMPLE: uint8 (count, 3, H, W) from the prior."""
@@ -163,29 +163,29 @@ class Method(nn.Module, ABC):
 
 
 class OnePassMethod(Method):
-    """A method with one pass for segmentation and reconstruction: `explain` is the pass.
+    """A method with one pass for segmentation and reconstruction: `predict` is the pass.
 
-    With BACKGROUND and BOXES, `explain` fills these fields too.
+    With BACKGROUND and BOXES, `predict` fills these fields too.
     """
 
     @abstractmethod
-    def explain(self, images: Tensor, truth: Tensor | None = None) -> Explanation:
+    def predict(self, images: Tensor, truth: Tensor | None = None) -> Prediction:
         """SEGMENT and RECONSTRUCT of the same images, BACKGROUND and BOXES where declared."""
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        return self.explain(images, truth).segmentation
+        return self.predict(images, truth).segmentation
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        return self.explain(images).reconstruction
+        return self.predict(images).reconstruction
 
     def without_objects(self, images: Tensor) -> Tensor:
-        background = self.explain(images).background
+        background = self.predict(images).background
         if background is None:
             raise NotImplementedError
         return background
 
     def boxes(self, images: Tensor) -> Proposals:
-        proposals = self.explain(images).proposals
+        proposals = self.predict(images).proposals
         if proposals is None:
             raise NotImplementedError
         return proposals

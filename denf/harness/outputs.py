@@ -42,8 +42,8 @@ class Proposals:
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """What one pass over images gives.
+class Prediction:
+    """What a method infers from images in one pass.
 
     Args:
         segmentation: see `Method.segment`.

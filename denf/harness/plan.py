@@ -6,6 +6,9 @@ protocol in the same checkout, cannot change what it computes. The files are nam
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,17 +16,19 @@ from typing import Any
 import yaml
 
 from denf.data.archive import listing_digest
+from denf.data.sources.published import Published, published_name
+from denf.data.sources.source import Source
 from denf.errors import DenfError
 from denf.files import write_atomically
 from denf.harness.experiment import Experiment, load_experiments
 from denf.harness.lease import count_cards
-from denf.harness.protocol import check_protocol, check_references, chosen
+from denf.harness.protocol import Protocol, check_protocol, check_references, chosen
 from denf.harness.registry import Purpose, code_hash
 from denf.harness.validation import check_name
+from denf.settings import as_plain
 
-_OWN = ("images", "masks")  # keys of a data set of own pictures that name a folder or file
 _OF_METHODS = (Purpose.TRAIN, Purpose.EVALUATE, Purpose.FID)
-_OF_ALL = (Purpose.RENDER, Purpose.TABLES, Purpose.FIGURES, Purpose.CARD, Purpose.PAGE)
+_OF_ALL = (Purpose.TABLES, Purpose.FIGURES, Purpose.CARD, Purpose.PAGE)
 
 
 def make_plan(
@@ -43,18 +48,25 @@ def make_plan(
     Returns:
         `experiments`, each with its `file` and `inputs_hash`; `code`, hashes of the sources that
         the commands depend on, by purpose, then by experiment where a method has a part in it;
-        `listings`, hashes of what lies in folders of own pictures, by data set and split; and
-        `cards`, the number of GPUs.
+        `cards`, the number of GPUs; and, of a protocol that is not empty, `protocol`, complete with
+        defaults, `datasets` by their key, each as `_plan_dataset` says, and `rows`, a file for
+        `--listing` of the commands that make tables and figures.
 
     Raises:
         DenfError: for a mistake in any of the files, or a name that does not exist.
     """
     resolved = load_experiments(folder, protocol)
+    plan: dict[str, Any] = {}
     if protocol:
         checked = check_protocol(protocol, where=where)
+        plan["protocol"] = as_plain(checked)
         check_references(checked, {e.name: e.dataset for e in resolved}, where=where)
         names = chosen(checked, [e.name for e in resolved])
         resolved = [e for e in resolved if e.name in names]
+        datasets = checked.datasets.items()
+        plan["datasets"] = {key: _plan_dataset(dataset, out) for key, dataset in datasets}
+        rows = json.dumps(listing_rows(resolved, checked), sort_keys=True)
+        plan["rows"] = str(_write_text(out / f"rows-{_short_hash(rows)}.json", rows))
     _check_weights(resolved)
     code: dict[str, Any] = {
         purpose.name.lower(): {
@@ -64,26 +76,57 @@ def make_plan(
     }
     code |= {purpose.name.lower(): code_hash(purpose) for purpose in _OF_ALL}
     experiments = [
-        {**e.as_dict(), "file": str(_write(e, out)), "inputs_hash": e.inputs_hash()}
+        {**e.as_dict(), "file": str(_write_experiment(e, out)), "inputs_hash": e.inputs_hash()}
         for e in resolved
     ]
-    return {
-        "experiments": experiments,
-        "code": code,
-        "cards": count_cards(),
-        "listings": _listings(protocol.get("datasets") or {}),
-    }
+    return {**plan, "experiments": experiments, "code": code, "cards": count_cards()}
 
 
-def _listings(datasets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """What lies in the folders of own pictures, by a data set's id and split."""
+def listing_rows(experiments: Sequence[Experiment], protocol: Protocol) -> list[dict[str, Any]]:
+    """What tables and figures show of the experiments besides their runs' files."""
+    keys = ("name", "label", "framework", "group", "tables", "seeds", "protocol")
+    rows = []
+    for e in experiments:
+        values = e.as_dict()
+        data = protocol.datasets[e.dataset].id
+        rows.append({**{k: values[k] for k in keys}, "data": data, "aids": bool(e.aids)})
+    return rows
+
+
+def _plan_dataset(dataset: Source, out: Path) -> dict[str, Any]:
+    """What the workflow asks of a data set.
+
+    Returns:
+        `file`, its specification, named by what the prepared data depend on; `id`, `splits`,
+        `one_pass`, `has_masks`, `training_images`, `validation` and `resources` of `Source`;
+        `fetch`, what `denf data fetch` is told, None for a source that is on this machine; `path`,
+        where that lies, None for one that is made here; `own_files`, by split, a hash of what lies
+        in the user's folders; and `code`, of the sources that draw it, None where none does.
+    """
+    values = as_plain(dataset)
+    content = json.dumps(dataset.content(), sort_keys=True)
+    name = f"data-{dataset.id}-{_short_hash(content)}.yaml"
+    fetch = None
+    if isinstance(dataset, Published) and dataset.url is not None and dataset.path is None:
+        given = ("url", "sha256", "bytes", "mirror")
+        fetch = {key: values[key] for key in given} | {"name": published_name(dataset.url)}
     return {
-        dataset["id"]: {
-            split: listing_digest(*(dataset[split][k] for k in _OWN if k in dataset[split]))
-            for split in ("train", "test")
-        }
-        for dataset in datasets.values()
-        if dataset.get("source") == "folder"
+        "file": str(_write(out / name, values)),
+        "id": dataset.id,
+        "splits": list(dataset.splits),
+        "one_pass": dataset.one_pass,
+        "has_masks": dataset.has_masks,
+        "training_images": dataset.training_images,
+        "validation": dataset.validation,
+        "resources": dataclasses.asdict(dataset.resources),
+        "fetch": fetch,
+        "path": values.get("path"),
+        "own_files": {
+            split: listing_digest(*files)
+            for split in dataset.splits
+            if (files := dataset.own_files(split))
+        },
+        "code": code_hash(Purpose.RENDER) if dataset.drawn_here else None,
     }
 
 
@@ -111,10 +154,21 @@ def _check_weights(experiments: Sequence[Experiment]) -> None:
             check_name(e.weights, names, where=where)
 
 
-def _write(experiment: Experiment, out: Path) -> Path:
-    path = out / f"{experiment.name}-{experiment.inputs_hash()}.yaml"
-    text = yaml.safe_dump(experiment.as_dict(), sort_keys=False)
+def _write_experiment(experiment: Experiment, out: Path) -> Path:
+    return _write(out / f"{experiment.name}-{experiment.inputs_hash()}.yaml", experiment.as_dict())
+
+
+def _write(path: Path, values: Mapping[str, Any]) -> Path:
+    return _write_text(path, yaml.safe_dump(values, sort_keys=False))
+
+
+def _write_text(path: Path, text: str) -> Path:
+    # Every job of a cluster makes the plan anew, and many start in the same second.
     if not path.exists() or path.read_text() != text:
-        out.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
     return path
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,16 +7,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, MinLen
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from denf.data.sources import Dataset
+from denf.data.sources.source import Source
 from denf.errors import DenfError
 from denf.harness.presets import preset_names, presets_of
 from denf.harness.registry import method_names
 from denf.harness.validation import check_name, validate
 from denf.settings import Settings
-from denf.yaml_reader import read_mapping
+from denf.yaml_reader import parse_mapping, read_mapping
 
 Seed = Annotated[int, Ge(0)]
+_SEE = "See config/README.md."
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("each seed is given once")
+    return seeds
 
 
 class Fid(Settings):
@@ -48,7 +57,7 @@ class Protocol(Settings):
 
     protocol: str
     """Name; only runs of `paper` are compared with reported values."""
-    seeds: Annotated[tuple[Seed, ...], MinLen(1)]
+    seeds: Annotated[tuple[Seed, ...], MinLen(1), AfterValidator(_distinct)]
     """Every one is trained and listed, for experiments that name none of their own."""
     experiments: str = "config/experiments"
     """Folder of experiment files, one per table row."""
@@ -69,7 +78,7 @@ class Protocol(Settings):
     """Time that trainings ask a cluster for."""
     fid: Fid
     """How Fréchet distances are measured."""
-    datasets: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    datasets: Annotated[dict[str, Dataset], Field(min_length=1)]
     """Data sets by the key that experiments use."""
 
 
@@ -86,19 +95,32 @@ def read_protocol(path: Path) -> dict[str, Any]:
     Raises:
         DenfError: when it cannot be read, repeats a key or is no protocol.
     """
-    values = read_mapping(path, what="protocol", fix="See config/README.md.")
+    values = read_mapping(path, what="protocol", fix=_SEE)
+    return _with_its_name(values, f"protocol {path}")
+
+
+def parse_protocol(text: str) -> dict[str, Any]:
+    """The values of a protocol as a text in YAML or JSON.
+
+    Raises:
+        DenfError: when it repeats a key or is no protocol.
+    """
+    return _with_its_name(parse_mapping(text, what="protocol", fix=_SEE), "protocol")
+
+
+def _with_its_name(values: dict[str, Any], what: str) -> dict[str, Any]:
     if "protocol" not in values:
         raise DenfError(
-            f"protocol {path}",
+            what,
             expected="a mapping with the key `protocol`",
             got=f"one with the keys {', '.join(map(str, values)) or 'none'}",
-            fix="See config/README.md.",
+            fix=_SEE,
         )
     return values
 
 
 def check_protocol(values: Mapping[str, Any], *, where: str) -> Protocol:
-    """Check all that a protocol says by itself; `check_references` has what it says of files.
+    """Check a protocol by itself; `check_references` checks the names in it.
 
     Raises:
         DenfError: for unknown keys, values out of range, an unknown preset, or one id for two data
@@ -107,17 +129,46 @@ def check_protocol(values: Mapping[str, Any], *, where: str) -> Protocol:
     found = validate(Protocol, values, where=where)
     for preset in presets_of(values):
         check_name(preset, preset_names(), where=f"{where}: preset")
-    by_id: dict[Any, str] = {}
+    by_id: dict[str, str] = {}
     for key, dataset in found.datasets.items():
-        first = by_id.setdefault(dataset.get("id"), key)
+        first = by_id.setdefault(dataset.id, key)
         if dataset != found.datasets[first]:
             raise DenfError(
                 f"{where}: datasets.{key}.id",
                 expected=f"another id than that of datasets.{first}, which is another data set",
-                got=repr(dataset.get("id")),
+                got=repr(dataset.id),
                 fix="Data and runs lie in folders named by it: give each data set its own.",
             )
+        if not {"train", "test"} <= set(dataset.splits):
+            raise DenfError(
+                f"{where}: datasets.{key}",
+                expected="a data set with a training and a test split",
+                got=f"the splits {', '.join(dataset.splits) or 'none'}",
+                fix="Choose other records or another variant.",
+            )
     return found
+
+
+def find_dataset(name: str, protocol: Mapping[str, Any], *, where: str) -> Source:
+    """The specification of a data set.
+
+    Args:
+        name: its YAML file, or, with a protocol, its key there.
+        protocol: values of a protocol; empty for a file.
+        where: the protocol came from, for errors.
+
+    Raises:
+        DenfError: for a file that cannot be read, unknown keys or values out of range, or a key
+            that the protocol does not have.
+    """
+    if not protocol:
+        values = read_mapping(Path(name), what="specification", fix=_SEE)
+        kind: Any = Dataset
+        found: Source = validate(kind, values, where=f"specification {name}")
+        return found
+    checked = check_protocol(protocol, where=where)
+    check_name(name, checked.datasets, where=f"{where}: datasets")
+    return checked.datasets[name]
 
 
 def check_references(protocol: Protocol, datasets: Mapping[str, str], *, where: str) -> None:

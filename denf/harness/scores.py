@@ -1,4 +1,4 @@
-"""Scores of scenes: of a batch that a method has looked at once, and their summary over a split."""
+"""Scores per scene from one pass over a batch, and their summary over a split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denf.harness.method import Capability, Explanation, Method, Proposals, Segmentation
+from denf.harness.method import Capability, Method, Prediction, Proposals, Segmentation
 from denf.metrics.ari import ari_scores
 from denf.metrics.boxes import box_iou
 from denf.metrics.objects import count_objects, coverage, touching
@@ -50,8 +50,8 @@ class BatchScores:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What a method says of a batch; None where it cannot, or nothing asks for it."""
+class _Outputs:
+    """Outputs of a method for a batch; None where it has none, or none is scored."""
 
     segmentation: Segmentation | None
     reconstruction: Tensor | None
@@ -72,57 +72,61 @@ def score_batch(
         empty: the scenes without their objects, uint8 (B, 3, H, W); without them there is no score
             of backgrounds.
     """
-    look = _look(method, images, truth, empty)
+    outputs = _outputs(method, images, truth, empty)
     columns: dict[str, Tensor] = {}
     covered: Tensor | None = None
-    if look.segmentation is not None and truth is not None:
-        ari = ari_scores(truth, look.segmentation.labels, look.segmentation.object_labels)
+    if outputs.segmentation is not None and truth is not None:
+        ari = ari_scores(truth, outputs.segmentation.labels, outputs.segmentation.object_labels)
         columns |= {name: getattr(ari, name) for name in ARI}
         if method.capabilities & _KNOWS_BACKGROUND:
-            by_object = coverage(truth, look.segmentation.labels)
+            by_object = coverage(truth, outputs.segmentation.labels)
             columns["coverage"] = by_object.nanmean(1)
             covered = by_object[~by_object.isnan()]
-    if look.reconstruction is not None:
-        columns["mse"] = (look.reconstruction - images.float() / 255).square().mean((1, 2, 3))
-    if look.log_prob is not None:
-        nats = look.log_prob / images[0].numel()
+    if outputs.reconstruction is not None:
+        columns["mse"] = (outputs.reconstruction - images.float() / 255).square().mean((1, 2, 3))
+    if outputs.log_prob is not None:
+        nats = outputs.log_prob / images[0].numel()
         # A density of intensities in [0, 1] times the width of a grey level is a probability.
         columns["bits_per_dim"] = 8 - nats / math.log(2)
-    if look.proposals is not None and truth is not None:
-        found = look.proposals
+    if outputs.proposals is not None and truth is not None:
+        found = outputs.proposals
         columns["box_iou"] = box_iou(truth, found.boxes, found.anchors, found.present)
         columns["count_error"] = (found.count - count_objects(truth)).abs()
         columns["predicted_objects"] = found.count
     errors: dict[str, SquaredErrors] = {}
-    if look.background is not None and empty is not None:
+    if outputs.background is not None and empty is not None:
         target = empty.double() / 255
-        errors["background_psnr"] = squared_errors(look.background, target)
+        errors["background_psnr"] = squared_errors(outputs.background, target)
         if truth is not None:
-            errors["background_psnr_objects"] = squared_errors(look.background, target, truth > 0)
+            errors["background_psnr_objects"] = squared_errors(
+                outputs.background, target, truth > 0
+            )
         columns |= {name: error.psnr for name, error in errors.items()}
     if truth is not None:
         columns |= {"objects": count_objects(truth), "touching": touching(truth)}
     return BatchScores(columns, covered, errors)
 
 
-def _look(method: Method, images: Tensor, truth: Tensor | None, empty: Tensor | None) -> _Look:
-    """Ask for all that the batch can be scored on; one `explain` answers what it can."""
+def _outputs(
+    method: Method, images: Tensor, truth: Tensor | None, empty: Tensor | None
+) -> _Outputs:
+    """All outputs that the batch can be scored on; one call of `predict` gives what it can."""
     wanted = set(method.capabilities)
     if truth is None:
         wanted -= {Capability.SEGMENT, Capability.BOXES}
     if empty is None:
         wanted.discard(Capability.BACKGROUND)
     shown = truth if Capability.ORACLE in method.capabilities else None
-    once: Explanation | None = None
+    once: Prediction | None = None
     if {Capability.SEGMENT, Capability.RECONSTRUCT} <= wanted:
-        once = method.explain(images, shown)
+        once = method.predict(images, shown)
 
     def get(capability: Capability, known: T | None, call: Callable[[], T]) -> T | None:
         if capability not in wanted:
             return None
         return call() if known is None else known
 
-    return _Look(
+    return _Outputs(
         segmentation=get(
             Capability.SEGMENT,
             once.segmentation if once else None,

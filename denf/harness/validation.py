@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -24,7 +24,7 @@ def validate(kind: type[Kind], values: Mapping[str, Any], *, where: str) -> Kind
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         problems = error.errors()
-    lines = [_explain(problem, kind) for problem in problems]
+    lines = [_expected_and_got(problem, kind) for problem in problems]
     raise DenfError(
         where,
         expected=lines[0][0],
@@ -50,21 +50,69 @@ def check_name(name: str, known: Iterable[str], *, where: str) -> None:
     )
 
 
-def _explain(problem: Any, kind: type) -> tuple[str, str]:
-    key = ".".join(str(part) for part in problem["loc"])
+def _expected_and_got(problem: Any, kind: Any) -> tuple[str, str]:
+    """What was expected and got at the place of one problem."""
+    keys, here = _place(kind, problem["loc"])
+    key, got = ".".join(keys), repr(problem["input"])
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        allowed = ", ".join(_fields_at(kind, problem["loc"][:-1]))
-        return f"only the keys {allowed}", f"{key}: {problem['input']!r}"
+        allowed = ", ".join(_fields(_place(kind, problem["loc"][:-1])[1]))
+        return f"only the keys {allowed}", f"{key}: {got}"
     if problem["type"] in ("missing", "missing_argument"):
         return f"the key {key}", "nothing"
-    message = f"{key}: {problem['msg']}" if key else str(problem["msg"])
-    return message, repr(problem["input"])
+    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        tag = ".".join((*keys, problem["ctx"]["discriminator"].strip("'")))
+        got = repr(problem["ctx"]["tag"]) if "tag" in problem["ctx"] else "nothing"
+        return f"the key {tag}, one of {', '.join(_tagged(here))}", got
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message, got
 
 
-def _fields_at(kind: Any, location: Sequence[Any]) -> list[str]:
+def _place(kind: Any, location: Sequence[Any]) -> tuple[list[str], Any]:
+    """The keys that lead to a place in settings of a type, and the type there.
+
+    In a union that is told apart by a key, pydantic's location names the member chosen.
+    """
+    keys = []
     for part in location:
-        kind = get_type_hints(kind).get(str(part), kind)
-        kind = next((k for k in get_args(kind) if _is_section(k)), kind)  # Section | None
+        chosen = _tagged(kind).get(part)
+        if chosen is not None:
+            kind = chosen
+            continue
+        keys.append(str(part))
+        kind = _inside(kind, part)
+    return keys, kind
+
+
+def _inside(kind: Any, part: Any) -> Any:
+    if get_origin(kind) is Annotated:
+        return _inside(get_args(kind)[0], part)
+    if get_origin(kind) in (dict, Mapping):
+        return get_args(kind)[1]
+    section = next((k for k in (kind, *get_args(kind)) if _is_section(k)), None)  # Section | None
+    if section is None:
+        return None
+    if isinstance(section, type) and issubclass(section, BaseModel):
+        field = section.model_fields.get(str(part))
+        return None if field is None else field.annotation
+    return get_type_hints(section).get(str(part))
+
+
+def _tagged(kind: Any) -> dict[str, Any]:
+    """Members of a union that is told apart by a key, by its value; empty for other types."""
+    if get_origin(kind) is not Annotated:
+        return {}
+    union, *more = get_args(kind)
+    tags = [str(m.discriminator) for m in more if getattr(m, "discriminator", None)]
+    members = {}
+    for tag in tags:
+        for member in get_args(union):
+            (value,) = get_args(member.model_fields[tag].annotation)
+            members[value] = member
+    return members
+
+
+def _fields(kind: Any) -> list[str]:
+    kind = next((k for k in (kind, *get_args(kind)) if _is_section(k)), None)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return list(kind.model_fields)
     return [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []

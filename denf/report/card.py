@@ -1,4 +1,4 @@
-"""The card of a data set: what it is, scenes by number of objects, and what they look like."""
+"""The card of a data set: its facts, scenes by number of objects, mean images and examples."""
 
 from __future__ import annotations
 

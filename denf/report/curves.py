@@ -42,7 +42,7 @@ class History:
 
 
 class Page(StrEnum):
-    """Which figure shows the curves of an experiment; workflow/rules/report.smk knows them too."""
+    """Which figure shows the curves of an experiment; workflow/rules/common.smk names them too."""
 
     TABLE1 = "table1"
     TABLE2 = "table2"

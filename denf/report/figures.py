@@ -77,12 +77,12 @@ def write_figures(
                 log.warning("%s has nothing to show: %s", name, reason)
                 if names is None:
                     continue
-                figure = _explained(str(reason))
+                figure = _reason_as_figure(str(reason))
             written += save(figure, out, name)
     return written
 
 
-def _explained(reason: str) -> Figure:
+def _reason_as_figure(reason: str) -> Figure:
     """A figure that has nothing to show but why."""
     figure = Figure(figsize=(6, 1.5))
     figure.text(0.5, 0.5, reason, ha="center", va="center", wrap=True)

@@ -113,7 +113,7 @@ class Line:
 
     @property
     def notes(self) -> list[str]:
-        """What the methods said of their trainings, by seed; diverged ones included."""
+        """The methods' notes on their trainings, by seed; diverged ones included."""
         runs = self.row.runs if self.row else ()
         return [f"seed {run.seed}: {note}" for run in runs for note in run.notes]
 

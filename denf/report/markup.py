@@ -52,7 +52,7 @@ class Sheet:
         caption: sentences in plain text.
         head: column titles.
         blocks: (title, lines of cells); an empty title has no line of its own.
-        align: one letter a column, l or r.
+        align: one letter per column, l or r.
     """
 
     number: int

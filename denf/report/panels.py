@@ -74,7 +74,7 @@ def draw_image(axes: Axes, image: NDArray[np.uint8]) -> None:
 
 
 def draw_blank(axes: Axes, text: str) -> None:
-    """Fill a cell that has nothing to show with light grey, and say why."""
+    """Fill a cell that has nothing to show with light grey and the reason."""
     axes.set_facecolor(ABSENT)
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#737373")
 

@@ -1,4 +1,4 @@
-"""What the runs left on disk, as records: one `Run` a seed, one `Row` an experiment.
+"""What the runs left on disk, as records: one `Run` per seed, one `Row` per experiment.
 
 Run folders lie under `<dataset>/<experiment>/seed-<k>/`; any file in one may be missing.
 """
@@ -150,7 +150,7 @@ class Run:
 
     @property
     def code(self) -> str:
-        """Commit that made the run; says so when files differed from it."""
+        """Commit that made the run, marked when files differed from it."""
         record = self.record or {}
         commit = str(record.get("commit") or "unknown")
         return commit + " with local changes" if record.get("dirty") else commit
@@ -168,7 +168,7 @@ class Run:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the method said of its own training, such as that one player has won."""
+        """The method's notes on its training, such as that one player has won."""
         return tuple(map(str, (self.record or {}).get("notes") or ()))
 
     @property

@@ -67,7 +67,7 @@ def t_interval(values: ArrayLike, *, level: float = LEVEL) -> tuple[float, float
         mean ± t_{n-1}((1 + level) / 2) · std / √n
 
     With the few seeds of an experiment a percentile bootstrap covers the mean far less often than
-    it says: of 3 values, its 95 % interval reaches from the smallest to the largest at most.
+    it implies: of 3 values, its 95 % interval reaches from the smallest to the largest at most.
 
     Args:
         values: (n,), n at least 2.

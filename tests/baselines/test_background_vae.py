@@ -52,7 +52,7 @@ def test_networks_see_what_stands_out(name):
     seen: list[Tensor] = []
     method.inference.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     images = scenes()
-    method.explain(images)
+    method.predict(images)
     x = images.float() / 255
     background, _ = method.background(x, None)
     torch.testing.assert_close(seen[0], standing_out(x, background))

@@ -27,7 +27,7 @@ def images(side: int) -> Tensor:
 def test_shown_less_it_still_answers_at_the_size_of_the_images():
     method = aided(view=ViewSettings(shrink=2)).eval()
     large = images(32)
-    found = method.explain(large)
+    found = method.predict(large)
     assert found.segmentation.labels.shape == (2, 32, 32)
     assert found.reconstruction.shape == large.shape
     assert method.sample(3, torch.Generator().manual_seed(0)).shape == (3, 3, 32, 32)

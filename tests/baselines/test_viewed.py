@@ -75,7 +75,7 @@ def test_with_contrast_the_first_batches_give_the_background(name: str, images: 
     background = method.state_dict()["view.background"]
     torch.testing.assert_close(background, (images / 255).median(0).values)
     before = background.clone()
-    found = method.explain(images)  # evaluation adds nothing
+    found = method.predict(images)  # evaluation adds nothing
     assert torch.equal(method.state_dict()["view.background"], before)
     assert found.reconstruction.shape == images.shape
     assert found.segmentation.labels.shape == (3, 16, 16)

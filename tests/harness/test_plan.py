@@ -83,10 +83,10 @@ def test_pictures_that_are_added_or_changed_are_seen(plan, tmp_path):
         (pictures / split / "0.png").write_bytes(b"a")
     splits = {split: {"images": str(pictures / split)} for split in ("train", "test")}
     own = {"id": "own", "source": "folder", "size": 16, **splits}
-    first = plan(datasets={"clevr6": own})["listings"]["own"]
-    assert plan(datasets={"clevr6": own})["listings"]["own"] == first
+    first = plan(datasets={"clevr6": own})["datasets"]["clevr6"]["own_files"]
+    assert plan(datasets={"clevr6": own})["datasets"]["clevr6"]["own_files"] == first
     (pictures / "test" / "1.png").write_bytes(b"b")
-    second = plan(datasets={"clevr6": own})["listings"]["own"]
+    second = plan(datasets={"clevr6": own})["datasets"]["clevr6"]["own_files"]
     assert second["train"] == first["train"]
     assert second["test"] != first["test"]
 

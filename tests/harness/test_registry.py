@@ -163,6 +163,15 @@ def test_a_comment_or_a_docstring_retrains_nothing(edited, tmp_path):
     assert code_hash(Purpose.TRAIN, "denf", root=tmp_path / "1" / ".") == plain
 
 
+def test_an_edited_sentence_under_a_setting_retrains_nothing(edited, tmp_path):
+    file, sentence = "denf/model/settings/losses.py", "Presence above which a cell counts"
+    plain = edited(Purpose.TRAIN, "denf", file, line="\n")
+    path = tmp_path / "1" / file
+    assert sentence in path.read_text()
+    path.write_text(path.read_text().replace(sentence, "The least presence of a cell that counts"))
+    assert code_hash(Purpose.TRAIN, "denf", root=tmp_path / "1") == plain
+
+
 def test_an_edit_of_the_page_s_template_is_seen(edited):
     plain = code_hash(Purpose.PAGE)
     template = "denf/report/page/templates/page.css"

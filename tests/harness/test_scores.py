@@ -12,7 +12,7 @@ import torch
 from denf.harness.evaluate import evaluate
 from denf.harness.method import (
     Capability,
-    Explanation,
+    Prediction,
     Proposals,
     Segmentation,
     UntrainedMethod,
@@ -30,16 +30,16 @@ class Known(UntrainedMethod):
         {Capability.SEGMENT, Capability.RECONSTRUCT, Capability.BACKGROUND, Capability.BOXES}
     )
 
-    def __init__(self, explanation: Explanation) -> None:
+    def __init__(self, prediction: Prediction) -> None:
         super().__init__(None)
-        self.known, self.looks = explanation, 0
+        self.known, self.looks = prediction, 0
 
-    def explain(self, images, truth=None):
+    def predict(self, images, truth=None):
         self.looks += 1
         return self.known
 
 
-def known_outputs(data) -> Explanation:
+def known_outputs(data) -> Prediction:
     """Labels that miss the upper rows, two boxes per object, counts off by -1, 0 and 1."""
     truth = torch.tensor(data.masks).long()
     labels = truth.clone()
@@ -62,7 +62,7 @@ def known_outputs(data) -> Explanation:
     background = (
         background + 0.1 * (torch.arange(n) % 2 + 1)[:, None, None, None] * (truth > 0)[:, None]
     )
-    return Explanation(
+    return Prediction(
         Segmentation(labels, truth),
         background,
         background=background,

@@ -1,19 +1,15 @@
-# The configuration, checked, and what the other rules ask of it. The suite's code is known here
-# by its commands alone: `denf experiments` resolves all experiment files and hashes the sources.
-import hashlib
+# The plan of the protocol, and what the other rules take from it. The suite's code is known here by
+# its commands alone: `denf experiments` checks the configuration, resolves all experiment files and
+# hashes the sources.
 import json
 import os
 import shlex
 import subprocess
 from math import ceil
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
-from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import available_cpu_count, validate
-
-validate(config, "../schemas/config.schema.yaml")
+from snakemake.utils import available_cpu_count
 
 # A run starts many processes; kept bytecode spares each some seconds of compiling its imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -30,26 +26,16 @@ RUN = "results/runs/{dataset}/{experiment}/seed-{seed}"
 PLAN = "results/.plan"  # files named by their content: no invocation changes another's
 
 
-def write_json(value, name):
-    """Write a value to the plan and return the file, whose name has a hash of it."""
-    text = json.dumps(value, sort_keys=True)
-    path = Path(PLAN, f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Every job of a cluster reads this file anew, and many start in the same second.
-    temporary = Path(f"{path}.{uuid4().hex}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
-    return str(path)
-
-
 def list_experiments():
-    # The effective configuration: --config values included.
-    command = ["denf", "experiments", config["experiments"], "--plan", PLAN]
-    command += ["--protocol", write_json(config, "protocol")]
+    folder = config.get("experiments", "config/experiments")
+    # The effective configuration, --config values included, goes to standard input.
+    command = ["denf", "experiments", folder, "--plan", PLAN, "--protocol", "-"]
     for file in workflow.configfiles:
         command += ["--configfile", str(file)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(
+            command, input=json.dumps(config), capture_output=True, text=True
+        )
     except FileNotFoundError:
         raise WorkflowError(
             "denf: expected on the PATH, found nowhere. Put `uv run` before the command, or "
@@ -61,17 +47,18 @@ def list_experiments():
 
 
 LISTING = list_experiments()
+PROTOCOL = LISTING["protocol"]  # checked, complete with defaults
 CODE = LISTING["code"]
 EXPERIMENTS = {e["name"]: e for e in LISTING["experiments"]}
-DATASETS = {d["id"]: d for d in config["datasets"].values()}
+for e in EXPERIMENTS.values():
+    e["data"] = LISTING["datasets"][e["dataset"]]["id"]
+DATASETS = {d["id"]: d for d in LISTING["datasets"].values()}
 for d in DATASETS.values():
-    if set("{}") & set(d.get("path") or ""):  # Snakemake takes them for wildcards
+    if set("{}") & set(d["path"] or ""):  # Snakemake takes them for wildcards
         raise WorkflowError(
             f"data set {d['id']}, path: expected a path without braces, got {d['path']}. Rename "
             "the folder, or make a link to it."
         )
-for e in EXPERIMENTS.values():
-    e["data"] = config["datasets"][e["dataset"]]["id"]
 
 
 wildcard_constraints:
@@ -110,7 +97,7 @@ def first_weights(wildcards):
 
 def validation(wildcards):
     """The scenes that a training's learning curve is of, where its data set has the key."""
-    if not (learns(wildcards.experiment) and spec(wildcards).get("validation")):
+    if not (learns(wildcards.experiment) and DATASETS[wildcards.dataset]["validation"]):
         return []
     return f"results/data/{wildcards.dataset}/val"
 
@@ -127,8 +114,8 @@ def has_model(name):
 
 def find_cards():
     """Whether jobs that train or sample ask for a card: the key `cards`, or what is known."""
-    if config["cards"] != "auto":
-        return config["cards"]
+    if PROTOCOL["cards"] != "auto":
+        return PROTOCOL["cards"]
     if not workflow.is_main_process:
         # On a node: what the job was given. The limit below does not travel with it.
         return "SLURM_GPUS" in os.environ
@@ -156,9 +143,9 @@ def training_minutes(wildcards, attempt=1):
     of time continues from its last saved state.
     """
     e = EXPERIMENTS[wildcards.experiment]
-    training, limits = e["training"], config["runtime"]
-    steps, images = training["steps"], config["datasets"][e["dataset"]].get("train")
-    if steps is None and isinstance(images, int):
+    training, limits = e["training"], PROTOCOL["runtime"]
+    steps, images = training["steps"], DATASETS[e["data"]]["training_images"]
+    if steps is None and images is not None:
         steps = training["epochs"] * ceil(images / training["batch_size"])
     if steps is None:
         return limits["most"]
@@ -192,30 +179,12 @@ def training_threads(wildcards):
     return EXPERIMENTS[wildcards.experiment]["training"]["threads"]
 
 
-def what_rows_say():
-    """What tables and figures show of the experiments besides their runs' files."""
-    keys = (
-        "name",
-        "label",
-        "framework",
-        "group",
-        "tables",
-        "seeds",
-        "protocol",
-        "data",
-    )
-    return [
-        {**{key: e[key] for key in keys}, "aids": bool(e.get("aids"))}
-        for e in EXPERIMENTS.values()
-    ]
-
-
 def with_fid():
     return [name for name, e in EXPERIMENTS.items() if 2 in e["tables"]]
 
 
 # What is made of the runs lies apart for each protocol; `rule latest` copies that of the last one.
-OUT = f"results/{config['protocol']}"
+OUT = f"results/{PROTOCOL['protocol']}"
 TABLE_KINDS = ["csv", "md", "tex"]
 FIGURE_KINDS = ["png", "pdf"]
 CURVES = "training-curves"  # one figure per table, and one of the ablations
@@ -228,17 +197,14 @@ PICTURES = {
 }
 
 
-def has_truth(name):
-    dataset = config["datasets"][EXPERIMENTS[name]["dataset"]]
-    if dataset["source"] == "folder":
-        return "masks" in dataset["test"]
-    return dataset["source"] != "real-traffic"
+def has_masks(name):
+    return DATASETS[EXPERIMENTS[name]["data"]]["has_masks"]
 
 
 def figure_names():
     """Figures but training curves that these experiments and their data can fill."""
     shown = [figure for figure, name in PICTURES.items() if name in EXPERIMENTS]
-    scores = ["ari-distribution"] if any(map(has_truth, EXPERIMENTS)) else []
+    scores = ["ari-distribution"] if any(map(has_masks, EXPERIMENTS)) else []
     return shown + scores + ["cost"] * any(map(learns, EXPERIMENTS))
 
 
@@ -281,65 +247,34 @@ def drawn(name, caption=None):
     return list(map(marked, FIGURE_KINDS, figure_files(name)))
 
 
-RECORDS = ("clevr6", "clevr10", "multi-dsprites", "tetrominoes", "objects-room")
-PUBLISHED = (*RECORDS, "real-traffic")  # sources that are fetched
-
-
 def data_cards():
     used = sorted({e["data"] for e in EXPERIMENTS.values()})
     return [f"{OUT}/figures/data-{dataset}.png" for dataset in used]
 
 
-def datasets_from(*sources):
-    """Data sets of sources as a wildcard pattern; one that matches nothing when there are none."""
-    return "|".join(i for i, d in DATASETS.items() if d["source"] in sources) or "(?!)"
+def datasets_where(holds):
+    """Ids of data sets as a wildcard pattern; one that matches nothing when there are none."""
+    return "|".join(i for i, d in DATASETS.items() if holds(d)) or "(?!)"
 
 
-def spec(wildcards):
-    return DATASETS[wildcards.dataset]
+def dataset(key):
+    """What the plan says of a data set, as a function of the wildcards."""
+    return lambda wildcards: DATASETS[wildcards.dataset][key]
 
 
-def render_options(wildcards):
-    d = spec(wildcards)
-    if wildcards.split == "val":  # the scenes after those that are trained on
-        first = f"--first {d['train']} --seed {2 * d['seed']}"
-        return f"--count {d['validation']} --size {d['size']} {first}"
-    # The splits' seeds differ, so that their scenes do.
-    seed = 2 * d["seed"] + (wildcards.split == "test")
-    # Backgrounds are scored on the test split, against the same scenes without their objects.
-    empty = " --empty" if wildcards.split == "test" else ""
-    return f"--count {d[wildcards.split]} --size {d['size']} --seed {seed}{empty}"
-
-
-def folder_options(wildcards):
-    d = spec(wildcards)
-    keys = [
-        f"--{key} {shlex.quote(str(value))}"
-        for key, value in d[wildcards.split].items()
-    ]
-    # Both splits have the data set's name, whatever the folders of their pictures are called.
-    return " ".join([*keys, f"--size {d['size']}", f"--name {wildcards.dataset}"])
-
-
-def published_name(wildcards):
-    return Path(unquote(urlsplit(spec(wildcards)["url"]).path)).name
+def dataset_resource(key):
+    return lambda wildcards: DATASETS[wildcards.dataset]["resources"][key]
 
 
 def fetch_options(wildcards):
-    given = {key: spec(wildcards).get(key) for key in ("sha256", "bytes", "mirror")}
+    fetch = DATASETS[wildcards.dataset]["fetch"]
+    keys = ("sha256", "bytes", "mirror")
     return " ".join(
-        f"--{key} {shlex.quote(str(value))}" for key, value in given.items() if value
+        f"--{key} {shlex.quote(str(fetch[key]))}" for key in keys if fetch[key]
     )
 
 
-def archive(wildcards):
-    """The published file, here already or fetched. It is checked, so its date says nothing."""
-    return ancient(
-        spec(wildcards).get("path") or f"results/downloads/{wildcards.dataset}/archive"
-    )
-
-
-def records_options(wildcards):
-    d = spec(wildcards)
-    keys = ("variant", "train", "val", "test", "size")
-    return " ".join(f"--{key} {d[key]}" for key in keys if key in d)
+def source_file(wildcards):
+    """The source, here already or fetched. What is fetched is checked, so dates say nothing."""
+    path = DATASETS[wildcards.dataset]["path"]
+    return ancient(path or f"results/downloads/{wildcards.dataset}/archive")

@@ -1,47 +1,30 @@
-# Data sets → results/data/<dataset>/<split>, by the source that the configuration names.
+# Data sets → results/data/<dataset>/<split>. `denf data prepare` is told the specification, a file of
+# the plan whose name has a hash of all that the prepared data depend on.
 
 
-rule render:
+rule prepare_split:
     output:
         directory("results/data/{dataset}/{split}"),
     log:
         "results/logs/data/{dataset}-{split}.log",
     wildcard_constraints:
-        dataset=datasets_from("render"),
+        dataset=datasets_where(lambda d: not d["one_pass"]),
     priority: 2  # before all trainings, which would leave no two cores free until their end
     conda:
         "../envs/denf.yaml"
-    threads: 2
+    threads: dataset_resource("threads")
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=dataset_resource("mem_mb"),
+        runtime=dataset_resource("runtime"),
     params:
-        kind=lambda w: spec(w)["kind"],
-        options=render_options,
-        code=CODE["render"],
+        specification=dataset("file"),
+        out=subpath(output[0], parent=True),
+        # Names, sizes and times of one's own pictures: one that is added or changed is read.
+        own_files=lambda w: DATASETS[w.dataset]["own_files"].get(w.split),
+        code=dataset("code"),
     shell:
-        "denf data render {params.kind} {params.options} --split {wildcards.split}"
-        " --workers {threads} --out {output} > {log} 2>&1"
-
-
-rule folder:
-    output:
-        directory("results/data/{dataset}/{split}"),
-    log:
-        "results/logs/data/{dataset}-{split}.log",
-    wildcard_constraints:
-        dataset=datasets_from("folder"),
-    conda:
-        "../envs/denf.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    params:
-        options=folder_options,
-        # Names, sizes and times of the pictures: one that is added or changed is read.
-        listing=lambda w: LISTING["listings"][w.dataset][w.split],
-    shell:
-        "denf data folder {params.options} --split {wildcards.split} --out {output} > {log} 2>&1"
+        "denf data prepare {params.specification} --split {wildcards.split}"
+        " --workers {threads} --out {params.out} > {log} 2>&1"
 
 
 # The file keeps its published name beside the link, which is all that Snakemake knows: an edit of
@@ -52,7 +35,7 @@ rule fetch:
     log:
         "results/logs/data/{dataset}-fetch.log",
     wildcard_constraints:
-        dataset=datasets_from(*PUBLISHED),
+        dataset=datasets_where(lambda d: d["fetch"]),
     retries: 3
     conda:
         "../envs/denf.yaml"
@@ -60,8 +43,8 @@ rule fetch:
         mem_mb=1000,
         runtime=600,
     params:
-        url=lambda w: spec(w)["url"],
-        file=published_name,
+        url=lambda w: DATASETS[w.dataset]["fetch"]["url"],
+        file=lambda w: DATASETS[w.dataset]["fetch"]["name"],
         options=fetch_options,
     shell:
         "(denf data fetch {params.url:q} {params.options}"
@@ -69,76 +52,34 @@ rule fetch:
         " && ln -sfn {params.file:q} {output}) > {log} 2>&1"
 
 
-rule multi_objects:
+rule prepare:
     input:
-        archive,
+        source_file,
     output:
         [directory(f"results/data/{{dataset}}/{s}") for s in ("train", "val", "test")],
     log:
         "results/logs/data/{dataset}.log",
     wildcard_constraints:
-        dataset=datasets_from(*RECORDS),
+        dataset=datasets_where(lambda d: d["one_pass"] and "val" in d["splits"]),
     conda:
         "../envs/denf.yaml"
-    threads: 2  # one inflates, one cuts and resizes
+    threads: dataset_resource("threads")
     resources:
-        mem_mb=2000,
-        runtime=1440,
+        mem_mb=dataset_resource("mem_mb"),
+        runtime=dataset_resource("runtime"),
     params:
+        specification=dataset("file"),
         out=subpath(output[0], parent=True),
-        source=lambda w: spec(w)["source"],
-        options=records_options,
     shell:
-        "denf data {params.source} --tfrecord {input:q} {params.options}"
-        " --out {params.out} > {log} 2>&1"
-
-
-rule clevrtex:
-    input:
-        lambda w: spec(w)["path"],
-    output:
-        [directory(f"results/data/{{dataset}}/{s}") for s in ("train", "val", "test")],
-    log:
-        "results/logs/data/{dataset}.log",
-    wildcard_constraints:
-        dataset=datasets_from("clevrtex"),
-    conda:
-        "../envs/denf.yaml"
-    threads: 4
-    resources:
-        mem_mb=4000,
-        runtime=600,
-    params:
-        out=subpath(output[0], parent=True),
-        size=lambda w: spec(w)["size"],
-        variant=lambda w: spec(w).get("variant", "full"),
-    shell:
-        "denf data clevrtex --source {input:q} --variant {params.variant} --size {params.size}"
+        "denf data prepare {params.specification} --file {input:q}"
         " --workers {threads} --out {params.out} > {log} 2>&1"
 
 
-rule real_traffic:
-    input:
-        archive,
+use rule prepare as prepare_without_validation with:
     output:
         [directory(f"results/data/{{dataset}}/{s}") for s in ("train", "test")],
-    log:
-        "results/logs/data/{dataset}.log",
     wildcard_constraints:
-        dataset=datasets_from("real-traffic"),
-    conda:
-        "../envs/denf.yaml"
-    threads: 4
-    resources:
-        mem_mb=4000,
-        runtime=600,
-    params:
-        out=subpath(output[0], parent=True),
-        size=lambda w: spec(w)["size"],
-        gap=lambda w: spec(w).get("gap", 0),
-    shell:
-        "denf data real-traffic --source {input:q} --size {params.size} --gap {params.gap}"
-        " --workers {threads} --out {params.out} > {log} 2>&1"
+        dataset=datasets_where(lambda d: d["one_pass"] and "val" not in d["splits"]),
 
 
 rule data:
@@ -146,4 +87,4 @@ rule data:
         expand(
             "results/data/{dataset}/{split}", dataset=DATASETS, split=["train", "test"]
         ),
-        [f"results/data/{i}/val" for i, d in DATASETS.items() if d.get("validation")],
+        [f"results/data/{i}/val" for i, d in DATASETS.items() if d["validation"]],

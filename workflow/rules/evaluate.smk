@@ -54,10 +54,12 @@ rule fid:
         runtime=240,
     params:
         run=subpath(input.model, parent=True),
-        samples=config["fid"]["samples"],
-        extractor=config["fid"]["extractor"],
+        samples=PROTOCOL["fid"]["samples"],
+        extractor=PROTOCOL["fid"]["extractor"],
         weights=(
-            f"--weights {config['fid']['weights']}" if config["fid"]["weights"] else ""
+            f"--weights {PROTOCOL['fid']['weights']}"
+            if PROTOCOL["fid"]["weights"]
+            else ""
         ),
         code=lambda w: CODE["fid"][w.experiment],
     shell:

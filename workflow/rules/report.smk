@@ -1,10 +1,10 @@
 # Tables, figures and the results page from the files of all runs, in results/<protocol>/.
 
-if config["protocol"] in (
+if PROTOCOL["protocol"] in (
     *("data", "downloads", "figures", "logs", "reference", "runs", "tables"),
 ):
     raise WorkflowError(
-        f"protocol: expected a name that is no folder of results/ yet, got {config['protocol']}. "
+        f"protocol: expected a name that is no folder of results/ yet, got {PROTOCOL['protocol']}. "
         "Choose another."
     )
 
@@ -37,8 +37,7 @@ rule tables:
     params:
         runs=subpath(input[0], ancestor=4),  # results/runs, wherever a storage put it
         out=subpath(output[0], parent=True),
-        rows=what_rows_say(),
-        listing=write_json(what_rows_say(), "rows"),
+        listing=LISTING["rows"],  # named by its content
         code=CODE["tables"],
     shell:
         "denf tables --runs {params.runs} --listing {params.listing}"
@@ -62,8 +61,7 @@ rule curves:
     params:
         runs=subpath(input[0], ancestor=4),  # results/runs, wherever a storage put it
         out=subpath(output[0], parent=True),
-        rows=what_rows_say(),
-        listing=write_json(what_rows_say(), "rows"),
+        listing=LISTING["rows"],  # named by its content
         names=" ".join(f"--name {name}" for name in curve_names()),
         code=CODE["figures"],
     shell:
@@ -97,8 +95,7 @@ rule figures:
     params:
         runs=subpath(input[0], ancestor=4),
         out=subpath(output[0], parent=True),
-        rows=what_rows_say(),
-        listing=write_json(what_rows_say(), "rows"),
+        listing=LISTING["rows"],  # named by its content
         names=" ".join(f"--name {name}" for name in figure_names()),
         code=CODE["figures"],
     shell:
@@ -158,8 +155,7 @@ rule page:
         runtime=10,
     params:
         runs=subpath(input[0], ancestor=4),
-        rows=what_rows_say(),
-        listing=write_json(what_rows_say(), "rows"),
+        listing=LISTING["rows"],  # named by its content
         code=CODE["page"],
     shell:
         "denf page --runs {params.runs} --listing {params.listing}"
@@ -185,7 +181,7 @@ rule latest:
         mem_mb=100,
         runtime=10,
     params:
-        protocol=config["protocol"],
+        protocol=PROTOCOL["protocol"],
         tables=lambda w, input: Path(input.tables[0]).parent,
         figures=lambda w, input: Path(input.cards[0]).parent,
     shell:

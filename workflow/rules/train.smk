@@ -40,7 +40,7 @@ rule train:
         ),
         validation=lambda w, input: (
             f"--validation {input.validation}"
-            f" --validation-scenes {spec(w)['validation']}"
+            f" --validation-scenes {DATASETS[w.dataset]['validation']}"
             if input.validation
             else ""
         ),

@@ -46,7 +46,7 @@ class Objects:
     half: Tensor
 
     def at(self, scenes: Tensor) -> Objects:
-        """The objects of scenes (R,), one scene a row."""
+        """The objects of scenes (R,), one scene per row."""
         return Objects(
             self.shape[scenes],
             self.centre[:, scenes],
@@ -64,7 +64,7 @@ class Objects:
 
 
 class Pairs(NamedTuple):
-    """M candidate meetings of a ray and an object, and what the exact formulas say of them.
+    """M candidate meetings of a ray and an object, and what the exact formulas give for them.
 
     Args:
         ray: (M,) index into the flattened (B · P) rays.
@@ -98,14 +98,14 @@ def pairs(
     """Meet rays with objects.
 
     Args:
-        origin: (3, B), one origin a scene.
+        origin: (3, B), one origin per scene.
         direction: (3, B, P), of unit length.
         cone: None, or radius and length (B, P): every ray is a cone that wide at its origin and
             sharp at its length, and objects near it within its length count as candidates.
     """
     to = objects.centre - origin[:, :, None]
     along = dot(to[..., None], direction[:, :, None])
-    bound = objects.bound * 1.01 + 0.01  # room for rounding; what is culled is never examined
+    bound = objects.bound * 1.01 + 0.01  # a margin for rounding; what is culled is never examined
     reach = bound[..., None]
     if cone is not None:
         radius, length = cone
@@ -209,7 +209,7 @@ def visibility(
         radius: R, in world units.
         point: (3, B, P).
         own: (B, P) the object that each point lies on, which never shadows it (all objects are
-            convex: the angle to the lamp already tells); K of none.
+            convex: the angle to the lamp already decides); K of none.
 
     Returns:
         (B, P) in [0, 1].

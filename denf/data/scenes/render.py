@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -20,11 +20,11 @@ from denf.data.prepared_writer import PreparedWriter
 from denf.data.scenes import clevr6, traffic
 from denf.data.scenes.layout import Layout, project, stack
 from denf.data.scenes.shading import Window, labels, pictures
+from denf.data.sources.rendered import SceneKind
 from denf.errors import DenfError
 
-SceneKind = Literal["clevr6", "traffic"]
 SIZES = (16, 512)
-BATCH = 32  # scenes written at a time; an interrupted run repeats at most so many a process
+BATCH = 32  # scenes written at a time; an interrupted run repeats at most so many per process
 _MODULES = {"clevr6": clevr6, "traffic": traffic}
 _SOURCE = {
     "clevr6": "ray cast by DeNF with the parameters of CLEVR's generator (Johnson et al. 2017)",

@@ -30,7 +30,7 @@ class RunRecord:
         command: that made it.
         facts: name and value of what is known of it, in order.
         scores: the same of its scores, as stored.
-        notes: what the method said of its training.
+        notes: of the method on its training.
     """
 
     title: str

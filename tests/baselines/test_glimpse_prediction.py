@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from baselines.blocks.cells import label_maps
 from baselines.blocks.glimpse import place
-from baselines.blocks.glimpse_explanation import explanation, proposals
+from baselines.blocks.glimpse_prediction import prediction, proposals
 
 
 @settings(max_examples=40, deadline=None)
@@ -39,7 +39,7 @@ def test_presence_is_decided_as_in_label_maps():
     boxes = torch.rand(2, 3, 4)
     masks = torch.full((2, 3, 1, 4, 4), 0.3)
     image = torch.linspace(-0.5, 1.5, 2 * 3 * 16).view(2, 3, 4, 4)
-    found = explanation(masks, presence, boxes, canvas=image, background=1 - image)
+    found = prediction(masks, presence, boxes, canvas=image, background=1 - image)
     assert found.proposals.present.tolist() == [[True, False, True], [False] * 3]
     assert found.proposals.count.tolist() == [2, 0]
     expected = label_maps(masks[:, :, 0], presence)

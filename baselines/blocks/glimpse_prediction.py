@@ -1,4 +1,4 @@
-"""What methods say of images whose objects are glimpses in boxes, in front of one background."""
+"""Predictions of methods whose objects are glimpses in boxes, in front of one background."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from baselines.blocks.cells import PRESENT, label_maps
-from denf.harness.method import Capability, Explanation, Proposals
+from denf.harness.method import Capability, Prediction, Proposals
 
 GLIMPSE_CAPABILITIES = frozenset(
     {Capability.SEGMENT, Capability.RECONSTRUCT, Capability.BACKGROUND, Capability.BOXES}
@@ -26,9 +26,9 @@ def proposals(boxes: Tensor, presence: Tensor) -> Proposals:
     return Proposals(corners, centre, present, present.sum(1))
 
 
-def explanation(
+def prediction(
     masks: Tensor, presence: Tensor, boxes: Tensor, *, canvas: Tensor, background: Tensor
-) -> Explanation:
+) -> Prediction:
     """Label maps, reconstruction, background and proposals of one pass.
 
     Args:
@@ -38,7 +38,7 @@ def explanation(
         canvas: (B, 3, H, W), objects and background together.
         background: (B, 3, H, W).
     """
-    return Explanation(
+    return Prediction(
         label_maps(masks[:, :, 0], presence),
         canvas.clamp(0, 1),
         background=background.clamp(0, 1),

@@ -1,0 +1,70 @@
+"""Your own pictures, with masks where you have them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from denf.data.sources.source import SplitSource
+from denf.settings import Count, Settings
+
+
+class Pictures(Settings):
+    """The pictures of a split."""
+
+    images: str
+    """Folder or zip of 8-bit RGB pictures, PNG or JPEG."""
+    masks: str | None = None
+    """Folder or zip of label images under the same names; without masks there is no ARI."""
+    first: int = 0
+    """Number of the first picture; negative: counted from the end."""
+    count: Count | None = None
+    """How many are taken; `null`: all from `first` on."""
+
+
+class OwnPictures(SplitSource):
+    """Your own pictures, with masks where you have them."""
+
+    source: Literal["folder"]
+    """Which source."""
+    train: Pictures
+    """The training pictures."""
+    test: Pictures
+    """The test pictures."""
+    crop: Literal["centre", "whole"] = "centre"
+    """What is kept: the largest centred square, or the `whole` frame, squeezed to a square."""
+    max_objects: Annotated[int, Ge(1), Le(254)] = 254
+    """The highest label allowed in a mask."""
+    licence: str = "not stated"
+    """Licence of the images, kept in dataset.json."""
+
+    @property
+    def has_masks(self) -> bool:
+        return self.test.masks is not None
+
+    def own_files(self, split: str) -> list[str]:
+        pictures = self._pictures(split)
+        return [source for source in (pictures.images, pictures.masks) if source is not None]
+
+    def _pictures(self, split: str) -> Pictures:
+        return self.train if split == "train" else self.test
+
+    def _prepare_split(self, split: str, out: Path, workers: int) -> None:
+        from denf.data.folder import prepare_folder
+
+        pictures = self._pictures(split)
+        prepare_folder(
+            pictures.images,
+            out,
+            masks=pictures.masks,
+            size=self.size,
+            crop=self.crop,
+            first=pictures.first,
+            count=pictures.count,
+            max_objects=self.max_objects,
+            split=split,
+            name=self.id,  # both splits have it, whatever the folders of their pictures are called
+            licence=self.licence,
+        )

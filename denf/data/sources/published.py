@@ -1,0 +1,64 @@
+"""Data sets that are published as one file, fetched or already on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field, model_validator
+
+from denf.data.sources.source import Source
+from denf.errors import DenfError
+from denf.settings import Count
+
+
+class Published(Source):
+    """A data set whose source is one published file."""
+
+    url: str | None = None
+    """Address of the published file; required without `path`."""
+    path: str | None = None
+    """The file, for footage also its unpacked folder, that is here already, in place of `url`."""
+    sha256: Annotated[str, Field(pattern="^[0-9A-Fa-f]{64}$")] | None = None
+    """The file's checksum; `null`: the first fetch pins it, see below."""
+    bytes: Count | None = None
+    """The file's length."""
+    mirror: str | None = None
+    """Folder or address that holds the file under its published name, or the file itself, for
+    machines without a network; linked, not copied."""
+
+    location: ClassVar[frozenset[str]] = frozenset({"url", "path", "sha256", "bytes", "mirror"})
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Self:
+        if self.url is None and self.path is None:
+            raise ValueError("the key url or the key path is required")
+        return self
+
+    def located(self, file: Path | None, downloads: Path) -> Self:
+        if file is None and self.path is None:
+            file = self._fetch(downloads / self.id)
+        return super().located(file, downloads)
+
+    def _fetch(self, folder: Path) -> Path:
+        from denf.data.download import download
+
+        assert self.url is not None
+        out = folder / published_name(self.url)
+        return download(self.url, out, sha256=self.sha256, size=self.bytes, mirror=self.mirror)
+
+    def _file(self) -> Path:
+        if self.path is None:
+            raise DenfError(
+                f"data set {self.id}",
+                expected="its published file on this machine",
+                got="an address",
+                fix="Fetch it: `denf data prepare` does.",
+            )
+        return Path(self.path)
+
+
+def published_name(url: str) -> str:
+    """The name of the file at an address."""
+    return Path(unquote(urlsplit(url).path)).name

@@ -1,0 +1,58 @@
+"""Real-Traffic (Ehrhardt et al. 2020), or any footage of a fixed camera cut into clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from denf.data.sources.published import Published
+from denf.data.sources.source import Resources
+from denf.settings import Count, Steps
+
+
+class RealTraffic(Published):
+    """Real-Traffic, or any footage of a fixed camera cut into clips."""
+
+    source: Literal["real-traffic"]
+    """Which source."""
+    gap: Steps = 0
+    """Frames left out at the splits' border."""
+    train_videos: Count | None = None
+    """Number of videos that train, with `test_videos`; `null`: as in the table below."""
+    test_videos: Count | None = None
+    """The last so many videos test, with `train_videos`."""
+    name: str = "real-traffic"
+    """Name of the data set in dataset.json."""
+    licence: str = "not stated by its authors"
+    """Licence of the images, kept in dataset.json."""
+
+    resources: ClassVar[Resources] = Resources(threads=4, mem_mb=4000, runtime=600)
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.train_videos is None) != (self.test_videos is None):
+            raise ValueError("train_videos and test_videos are given together or not at all")
+        return self
+
+    @property
+    def has_masks(self) -> bool:
+        return False
+
+    def prepare(self, out: Path, *, workers: int = 1) -> None:
+        from denf.data.real_traffic import VideoSplit, prepare_real_traffic
+
+        split = None
+        if self.train_videos is not None and self.test_videos is not None:
+            split = VideoSplit(self.train_videos, self.test_videos)
+        prepare_real_traffic(
+            self._file(),
+            out,
+            size=self.size,
+            split=split,
+            gap=self.gap,
+            workers=workers,
+            name=self.name,
+            licence=self.licence,
+        )

@@ -1,0 +1,54 @@
+"""Scenes that are rendered here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from denf.data.sources.source import Resources, SplitSource
+from denf.settings import Count, Steps
+
+SceneKind = Literal["clevr6", "traffic"]
+
+
+class Rendered(SplitSource):
+    """Scenes that are rendered here, with exact masks and factors."""
+
+    source: Literal["render"]
+    """Which source."""
+    kind: SceneKind
+    """`clevr6` (solids on a floor) or `traffic` (vehicles on a street)."""
+    seed: Steps = 0
+    """Of the scenes; the scenes of the two splits differ."""
+    train: Count
+    """Number of scenes."""
+    test: Count
+    """Number of scenes."""
+
+    resources: ClassVar[Resources] = Resources(threads=2, mem_mb=4000)
+    drawn_here: ClassVar[bool] = True
+
+    @property
+    def training_images(self) -> int:
+        return self.train
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return ("train", *["val"] * (self.validation > 0), "test")
+
+    def _prepare_split(self, split: str, out: Path, workers: int) -> None:
+        from denf.data.scenes.render import render
+
+        testing = split == "test"
+        counts = {"train": self.train, "val": self.validation, "test": self.test}
+        render(
+            self.kind,
+            count=counts[split],
+            size=self.size,
+            first=self.train if split == "val" else 0,  # the scenes after those that are trained on
+            seed=2 * self.seed + testing,  # the seeds of the splits differ, so that their scenes do
+            out=out,
+            split=split,
+            workers=workers,
+            empty=testing,  # backgrounds are scored against the scenes without their objects
+        )

@@ -1,0 +1,159 @@
+"""What every specification of a data set has and can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from annotated_types import Ge, MultipleOf
+from pydantic import Field, model_validator
+
+from denf.errors import DenfError
+from denf.settings import Settings, Steps, as_plain
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What preparing a data set asks of the workflow.
+
+    Args:
+        threads: that work on it.
+        mem_mb: memory in megabytes.
+        runtime: minutes that a cluster allows it.
+    """
+
+    threads: int = 1
+    mem_mb: int = 2000
+    runtime: int = 60
+
+
+class Source(Settings):
+    """A data set: where its images come from, and what is made of them.
+
+    A subclass names itself by a literal `source` and implements `prepare`.
+    """
+
+    id: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    """Name of the folders under `results/data` and `results/runs`; another size or seed is another
+    id."""
+    size: Annotated[int, Ge(16), MultipleOf(8)]
+    """Side of the square images in pixels, a multiple of 8, at least 16."""
+    validation: Steps = 0
+    """Number of scenes of the split `val`, its first ones, for the learning curves of foreground
+    ARI; rendered sets render them for it. They are neither trained on nor tested on, and nothing is
+    chosen by them."""
+
+    resources: ClassVar[Resources] = Resources()
+    # Whether one pass makes all splits, as the source is one file that is read from its start.
+    one_pass: ClassVar[bool] = True
+    # Whether the suite's own code draws the images, so that an edit of it makes them anew.
+    drawn_here: ClassVar[bool] = False
+    # Keys that say where a source lies or how it is checked, and nothing of what is made of it.
+    location: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="after")
+    def _has_validation_scenes(self) -> Self:
+        if self.validation and not (self.has_masks and "val" in self.splits):
+            raise ValueError("validation: expected 0, since there is no split `val` with masks")
+        return self
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        return ("train", "test")
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the test split has true masks."""
+        return True
+
+    @property
+    def training_images(self) -> int | None:
+        """Number of training images; None where only the prepared data tell."""
+        return None
+
+    def own_files(self, split: str) -> Sequence[str]:
+        """The user's files and folders that a split is made of and that may change."""
+        return ()
+
+    def content(self) -> dict[str, Any]:
+        """All that the prepared data depend on, as plain values."""
+        # One pass makes the whole split `val`, however many of its scenes are scored.
+        unseen = self.location | ({"validation"} if self.one_pass else frozenset())
+        return {k: v for k, v in as_plain(self).items() if k not in unseen}
+
+    def located(self, file: Path | None, downloads: Path) -> Self:
+        """The same data set with its published file on this machine.
+
+        Args:
+            file: the published file; None: where the specification says, else fetched.
+            downloads: folder of fetched files, one folder per data set in it.
+
+        Raises:
+            DenfError: for a file that the source does not read, or one that cannot be fetched.
+        """
+        if file is None:
+            return self
+        if "path" in type(self).model_fields:
+            return self.changed(path=str(file))
+        raise DenfError(
+            f"data set {self.id}: --file",
+            expected="none, since the source is no published file",
+            got=file,
+            fix="Leave it out.",
+        )
+
+    def prepare(self, out: Path, *, workers: int = 1) -> None:
+        """Prepare every split as `<out>/<split>`.
+
+        Args:
+            out: folder of the splits.
+            workers: threads or processes; the files do not depend on their number.
+
+        Raises:
+            DenfError: for a source that is missing, damaged or not what it should be, or a split
+                that is there already.
+        """
+        raise NotImplementedError
+
+    def prepare_split(self, split: str, out: Path, *, workers: int = 1) -> None:
+        """Prepare one split as the folder `out`.
+
+        Raises:
+            DenfError: as `prepare`, and where all splits are made in one pass or there is no such
+                split.
+        """
+        raise DenfError(
+            f"data set {self.id}: --split",
+            expected="none, since all its splits are made in one pass over the source",
+            got=split,
+            fix="Leave it out.",
+        )
+
+
+class SplitSource(Source):
+    """A data set whose splits are prepared one by one.
+
+    A subclass implements `_prepare_split`.
+    """
+
+    one_pass: ClassVar[bool] = False
+
+    def prepare(self, out: Path, *, workers: int = 1) -> None:
+        for split in self.splits:
+            self.prepare_split(split, out / split, workers=workers)
+
+    def prepare_split(self, split: str, out: Path, *, workers: int = 1) -> None:
+        if split not in self.splits:
+            raise DenfError(
+                f"data set {self.id}: --split",
+                expected=f"one of {', '.join(self.splits)}",
+                got=split,
+                fix="Choose one of these.",
+            )
+        self._prepare_split(split, out, workers)
+
+    def _prepare_split(self, split: str, out: Path, workers: int) -> None:
+        raise NotImplementedError
