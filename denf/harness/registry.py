@@ -191,6 +191,7 @@ def code_hash(
     return digest.hexdigest()[:16]
 
 
+@cache  # most methods have most of their files in common
 def _meaning(path: Path) -> bytes:
     """A file's content; of Python without comments, layout and docstrings, which change nothing."""
     if path.suffix != ".py":
@@ -246,6 +247,7 @@ def _without_aids(name: str) -> DenfError:
     )
 
 
+@cache
 def _path_of(name: str, root: Path) -> Path | None:
     if name.split(".")[0] not in _PACKAGES:
         return None

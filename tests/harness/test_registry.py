@@ -59,7 +59,8 @@ def test_training_depends_on_the_model_and_not_on_what_is_made_of_it():
         "denf/data/prepared.py",
     }
     foreign = ("denf/report", "denf/cli", "denf/metrics", "denf/data/scenes", "baselines/")
-    assert [path for path in found if path.startswith(foreign)] == []
+    scorer = {"denf/metrics/__init__.py", "denf/metrics/ari.py"}  # of the learning curve
+    assert {path for path in found if path.startswith(foreign)} == scorer
 
 
 def test_other_purposes():
