@@ -149,12 +149,14 @@ def load_experiment(
     own = _read(path)
     values: dict[str, Any] = {"name": path.stem, "label": path.stem}
     if "extends" in own:
-        parent = path.with_name(f"{own.pop('extends')}.yaml")
-        if not parent.exists():
+        extended = own.pop("extends")
+        named = isinstance(extended, str) and NAME.fullmatch(extended)
+        parent = path.with_name(f"{extended}.yaml") if named else None
+        if parent is None or not parent.exists():
             raise DenfError(
                 f"{path}: extends",
                 expected="the name of a file beside it",
-                got=repr(parent.stem),
+                got=repr(extended),
                 fix=f"There are: {', '.join(sorted(p.stem for p in path.parent.glob('*.yaml')))}.",
             )
         inherited = _read(parent)

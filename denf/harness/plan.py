@@ -36,8 +36,8 @@ def make_plan(
 ) -> dict[str, Any]:
     """Resolve a protocol's experiments and write them to `out`, `<name>-<hash>.yaml` each.
 
-    The hash is that of what a run depends on. A file that is there already stays, or gets another
-    label: a plan changes nothing that a training has read or will read.
+    The hash is that of the whole file, its label and protocol included: a plan changes nothing that
+    a training has read or will read.
 
     Args:
         folder: of the experiment files.
@@ -66,7 +66,7 @@ def make_plan(
         datasets = checked.datasets.items()
         plan["datasets"] = {key: _plan_dataset(dataset, out) for key, dataset in datasets}
         rows = json.dumps(listing_rows(resolved, checked), sort_keys=True)
-        plan["rows"] = str(_write_text(out / f"rows-{_short_hash(rows)}.json", rows))
+        plan["rows"] = str(_write_text(out, "rows", ".json", rows))
     _check_weights(resolved)
     code: dict[str, Any] = {
         purpose.name.lower(): {
@@ -76,8 +76,8 @@ def make_plan(
     }
     code |= {purpose.name.lower(): code_hash(purpose) for purpose in _OF_ALL}
     experiments = [
-        {**e.as_dict(), "file": str(_write_experiment(e, out)), "inputs_hash": e.inputs_hash()}
-        for e in resolved
+        {**values, "file": str(_write(out, e.name, values)), "inputs_hash": e.inputs_hash()}
+        for e, values in ((e, e.as_dict()) for e in resolved)
     ]
     return {**plan, "experiments": experiments, "code": code, "cards": count_cards()}
 
@@ -97,7 +97,8 @@ def _plan_dataset(dataset: Source, out: Path) -> dict[str, Any]:
     """What the workflow asks of a data set.
 
     Returns:
-        `file`, its specification, named by what the prepared data depend on; `id`, `splits`,
+        `file`, its specification; `content_hash`, of all that the prepared data depend on, which
+        where the published file lies is no part of; `id`, `splits`,
         `one_pass`, `has_masks`, `training_images`, `validation` and `resources` of `Source`;
         `fetch`, what `denf data fetch` is told, None for a source that is on this machine; `path`,
         where that lies, None for one that is made here; `own_files`, by split, a hash of what lies
@@ -105,13 +106,13 @@ def _plan_dataset(dataset: Source, out: Path) -> dict[str, Any]:
     """
     values = as_plain(dataset)
     content = json.dumps(dataset.content(), sort_keys=True)
-    name = f"data-{dataset.id}-{_short_hash(content)}.yaml"
     fetch = None
     if isinstance(dataset, Published) and dataset.url is not None and dataset.path is None:
         given = ("url", "sha256", "bytes", "mirror")
         fetch = {key: values[key] for key in given} | {"name": published_name(dataset.url)}
     return {
-        "file": str(_write(out / name, values)),
+        "file": str(_write(out, f"data-{dataset.id}", values)),
+        "content_hash": _short_hash(content),
         "id": dataset.id,
         "splits": list(dataset.splits),
         "one_pass": dataset.one_pass,
@@ -154,15 +155,12 @@ def _check_weights(experiments: Sequence[Experiment]) -> None:
             check_name(e.weights, names, where=where)
 
 
-def _write_experiment(experiment: Experiment, out: Path) -> Path:
-    return _write(out / f"{experiment.name}-{experiment.inputs_hash()}.yaml", experiment.as_dict())
+def _write(out: Path, name: str, values: Mapping[str, Any]) -> Path:
+    return _write_text(out, name, ".yaml", yaml.safe_dump(values, sort_keys=False))
 
 
-def _write(path: Path, values: Mapping[str, Any]) -> Path:
-    return _write_text(path, yaml.safe_dump(values, sort_keys=False))
-
-
-def _write_text(path: Path, text: str) -> Path:
+def _write_text(out: Path, name: str, suffix: str, text: str) -> Path:
+    path = out / f"{name}-{_short_hash(text)}{suffix}"
     # Every job of a cluster makes the plan anew, and many start in the same second.
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -196,6 +196,12 @@ def test_chained_extends_is_refused(write):
         load_experiment(path)
 
 
+@pytest.mark.parametrize("name", ["../../x", "a/b", "", ".hidden", "a\0b", None, 3, ["base"]])
+def test_only_names_of_files_beside_it_are_extended(write, name):
+    with pytest.raises(DenfError, match=r"own.yaml: extends: expected the name of a file"):
+        load_experiment(write(own={"extends": name}, base=DENF))
+
+
 def test_missing_file_and_empty_folder(tmp_path):
     with pytest.raises(DenfError, match=r"nowhere.yaml: expected a readable YAML file"):
         load_experiment(tmp_path / "nowhere.yaml")

@@ -64,16 +64,39 @@ def test_another_plan_leaves_the_files_of_the_first_as_they_are(plan, folder, tm
     plan()
     after = contents(tmp_path / "plan")
     assert len(after) > len(before)
-    trained = [name for name in before if name.startswith("denf")]
-    assert {name: after[name] for name in trained} == {name: before[name] for name in trained}
+    assert {name: after[name] for name in before} == before
 
 
-def test_an_edited_label_keeps_the_name_and_reaches_the_file(plan, folder):
-    first = {row["name"]: row["file"] for row in plan()["experiments"]}
+@pytest.mark.parametrize("changes", [{"protocol": "other"}, {"seeds": [0, 1]}])
+def test_protocols_of_equal_experiments_write_files_of_their_own(plan, changes):
+    """A run records its protocol and seeds, though neither changes its weights."""
+    first, second = plan()["experiments"], plan(**changes)["experiments"]
+    for ours, theirs in zip(first, second, strict=True):
+        assert ours["inputs_hash"] == theirs["inputs_hash"]
+        for row in (ours, theirs):
+            experiment = load_experiment(Path(row["file"])).as_dict()
+            assert experiment == {key: row[key] for key in experiment}
+
+
+def test_an_edited_label_is_the_same_run_and_reaches_the_file(plan, folder):
+    first = {row["name"]: row for row in plan()["experiments"]}
     (folder / "denf.yaml").write_text(yaml.safe_dump({**ROWS["denf"], "label": "renamed"}))
-    second = {row["name"]: row["file"] for row in plan()["experiments"]}
-    assert second == first
-    assert load_experiment(Path(second["denf"])).label == "renamed"
+    second = {row["name"]: row for row in plan()["experiments"]}
+    for name in first:
+        assert second[name]["inputs_hash"] == first[name]["inputs_hash"]
+    assert load_experiment(Path(first["denf"]["file"])).label != "renamed"
+    assert load_experiment(Path(second["denf"]["file"])).label == "renamed"
+
+
+def test_a_published_file_that_lies_elsewhere_is_the_same_data(plan, tmp_path):
+    def row(folder: str) -> dict:
+        data = {"id": "rt", "source": "real-traffic", "size": 16, "path": str(tmp_path / folder)}
+        return plan(datasets={"clevr6": data})["datasets"]["clevr6"]
+
+    first, second = row("here"), row("there")
+    assert first["content_hash"] == second["content_hash"]
+    assert yaml.safe_load(Path(first["file"]).read_text())["path"] == str(tmp_path / "here")
+    assert yaml.safe_load(Path(second["file"]).read_text())["path"] == str(tmp_path / "there")
 
 
 def test_pictures_that_are_added_or_changed_are_seen(plan, tmp_path):

@@ -76,10 +76,11 @@ def runs_of(names):
     ]
 
 
-def planned(wildcards):
-    """The resolved experiment; its name has a hash of what a run depends on, which Snakemake sees.
+def planned(wildcards, input):
+    """The file of the resolved experiment, whose name has a hash of its label and protocol too.
 
-    An edited label leaves the name as it is and retrains nothing.
+    Snakemake keeps no record of parameters that are functions of `input`; what a run depends on is
+    in `inputs_hash`, so that an edited label retrains nothing.
     """
     return EXPERIMENTS[wildcards.experiment]["file"]
 
@@ -260,6 +261,11 @@ def datasets_where(holds):
 def dataset(key):
     """What the plan says of a data set, as a function of the wildcards."""
     return lambda wildcards: DATASETS[wildcards.dataset][key]
+
+
+def specification(wildcards, output):
+    """The file of a data set's specification; no record is kept of it, see `planned`."""
+    return DATASETS[wildcards.dataset]["file"]
 
 
 def dataset_resource(key):

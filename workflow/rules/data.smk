@@ -1,5 +1,5 @@
 # Data sets → results/data/<dataset>/<split>. `denf data prepare` is told the specification, a file of
-# the plan whose name has a hash of all that the prepared data depend on.
+# the plan; `content_hash` is of all that the prepared data depend on.
 
 
 rule prepare_split:
@@ -17,7 +17,8 @@ rule prepare_split:
         mem_mb=dataset_resource("mem_mb"),
         runtime=dataset_resource("runtime"),
     params:
-        specification=dataset("file"),
+        content_hash=dataset("content_hash"),
+        specification=specification,
         out=subpath(output[0], parent=True),
         # Names, sizes and times of one's own pictures: one that is added or changed is read.
         own_files=lambda w: DATASETS[w.dataset]["own_files"].get(w.split),
@@ -68,7 +69,8 @@ rule prepare:
         mem_mb=dataset_resource("mem_mb"),
         runtime=dataset_resource("runtime"),
     params:
-        specification=dataset("file"),
+        content_hash=dataset("content_hash"),
+        specification=specification,
         out=subpath(output[0], parent=True),
     shell:
         "denf data prepare {params.specification} --file {input:q}"
