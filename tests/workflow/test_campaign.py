@@ -45,6 +45,11 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
+def saved(states: Path) -> set[str]:
+    """Names of the runs with a saved state."""
+    return {path.parents[1].name for path in states.glob("seed-*/*/*.pt")}
+
+
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "workflow/scripts/campaign.py", "--configfile", "tiny.yaml"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -59,19 +64,20 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def test_a_campaign_that_is_stopped_leaves_states_and_the_next_one_finishes_and_releases(folder):
-    long = {"training": {"steps": 1_000_000, "batch_size": 2, "log_every": 1}}
+    often = {"log_every": 1, "save_minutes": 0}
+    long = {"training": {"steps": 1_000_000, "batch_size": 2, **often}}
     values = {**PROTOCOL, "overrides": {"denf": {**PROTOCOL["overrides"]["denf"], **long}}}
     (folder / "tiny.yaml").write_text(yaml.safe_dump({**values, "only": ["denf"]}))
     process = start(folder, "--minutes", "60")
     states = folder / "results/runs/tiny/denf/.state"
     deadline = time.monotonic() + 300
-    while len(list(states.glob("*.lock"))) < 2 and time.monotonic() < deadline:
+    while len(saved(states)) < 2 and time.monotonic() < deadline:
         time.sleep(0.5)
-    time.sleep(10)  # a training takes its lock, loads torch and then trains
     process.terminate()
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 143, output
-    assert {path.name for path in states.glob("seed-*") if path.is_dir()} == {"seed-0", "seed-1"}
+    assert saved(states) == {"seed-0", "seed-1"}
+    assert not [path for path in folder.glob("results/runs/tiny/denf/*/model.safetensors")]
 
     (folder / "tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
     process = start(folder, "--minutes", "10", "--release", "released")
