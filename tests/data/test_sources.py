@@ -83,7 +83,7 @@ def test_data_sets_of_the_protocols_are_found_by_key(name):
         ({"source": "render", "kind": "clevr6", "test": 1}, "expected the key datasets.d.train"),
         (
             {"source": "clevrtex", "path": "f", "colour": 1},
-            "only the keys id, size, source, path, variant, got datasets.d.colour: 1",
+            "only the keys id, size, validation, source, path, variant, got datasets.d.colour: 1",
         ),
         ({"source": "clevr6"}, "datasets.d: the key url or the key path is required"),
         ({"source": "clevr6", "path": "f", "train": "5"}, r"datasets\.d\.train: .*pattern"),
@@ -116,6 +116,23 @@ def test_splits_follow_records_and_variant():
         dataset(source="objects-room", path="f", variant="six_objects")
     given = {"variant": "six_objects", "train": "0:5", "test": "5:"}
     assert dataset(source="objects-room", path="f", **given).splits == TWO
+
+
+def test_validation_scenes_are_rendered_after_those_that_are_trained_on(tmp_path):
+    found = dataset(source="render", kind="clevr6", seed=3, train=2, validation=1, test=1)
+    assert found.splits == THREE
+    found.prepare_split("val", tmp_path / "val")
+    render("clevr6", count=3, size=16, seed=6, out=tmp_path / "three")
+    made = open_prepared(tmp_path / "val").images
+    assert (made == open_prepared(tmp_path / "three").images[2:]).all()
+
+
+def test_validation_scenes_of_published_sets_are_there_anyway_and_need_masks():
+    published = dataset(source="clevr6", path="f", validation=32)
+    assert published.content() == dataset(source="clevr6", path="f").content()
+    for source in ("folder", "real-traffic"):
+        with pytest.raises(DenfError, match="no split `val` with masks"):
+            dataset(source=source, **LEAST[source][0], validation=32)
 
 
 def test_content_does_not_depend_on_where_the_file_lies():
