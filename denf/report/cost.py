@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from denf.report.loading import titles
 from denf.report.records import Group, Metric, Row
@@ -58,6 +59,7 @@ def quality_beside_cost(rows: Sequence[Row]) -> Figure:
             for point in found:
                 axes.plot(point.costs[k], point.quality, "o", ms=4, color=GROUPS[point.group])
             axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())  # labels of minor ticks overlap
             axes.set_xlabel(name)
             axes.grid(lw=0.3, color="#dddddd")
             axes.set_axisbelow(True)

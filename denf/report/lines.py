@@ -59,8 +59,12 @@ class Line:
 
     @property
     def label(self) -> str:
-        """Name of the method for people; the paper's where it has one."""
-        return self.reported.label if self.reported else self._known.label
+        """Name of the method for people; the paper's where it has one. A row with aids says so."""
+        if self.reported is None:
+            return self._known.label
+        runs = self.row.runs if self.row else ()
+        aided = any(run.experiment.get("aids") for run in runs)
+        return self.reported.label + (" (with aids)" if aided else "")
 
     @property
     def framework(self) -> str:
