@@ -7,22 +7,16 @@ would have nothing to do.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim import Optimizer
 from tqdm import tqdm
 
 from denf.data.prepared import Prepared
@@ -42,32 +36,13 @@ from denf.harness.checkpoint import (
 from denf.harness.experiment import Experiment, Training
 from denf.harness.learning_curve import can_be_scored, is_due, validation_ari
 from denf.harness.method import Method, Step
+from denf.harness.progress import Progress
 from denf.harness.registry import Purpose, code_hash
 from denf.locks import locked
 from denf.run_folder import VALIDATION_ARI
 from denf.settings import as_plain
 
 LOCK_SECONDS = 30.0  # a training whose workflow was killed saves its state and ends meanwhile
-
-
-@dataclass
-class _Run:
-    """What changes during a run."""
-
-    step: int = 0
-    seconds: float = 0.0  # of training, over all sessions
-    history: list[dict[str, float]] = field(default_factory=list)
-    pending: list[Mapping[str, Tensor]] = field(default_factory=list)  # since the last log
-    good: _Good | None = None
-
-
-@dataclass(frozen=True)
-class _Good:
-    """Weights with finite losses behind them, kept in memory for a divergence."""
-
-    step: int
-    seconds: float
-    weights: Mapping[str, Tensor]
 
 
 def train(
@@ -141,34 +116,34 @@ def _train(
         validation = None
     if validation is not None:  # a history has scores of one set of scenes
         key += f"-{len(validation)}x{validation.sha256[:16]}"
-    store, run = StateStore(out, key), _Run()
+    store, progress = StateStore(out, key), Progress()
     if resume:
-        store.restore(lambda state: _restore(run, state, method))
+        store.restore(lambda state: progress.restore(state, method))
     else:
         store.clear()
     out.mkdir(parents=True, exist_ok=True)
 
     error: DivergenceError | None = None
-    _keep(run, method)
+    progress.keep(method)
     try:
-        _loop(run, method, experiment, data, validation, seed, store, deadline)
+        _loop(progress, method, experiment, data, validation, seed, store, deadline)
     except DivergenceError as diverged:
         error = diverged
-        _rewind(run, method)
+        progress.rewind(method)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
-    images = run.step * experiment.training.batch_size
+    images = progress.step * experiment.training.batch_size
     record = {
         "status": "finished" if error is None else "diverged",
         "reason": None if error is None else str(error),
-        "notes": method.notes(run.history),
+        "notes": method.notes(progress.history),
         "seed": seed,
-        "steps": run.step,
+        "steps": progress.step,
         "started": started,
         "ended": provenance.now(),
-        "seconds": round(run.seconds, 2),
-        "images_per_second": round(images / run.seconds, 2) if run.seconds else None,
+        "seconds": round(progress.seconds, 2),
+        "images_per_second": round(images / progress.seconds, 2) if progress.seconds else None,
         "peak_memory_bytes": provenance.peak_memory(device),
         "parameters": sum(p.numel() for p in method.parameters()),
         "aids": dict(experiment.aids),
@@ -182,7 +157,7 @@ def _train(
             "count": len(validation), "sha256": validation.sha256},
     }  # fmt: skip
     write_experiment(experiment, out / "experiment.yaml")
-    write_atomically(out / "history.csv", _as_csv(run.history))
+    write_atomically(out / "history.csv", progress.as_csv())
     write_atomically(out / "run.json", json.dumps(record, indent=2) + "\n")
     save_weights(method, experiment, out / "model.safetensors")
     if error is not None:
@@ -203,7 +178,7 @@ def _first_weights(method: Method, experiment: Experiment, run: Path | None) -> 
 
 
 def _loop(
-    run: _Run,
+    progress: Progress,
     method: Method,
     experiment: Experiment,
     data: Prepared,
@@ -216,45 +191,47 @@ def _loop(
     steps = settings.total_steps(len(data))
     generator = torch.Generator(device)
     load = loader(data, device)
-    saved, began = time.monotonic(), time.monotonic() - run.seconds
+    saved, began = time.monotonic(), time.monotonic() - progress.seconds
     with (
         _stop_requests() as stop_requested,
-        tqdm(total=steps, initial=run.step, desc=experiment.name, unit="step", disable=None) as bar,
+        tqdm(
+            total=steps, initial=progress.step, desc=experiment.name, unit="step", disable=None
+        ) as bar,
     ):
-        while run.step < steps:
-            indices = batch_indices(seed, run.step, len(data), settings.batch_size)
-            generator.manual_seed(noise_seed(seed, run.step))
-            scalars = method.training_step(load(indices), Step(run.step, steps, generator))
-            run.pending.append(scalars)
-            run.step += 1
+        while progress.step < steps:
+            indices = batch_indices(seed, progress.step, len(data), settings.batch_size)
+            generator.manual_seed(noise_seed(seed, progress.step))
+            scalars = method.training_step(load(indices), Step(progress.step, steps, generator))
+            progress.pending.append(scalars)
+            progress.step += 1
             bar.update()
-            due = run.step == steps or run.step % settings.log_every == 0
+            due = progress.step == steps or progress.step % settings.log_every == 0
             # read once: what follows must see one answer
             stop = stop_requested() or time.monotonic() >= deadline
             if not (due or stop):
                 continue
-            _check(run, method, seed, len(data), settings.batch_size)
-            run.seconds = time.monotonic() - began
+            _check(progress, method, seed, len(data), settings.batch_size)
+            progress.seconds = time.monotonic() - began
             if due:
-                bar.set_postfix(loss=f"{_log(run)['loss']:.4g}")
+                bar.set_postfix(loss=f"{progress.log()['loss']:.4g}")
                 before = time.monotonic()
-                _validate(run, method, settings, validation, steps)
+                _validate(progress, method, settings, validation, steps)
                 began += time.monotonic() - before  # no time of training
             if stop or time.monotonic() - saved >= settings.save_minutes * 60:
-                store.save(_state(run, method), run.step)
+                store.save(progress.state(method), progress.step)
                 saved = time.monotonic()
-            if stop and run.step < steps:
+            if stop and progress.step < steps:
                 raise InterruptionError(
-                    f"{experiment.name}: stopped at step {run.step} of {steps}, state in "
+                    f"{experiment.name}: stopped at step {progress.step} of {steps}, state in "
                     f"{store.folder}. Repeat the command with --resume to continue."
                 )
-            _keep(run, method)
+            progress.keep(method)
 
 
-def _check(run: _Run, method: Method, seed: int, images: int, batch_size: int) -> None:
+def _check(progress: Progress, method: Method, seed: int, images: int, batch_size: int) -> None:
     """Stop when a loss since the last log, or a weight after the last step, is not finite."""
-    first = run.step - len(run.pending)
-    losses = torch.stack([scalars["loss"].float() for scalars in run.pending]).cpu()
+    first = progress.step - len(progress.pending)
+    losses = torch.stack([scalars["loss"].float() for scalars in progress.pending]).cpu()
     bad = (~torch.isfinite(losses)).nonzero()
     if len(bad):
         step = first + int(bad[0])
@@ -263,7 +240,7 @@ def _check(run: _Run, method: Method, seed: int, images: int, batch_size: int) -
         weights = [v for v in method.state_dict().values() if v.is_floating_point()]
         if not weights or bool(torch.stack([torch.isfinite(v).all() for v in weights]).all()):
             return
-        step, what = run.step - 1, "finite weights after the update, got NaN or infinite ones"
+        step, what = progress.step - 1, "finite weights after the update, got NaN or infinite ones"
     indices = batch_indices(seed, step, images, batch_size).tolist()
     raise DivergenceError(
         f"step {step}: expected {what}; images {indices}. Lower the learning rate or the "
@@ -271,87 +248,16 @@ def _check(run: _Run, method: Method, seed: int, images: int, batch_size: int) -
     )
 
 
-def _log(run: _Run) -> dict[str, float]:
-    """Move the pending scalars to the host at once and add their mean to the history."""
-    names = list(run.pending[0])
-    table = torch.stack([torch.stack([s[n].float() for n in names]) for s in run.pending]).cpu()
-    run.pending.clear()
-    row = {"step": float(run.step), **dict(zip(names, table.mean(0).tolist(), strict=True))}
-    run.history.append(row)
-    return row
-
-
 def _validate(
-    run: _Run, method: Method, settings: Training, scenes: Prepared | None, steps: int
+    progress: Progress, method: Method, settings: Training, scenes: Prepared | None, steps: int
 ) -> None:
     """Add the foreground ARI of validation scenes to the newest row, where it is due."""
-    before = int(run.history[-2]["step"]) if len(run.history) > 1 else 0
-    if scenes is None or not is_due(run.step, before, steps=steps, times=settings.validations):
+    before = int(progress.history[-2]["step"]) if len(progress.history) > 1 else 0
+    if scenes is None or not is_due(progress.step, before, steps=steps, times=settings.validations):
         return
     score = validation_ari(method, scenes, settings.batch_size)
     if score is not None:
-        run.history[-1][VALIDATION_ARI] = score
-
-
-def _keep(run: _Run, method: Method) -> None:
-    weights = {name: value.clone() for name, value in method.state_dict().items()}
-    run.good = _Good(run.step, run.seconds, weights)
-
-
-def _rewind(run: _Run, method: Method) -> None:
-    if run.good is not None:
-        method.load_state_dict(run.good.weights)
-        run.step, run.seconds = run.good.step, run.good.seconds
-
-
-def _state(run: _Run, method: Method) -> dict[str, Any]:
-    return {
-        "method": method.state_dict(),
-        "optimizers": {name: o.state_dict() for name, o in method.optimizers.items()},
-        "step": run.step,
-        "seconds": run.seconds,
-        "history": run.history,
-        "pending": run.pending,
-    }
-
-
-def _restore(run: _Run, state: Mapping[str, Any], method: Method) -> None:
-    """Take over a state; one that does not fit raises and changes nothing."""
-    before = {name: value.clone() for name, value in method.state_dict().items()}
-    try:
-        method.load_state_dict(state["method"])
-        for name, optimizer in method.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-            _check_shapes(name, optimizer)
-        step, seconds = int(state["step"]), float(state["seconds"])
-        history = [dict(row) for row in state["history"]]
-        pending: list[Mapping[str, Tensor]] = []
-        pending += [{n: v.to(method.device) for n, v in s.items()} for s in state["pending"]]
-    except Exception:
-        method.load_state_dict(before)
-        method.optimizers = method.make_optimizers()
-        raise
-    run.step, run.seconds, run.history, run.pending = step, seconds, history, pending
-
-
-def _check_shapes(name: str, optimizer: Optimizer) -> None:
-    """Refuse averages of another shape than their parameter, which the next step would meet."""
-    for parameter, averages in optimizer.state.items():
-        for key, value in averages.items():
-            if isinstance(value, Tensor) and value.ndim and value.shape != parameter.shape:
-                raise ValueError(
-                    f"optimiser {name}, {key}: expected {tuple(parameter.shape)}, "
-                    f"got {tuple(value.shape)}"
-                )
-
-
-def _as_csv(history: list[dict[str, float]]) -> str:
-    text = io.StringIO()
-    names = dict.fromkeys(name for row in history for name in row) or ["step", "loss"]
-    writer = csv.DictWriter(text, fieldnames=list(names))
-    writer.writeheader()
-    writer.writerows({**row, "step": int(row["step"])} for row in history)
-    return text.getvalue()
+        progress.history[-1][VALIDATION_ARI] = score
 
 
 @contextmanager
