@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,12 +14,13 @@ from PIL import Image
 import denf
 from denf.data.prepared import open_prepared
 from denf.data.scenes.render import render
+from denf.errors import DenfError
 from denf.overlay import SIDE
 from denf.pictures import clip
 from denf.pictures.batch import decompose_sources
 from denf.pictures.clip import track
 from denf.pictures.run import TrainedRun
-from denf.pictures.sources import find_sources
+from denf.pictures.sources import Source, find_sources
 
 RUN = Path(__file__).parents[1] / "results/reference/denf-traffic"
 
@@ -105,3 +108,51 @@ def test_a_clip_that_cannot_be_drawn_is_named(run, frames, tmp_path, monkeypatch
     _, (error,) = decompose_sources(run, find_sources([frames], clips=True), tmp_path / "out")
     assert "expected at most 2 frames" in str(error)
     assert not (tmp_path / "out").exists()
+
+
+def write_video(path: Path, frames: Path, rate: int = 8) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.bit_rate = 8_000_000
+        images = [Image.open(file).convert("RGB") for file in sorted(frames.iterdir())]
+        stream.width, stream.height, stream.pix_fmt = *images[0].size, "yuv420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_image(image)))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_a_video_is_a_clip(run, frames, tmp_path):
+    video = write_video(tmp_path / "street.mp4", frames)
+    decoded = list(clip.read_frames(Source(video, Path("street"))))
+    assert [milliseconds for _, milliseconds in decoded] == [125] * 3
+    first = np.asarray(Image.open(frames / "0.png"), dtype=float)
+    assert np.abs(decoded[0][0] - first).mean() < 6  # of 255: the codec loses some
+    (entry,), errors = decompose_sources(run, find_sources([video]), tmp_path / "out")
+    assert errors == []
+    assert [frame["milliseconds"] for frame in entry["frames"]] == [125] * 3
+    with Image.open(Path(entry["folder"]) / entry["overlay"]) as animation:
+        assert animation.n_frames == 3
+
+
+def test_videos_of_a_folder_stand_beside_its_pictures(frames, tmp_path):
+    (tmp_path / "0.png").write_bytes((frames / "0.png").read_bytes())
+    write_video(tmp_path / "street.mp4", frames)
+    assert [s.path.name for s in find_sources([tmp_path])] == ["0.png", "street.mp4"]
+    (only,) = find_sources([tmp_path], clips=True)
+    assert only.frames == (tmp_path / "0.png",)
+
+
+def test_videos_that_cannot_be_read_are_named(frames, tmp_path, monkeypatch):
+    def refusal(path: Path) -> str:
+        with pytest.raises(DenfError) as refused:
+            list(clip.read_frames(Source(path, Path("street"))))
+        return str(refused.value)
+
+    assert "no such file" in refusal(tmp_path / "none.mp4")
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    assert "broken.mp4" in refusal(broken)
+    whole = write_video(tmp_path / "whole.mp4", frames)
+    monkeypatch.setitem(sys.modules, "av", None)  # as where PyAV is not installed
+    assert "uv sync --group video" in refusal(whole)

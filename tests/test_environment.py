@@ -89,8 +89,8 @@ def test_no_address_of_a_registry(file: str):
     assert not re.search(r"://|index[-_]url|find[-_]links|trusted[-_]host|--hash| @ ", text)
 
 
-@pytest.mark.parametrize("group", ["slurm", "kubernetes"])
-def test_groups_of_clusters_agree_with_the_requirements(group: str):
+@pytest.mark.parametrize("group", ["slurm", "kubernetes", "video"])
+def test_optional_groups_agree_with_the_requirements(group: str):
     """`uv sync --group` must not change what a run computes with."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     resolved = requirements()

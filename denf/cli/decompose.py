@@ -16,7 +16,7 @@ app = typer.Typer()
 @app.command()
 def decompose(
     run: Run,
-    images: Annotated[list[Path], typer.Argument(help="Pictures, and folders of pictures.")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures, videos, and folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder; one subfolder per picture.")],
     clip: Annotated[
         bool, typer.Option("--clip", help="The pictures of a folder are the frames of a clip.")
@@ -25,9 +25,10 @@ def decompose(
     """Decompose your own pictures into background and objects.
 
     Writes an overlay of outlines and boxes, a label map, the background, each object on it and cut
-    out of the picture, and objects.json; of an animated picture or a clip, an animated overlay and
-    objects.json. Prints what was found as JSON. The largest centred square of a picture is taken;
-    any kind of PNG, JPEG, WebP, BMP, TIFF or GIF file is converted to 8-bit RGB. A picture that
+    out of the picture, and objects.json; of a clip (an animated picture, a video, or a folder with
+    --clip), an animated overlay and objects.json. Prints what was found as JSON. The largest
+    centred square of a picture is taken; any kind of PNG, JPEG, WebP, BMP, TIFF or GIF file is
+    converted to 8-bit RGB. Videos need the package PyAV (`uv sync --group video`). A picture that
     cannot be decomposed is named at the end, with exit status 1.
     """
     from denf.pictures.batch import decompose_sources

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import math
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -213,7 +215,7 @@ def _loop(
             _check(progress, method, seed, len(data), settings.batch_size)
             progress.seconds = time.monotonic() - began
             if due:
-                bar.set_postfix(loss=f"{progress.log()['loss']:.4g}")
+                _report(bar, progress, progress.log()["loss"])
                 before = time.monotonic()
                 _validate(progress, method, settings, validation, steps)
                 began += time.monotonic() - before  # no time of training
@@ -226,6 +228,15 @@ def _loop(
                     f"{store.folder}. Repeat the command with --resume to continue."
                 )
             progress.keep(method)
+
+
+def _report(bar: tqdm[Any], progress: Progress, loss: float) -> None:
+    """Show the loss beside the bar, or, where output is no terminal, print a line."""
+    bar.set_postfix(loss=f"{loss:.4g}")
+    if bar.disable:
+        per_step = progress.seconds / progress.step
+        line = f"step {progress.step} of {bar.total}: loss {loss:.4g}, {per_step:.3g} s per step"
+        print(line, file=sys.stderr, flush=True)
 
 
 def _check(progress: Progress, method: Method, seed: int, images: int, batch_size: int) -> None:

@@ -17,6 +17,7 @@ from denf.pictures.conversion import Array, is_animated, opened, read_picture, t
 from denf.pictures.files import describe_objects, write_entry
 from denf.pictures.result import PictureDecomposition
 from denf.pictures.sources import Source
+from denf.pictures.video import is_video, read_video
 
 MOST_FRAMES = 600  # the overlays of a clip are held in memory, 0.8 MB each
 FRAME = 100  # milliseconds that a frame is shown where its file does not say
@@ -28,7 +29,7 @@ Boxes = NDArray[np.float64]
 
 def is_clip(source: Source) -> bool:
     """Whether a source has several frames; a file that cannot be read is no clip."""
-    if source.frames is not None:
+    if source.frames is not None or is_video(source.path):
         return True
     try:
         with opened(source.path) as file:
@@ -61,6 +62,9 @@ def read_frames(source: Source) -> Iterator[tuple[Array, int]]:
 def _frames(source: Source) -> Iterator[tuple[Array, int]]:
     if source.frames is not None:
         yield from ((read_picture(path), FRAME) for path in source.frames)
+        return
+    if is_video(source.path):
+        yield from read_video(source.path, FRAME)
         return
     with opened(source.path) as file:
         for number, frame in enumerate(ImageSequence.Iterator(file)):

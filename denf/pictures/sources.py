@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from denf.errors import DenfError
 from denf.files import natural_key
 from denf.pictures.conversion import KINDS, SUFFIXES
+from denf.pictures.video import is_video
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Source:
         path: the file; of a clip that is a folder, the folder.
         folder: where its files go, under the folder of all results.
         frames: of a folder that is a clip, its pictures in order; None: a file, which is a clip
-            when it is animated.
+            when it is animated or a video.
     """
 
     path: Path
@@ -28,7 +29,7 @@ class Source:
 
 
 def find_sources(paths: Sequence[Path], *, clips: bool = False) -> list[Source]:
-    """The pictures that paths name: files as they are, folders by the pictures directly in them.
+    """The pictures that paths name: files as they are, folders by the files directly in them.
 
     Frames and the pictures of a folder are in order of their names, with numbers in order of size.
 
@@ -56,7 +57,7 @@ def _sources(path: Path, clips: bool) -> Iterator[Source]:
     if not path.is_dir():
         yield Source(path, Path(path.stem))
         return
-    pictures = [child for child in path.iterdir() if _is_picture(child)]
+    pictures = [child for child in path.iterdir() if _is_picture(child, videos=not clips)]
     if not pictures:
         raise DenfError(
             f"folder {path}", expected=f"{KINDS} pictures", got="none", fix="Check the path."
@@ -69,5 +70,6 @@ def _sources(path: Path, clips: bool) -> Iterator[Source]:
         yield from (Source(picture, name / picture.stem) for picture in pictures)
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+def _is_picture(path: Path, *, videos: bool) -> bool:
+    known = path.suffix.lower() in SUFFIXES or (videos and is_video(path))
+    return known and not path.name.startswith(".")
