@@ -1,4 +1,4 @@
-"""Griffe extension: mathematics of docstrings, `.. math::` and `:math:`, as LaTeX in Markdown."""
+"""Griffe extension: converts `.. math::` and `:math:` of docstrings to LaTeX in Markdown."""
 
 from __future__ import annotations
 

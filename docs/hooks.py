@@ -1,9 +1,9 @@
 """MkDocs hook: pages of the repository outside docs/, and links that leave docs/.
 
 Documents link to one another and to sources by relative paths, so that links work in a checkout.
-On the site, the Markdown files of `OUTSIDE` are pages at the same place, other linked files are
-served as they are, and links to folders, which a site cannot show, become text. A paragraph that
-is nothing but a link to a CSV file is followed by the file as a table.
+On the site, the Markdown files of `OUTSIDE` are pages at the same path, other linked files are
+served unchanged, and links to folders, which a site cannot show, become plain text. A paragraph
+that consists of a link to a CSV file is followed by the file's contents as a table.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mkdocs.structure.pages import Page
 
 CSV = re.compile(r"^\[[^\]]+\]\(([^)]+\.csv)\)$", re.MULTILINE)
 LINK = re.compile(r"(!?)\[([^\]]+)\]\(([^)#\s]+)(#[^)\s]*)?\)")
-# Pages by their place in the repository; docs/x.md is x.md on the site, others keep their place.
+# Pages by their path in the repository; docs/x.md is x.md on the site, others keep their path.
 OUTSIDE = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -45,7 +45,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Rewrite links for the place that each target has on the site."""
+    """Rewrite links to the path that each target has on the site."""
     root = Path(config.config_file_path).parent
 
     def rewritten(match: re.Match[str]) -> str:
@@ -79,7 +79,7 @@ def _targets(page: File) -> list[str]:
 
 
 def _resolved(page: File, link: str) -> str:
-    """A link's target as its place on the site."""
+    """The path of a link's target on the site."""
     place = page.src_uri if page.src_uri in OUTSIDE else f"docs/{page.src_uri}"
     target = posixpath.normpath(posixpath.join(posixpath.dirname(place), link))
     return target.removeprefix("docs/")

@@ -1,11 +1,11 @@
-"""The commands of the suite: thin, typed, and quick to start (torch is imported late).
+"""The commands of the suite: thin, typed, and quick to start (torch is imported inside functions).
 
-Results go to standard output as JSON, progress and warnings to standard error. Exit status: 0,
-1 for a failure of the machine (a full disk) or pictures that could not be decomposed, 2 for a
-mistake the user can correct, 3 for a training that diverged, 130 after an interruption.
+Results go to standard output as JSON, progress and warnings to standard error. Exit status: 0 for
+success, 1 for a failure of the machine (a full disk) or pictures that could not be decomposed, 2
+for a mistake that the user can correct, 3 for a training that diverged, 130 after an interruption.
 
-Every file holds the commands of one topic, as a `typer.Typer` without a name: its commands are
-those of `app` itself; those of `denf data` are its own. What they do lies in the other packages.
+Every file holds the commands of one topic as a `typer.Typer`, which adds them to `app`; only the
+commands of `data` have a name before them, `denf data`. The commands call the other packages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`denf bench`."""
+"""`denf bench`: speed and memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ app = typer.Typer()
 
 
 class BenchCase(StrEnum):
-    """What `denf bench` can time."""
+    """Cases of `denf bench`."""
 
     ALL = "all"
     UNION = "union"
@@ -29,31 +29,34 @@ class BenchCase(StrEnum):
 
 @app.command()
 def bench(
-    case: Annotated[BenchCase, typer.Argument(help="What to time.")] = BenchCase.ALL,
+    case: Annotated[BenchCase, typer.Argument(help="The case to time.")] = BenchCase.ALL,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
     tfrecord: Annotated[
-        Path | None, typer.Option(help="CLEVR (with masks) for clevr6; default: a synthetic file.")
+        Path | None, typer.Option(help="For clevr6: CLEVR with masks; default: a synthetic file.")
     ] = None,
-    experiments: Annotated[Path, typer.Option(help="Experiment files for methods.")] = Path(
+    experiments: Annotated[Path, typer.Option(help="For methods: folder of experiments.")] = Path(
         "config/experiments"
     ),
     protocol: Annotated[
-        Path, typer.Option(help="Their settings and image sizes; config/paper.yaml on a GPU.")
+        Path,
+        typer.Option(help="For methods: settings and image sizes; config/paper.yaml on a GPU."),
     ] = Path("config/config.yaml"),
-    variants: Annotated[str, typer.Option(help="For step: names with commas between.")] = "all",
+    variants: Annotated[
+        str, typer.Option(help="For step: names separated by commas, or all.")
+    ] = "all",
     size: Annotated[int, typer.Option(help="For step: side of the images.", min=4)] = 128,
     features: Annotated[int, typer.Option(help="For step: width of the subnets.", min=2)] = 64,
     batch: Annotated[int, typer.Option(help="For step: images per step.", min=1)] = 12,
     steps: Annotated[
-        int | None, typer.Option(help="For step: default 200 on a GPU, 3 on a CPU.", min=1)
+        int | None,
+        typer.Option(help="For step: training steps; default: 200 on a GPU, 3 on a CPU.", min=1),
     ] = None,
-    _json: Annotated[bool, typer.Option("--json", help="JSON lines, as without it.")] = False,
 ) -> None:
-    """Time and weigh what must be fast; one JSON line per case, method or variant.
+    """Measure time and memory; print one JSON line per case, method or variant.
 
-    The case methods times a training step of every method: images per second, and memory. The case
-    step compares the ways to evaluate DeNF's couplings, growth what a step costs with image size,
-    cells, objects and batch.
+    The case methods measures images per second and memory of a training step of every method. The
+    case step compares the ways to evaluate DeNF's couplings. The case growth measures the cost of a
+    step by image size, cells, objects and batch size.
     """
     from denf.bench import Workload, run_cases
     from denf.harness.checkpoint import best_device

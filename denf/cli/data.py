@@ -1,4 +1,4 @@
-"""`denf data`: sources into the prepared format."""
+"""`denf data`: conversion of sources into the prepared format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from denf.cli.files import read_protocol
 from denf.cli.options import Licence, Out, OutFile, Protocol, Size, Splits, Workers
 
 app = typer.Typer(
-    help="Bring data into the prepared format, or render it.",
+    help="Convert data into the prepared format, or render scenes.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -21,7 +21,7 @@ SplitName = Annotated[str, typer.Option(help="Name of the split in dataset.json.
 @app.command()
 def prepare(
     specification: Annotated[
-        str, typer.Argument(help="YAML file of a data set, or, with --protocol, its key there.")
+        str, typer.Argument(help="YAML file of a data set; with --protocol, its key there.")
     ],
     out: Splits,
     protocol: Protocol = None,
@@ -29,17 +29,18 @@ def prepare(
         str | None, typer.Option(help="The only split to prepare; default: all.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="The published file, in place of the specification's.")
+        Path | None,
+        typer.Option(help="The published file, in place of the specification's url or path."),
     ] = None,
-    downloads: Annotated[
-        Path, typer.Option(help="Folder of published files that are fetched.")
-    ] = Path("results/downloads"),
+    downloads: Annotated[Path, typer.Option(help="Folder for fetched files.")] = Path(
+        "results/downloads"
+    ),
     workers: Workers = 1,
 ) -> None:
     """Prepare a data set from its specification: every split as a folder of --out.
 
-    config/README.md lists the sources and their keys. A published file that the specification
-    gives by its address alone is fetched first.
+    config/README.md lists the sources and their keys. If the specification has only the address
+    of a published file, the file is fetched first.
     """
     from denf.harness.protocol import find_dataset
 
@@ -57,7 +58,9 @@ def render(
     count: Annotated[int, typer.Option(help="Number of scenes.", min=1)],
     out: Out,
     size: Size = 64,
-    seed: Annotated[int, typer.Option(help="With the scene's number, its only seed.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of all scenes; each also depends on its number.")
+    ] = 0,
     first: Annotated[int, typer.Option(help="Number of the first scene.", min=0)] = 0,
     split: SplitName = "train",
     workers: Workers = 1,
@@ -83,21 +86,27 @@ def render(
 
 @app.command()
 def folder(
-    images: Annotated[Path, typer.Option(help="Folder of images.")],
+    images: Annotated[Path, typer.Option(help="Folder of pictures.")],
     out: Out,
-    masks: Annotated[Path | None, typer.Option(help="Folder of label images, same names.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side in pixels; default: as it is.")] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder of label images with the same names.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side in pixels; default: the pictures'.")
+    ] = None,
     first: Annotated[
-        int, typer.Option(help="Number of the first image; negative: from the end.")
+        int, typer.Option(help="Number of the first picture; negative: from the end.")
     ] = 0,
-    count: Annotated[int | None, typer.Option(help="So many images; default: the rest.")] = None,
+    count: Annotated[
+        int | None, typer.Option(help="Number of pictures; default: the rest.")
+    ] = None,
     split: SplitName = "train",
     name: Annotated[
-        str | None, typer.Option(help="Of the data set; default: the folder's.")
+        str | None, typer.Option(help="Name of the data set; default: the folder's.")
     ] = None,
     licence: Licence = "not stated",
 ) -> None:
-    """Prepare one split of your own images, with masks where you have them."""
+    """Prepare one split of your own pictures, optionally with masks."""
     from denf.data.folder import prepare_folder
 
     prepare_folder(
@@ -118,17 +127,19 @@ def fetch(
     url: Annotated[str, typer.Argument(help="Address of the file.")],
     out: OutFile,
     sha256: Annotated[
-        str | None, typer.Option(help="Expected checksum; default: as it was first fetched.")
+        str | None, typer.Option(help="Expected checksum; default: that of the first fetch.")
     ] = None,
-    size: Annotated[int | None, typer.Option("--bytes", help="Expected length.", min=0)] = None,
+    size: Annotated[
+        int | None, typer.Option("--bytes", help="Expected length in bytes.", min=0)
+    ] = None,
     mirror: Annotated[
-        str | None, typer.Option(help="Folder, file or address to take it from instead.")
+        str | None, typer.Option(help="Folder, file or address to use in place of URL.")
     ] = None,
 ) -> None:
-    """Download a file: resumable, checked, renamed when complete.
+    """Download a file: resume an earlier attempt, check the file, rename it when complete.
 
     Without --sha256 the first fetch writes checksum and length to OUT.pinned.json, and every later
-    one must give the same file. A file of this machine is linked, not copied.
+    fetch must give the same file. A file on this machine is linked, not copied.
     """
     from denf.data.download import download
 
@@ -142,7 +153,7 @@ def card(
 ) -> None:
     """Draw the card of a data set: facts, counts, mean images, examples.
 
-    Examples are of the first folder; prints the file's name.
+    Examples are from the first folder. Prints the file's name.
     """
     from denf.report.card import write_card
 

@@ -1,4 +1,4 @@
-"""`denf decompose`: pictures of the user's own."""
+"""`denf decompose`: decomposition of the user's own pictures."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ app = typer.Typer()
 @app.command()
 def decompose(
     run: Run,
-    images: Annotated[list[Path], typer.Argument(help="Pictures, videos, and folders of them.")],
-    out: Annotated[Path, typer.Option(help="Folder; one subfolder per picture.")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures, videos, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Output folder, with one subfolder per picture.")],
     clip: Annotated[
-        bool, typer.Option("--clip", help="The pictures of a folder are the frames of a clip.")
+        bool, typer.Option("--clip", help="Take the pictures of a folder as frames of a clip.")
     ] = False,
 ) -> None:
     """Decompose your own pictures into background and objects.
 
-    Writes an overlay of outlines and boxes, a label map, the background, each object on it and cut
-    out of the picture, and objects.json; of a clip (an animated picture, a video, or a folder with
-    --clip), an animated overlay and objects.json. Prints what was found as JSON. The largest
-    centred square of a picture is taken; any kind of PNG, JPEG, WebP, BMP, TIFF or GIF file is
-    converted to 8-bit RGB. Videos need the package PyAV (`uv sync --group video`). A picture that
-    cannot be decomposed is named at the end, with exit status 1.
+    Writes an overlay of outlines and boxes, a label map, the background, each object on the
+    background and cut out of the picture, and objects.json. For a clip (an animated picture, a
+    video, or a folder with --clip) it writes an animated overlay and objects.json. Prints the
+    results as JSON. The largest centred square of a picture is used; any kind of PNG, JPEG, WebP,
+    BMP, TIFF or GIF file is converted to 8-bit RGB. Videos need the package PyAV (`uv sync --group
+    video`). Pictures that cannot be decomposed are listed at the end, with exit status 1.
     """
     from denf.pictures.batch import decompose_sources
     from denf.pictures.run import load

@@ -28,18 +28,22 @@ def evaluate(
     run: Run,
     data: Data,
     out: OutFile,
-    scores: Annotated[Path | None, typer.Option(help="CSV of scores, one row per scene.")] = None,
-    panels: Annotated[Path | None, typer.Option(help="NPZ of arrays for the figures.")] = None,
-    panel_count: Annotated[int, typer.Option(help="Scenes in --panels.", min=1)] = 8,
-    batch_size: Annotated[int, typer.Option(help="Scenes at a time.", min=1)] = 32,
+    scores: Annotated[
+        Path | None, typer.Option(help="CSV file for the scores of every scene.")
+    ] = None,
+    panels: Annotated[
+        Path | None, typer.Option(help="NPZ file for the arrays of the figures.")
+    ] = None,
+    panel_count: Annotated[int, typer.Option(help="Number of scenes in --panels.", min=1)] = 8,
+    batch_size: Annotated[int, typer.Option(help="Scenes per batch.", min=1)] = 32,
     share: Share = 1,
 ) -> None:
     """Score a run: ARI, boxes, numbers of objects, backgrounds, reconstructions, density.
 
-    The adjusted Rand index comes in three forms: ari_fg (true objects, no predicted background),
-    ari_fg_strict (true objects, a predicted background counts as a segment), ari (all pixels).
-    Backgrounds are compared with the same scenes without their objects, where the data have these
-    (`denf data render --empty`). Statistics are over scenes.
+    The adjusted Rand index has three forms: ari_fg (pixels of true objects, no predicted
+    background), ari_fg_strict (pixels of true objects, a predicted background is one more cluster),
+    ari (all pixels). Backgrounds are compared with the same scenes without their objects, if the
+    data have these (`denf data render --empty`). Statistics are over scenes.
     """
     from denf.data.prepared import open_verified
     from denf.files import write_atomically
@@ -67,22 +71,26 @@ def fid(
     data: Annotated[Path, typer.Option(help="Prepared test images, the reference.")],
     out: OutFile,
     source: Annotated[
-        Path | None, typer.Option(help="Prepared training images: to recompose, and for the floor.")
+        Path | None, typer.Option(help="Prepared training images, to recompose and to compare.")
     ] = None,
-    samples: Annotated[int, typer.Option(help="Number of images on each side.", min=2)] = 10000,
+    samples: Annotated[
+        int, typer.Option(help="Number of samples, and of test images at most.", min=2)
+    ] = 10000,
     extractor: Annotated[
-        ExtractorName, typer.Option(help="random-conv-v1 needs no weights.")
+        ExtractorName, typer.Option(help="Feature space; random-conv-v1 needs no weights.")
     ] = ExtractorName.INCEPTION,
-    weights: Annotated[Path | None, typer.Option(help="Inception weights, if not cached.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the samples.", min=0)] = 0,
+    weights: Annotated[
+        Path | None, typer.Option(help="File of the Inception weights; default: cache or download.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
     share: Share = 1,
 ) -> None:
     """Measure the Fréchet distance of samples to test images.
 
-    Samples come from the prior or, where a method's paper generates so (DeNF), are the images of
-    --source with a random subset of their objects kept. Beside the distance stand those of parts
-    of the samples and of the source itself, the kernel distance, precision and recall. Numbers of
-    different extractors do not compare.
+    Samples come from the prior. For methods whose paper generates by recomposition (DeNF), they are
+    the images of --source with a random subset of their objects. The result also has the distances
+    for fewer samples and for the images of --source, the kernel distance, precision and recall.
+    Values of different extractors cannot be compared.
     """
     from denf.data.prepared import open_verified
     from denf.harness import evaluate as evaluation
@@ -123,9 +131,9 @@ def sample(
     count: Annotated[int, typer.Option(help="Number of images.", min=1)],
     out: Out,
     source: Annotated[
-        Path | None, typer.Option(help="Prepared images to recompose; default: the prior.")
+        Path | None, typer.Option(help="Prepared images to recompose; default: sample the prior.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the samples.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
     share: Share = 1,
 ) -> None:
     """Write generated images as PNG files."""

@@ -7,18 +7,20 @@ from typing import Annotated
 
 import typer
 
-Out = Annotated[Path, typer.Option(help="Folder to make; must not exist.")]
+Out = Annotated[Path, typer.Option(help="Output folder; must not exist.")]
 OutFile = Annotated[Path, typer.Option(help="File to write.")]
-Run = Annotated[Path, typer.Argument(help="A run folder, results/reference/<name> included.")]
-Data = Annotated[Path, typer.Option(help="A prepared folder.")]
+Run = Annotated[
+    Path, typer.Argument(help="A run folder, for example results/reference/denf-clevr6.")
+]
+Data = Annotated[Path, typer.Option(help="Folder of a prepared split.")]
 Size = Annotated[int, typer.Option(help="Side of the square images in pixels.", min=8)]
 Licence = Annotated[str, typer.Option(help="Licence of the images, kept in dataset.json.")]
-Splits = Annotated[Path, typer.Option(help="Folder of the splits.")]
+Splits = Annotated[Path, typer.Option(help="Output folder of the splits.")]
 Workers = Annotated[
-    int, typer.Option(help="Threads or processes; any number gives the same files.", min=1)
+    int, typer.Option(help="Threads or processes; the files do not depend on it.", min=1)
 ]
 Protocol = Annotated[
-    Path | None, typer.Option(help="A protocol, as config/config.yaml; - reads standard input.")
+    Path | None, typer.Option(help="Protocol, like config/config.yaml; - reads standard input.")
 ]
 Share = Annotated[
     int,
@@ -27,5 +29,5 @@ Share = Annotated[
 Runs = Annotated[Path, typer.Option(help="Folder of runs.")]
 Listing = Annotated[
     Path | None,
-    typer.Option(help="JSON list of the rows to show; default: whatever was run."),
+    typer.Option(help="JSON list of the rows to show; default: all runs."),
 ]

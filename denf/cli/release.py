@@ -1,4 +1,4 @@
-"""`denf release`."""
+"""`denf release`: publication of runs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ def release(
         "results/reference/runs"
     ),
 ) -> None:
-    """Copy finished, scored runs to where reference runs are published.
+    """Copy finished and scored runs to the folder of reference runs.
 
-    Weights and other files over 16 MiB are left out. A run on a GPU replaces runs of its experiment
-    on a CPU, and never the other way round. Prints the folders written.
+    Files over 16 MiB, such as weights of large networks, are left out. A run on a GPU replaces
+    runs of its experiment on a CPU; a run on a CPU never replaces one on a GPU. Prints the folders
+    written.
     """
     from denf.harness.release import release as copy_runs
 

@@ -22,9 +22,9 @@ def tables(
     ),
     out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
 ) -> None:
-    """Write Tables 1-3, reported beside reproduced.
+    """Write Tables 1-3, with reported and reproduced values.
 
-    Each as CSV, Markdown and LaTeX; prints the files' names.
+    Writes each as CSV, Markdown and LaTeX, and prints the files' names.
     """
     from denf.report.tables import write_tables
 
@@ -37,11 +37,13 @@ def figures(
     runs: Runs = Path("results/runs"),
     listing: Listing = None,
     out: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("results/figures"),
-    name: Annotated[list[str] | None, typer.Option(help="One figure; default: all.")] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help="Figure to draw, repeatable; default: all.")
+    ] = None,
 ) -> None:
     """Draw figures 3-6, training curves and ARI distributions.
 
-    Each as PNG and PDF; prints the files' names.
+    Writes each as PNG and PDF, and prints the files' names.
     """
     from denf.report.figures import write_figures
 
@@ -73,9 +75,11 @@ def page(
 
 @app.command()
 def document(
-    file: Annotated[Path, typer.Argument(help="Markdown with markers.")] = Path("config/README.md"),
+    file: Annotated[Path, typer.Argument(help="Markdown file with markers.")] = Path(
+        "config/README.md"
+    ),
 ) -> None:
-    """Make the tables between a document's markers anew: settings, scores of released runs."""
+    """Regenerate the tables between a document's markers: settings, scores of released runs."""
     from denf.documentation.documents import with_tables
     from denf.files import write_atomically
 

@@ -1,4 +1,4 @@
-"""`denf show`: a run at a glance."""
+"""`denf show`: a summary of a run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ app = typer.Typer()
 def show(
     run: Run,
     everything: Annotated[
-        bool, typer.Option("--all", help="All settings, defaults included.")
+        bool, typer.Option("--all", help="Show all settings, defaults included.")
     ] = False,
     panels: Annotated[
-        Path | None, typer.Option(help="PNG file to draw the run's stored pictures into.")
+        Path | None, typer.Option(help="PNG file for the run's stored pictures.")
     ] = None,
 ) -> None:
-    """Print a run's facts, settings, scores and history as tables for people.
+    """Print a run's facts, settings, scores and history as tables.
 
-    Programs read the files themselves: run.json, experiment.yaml, metrics.json, history.csv. The
+    For programs the same data are in run.json, experiment.yaml, metrics.json and history.csv. The
     pictures of --panels are those that `denf evaluate --panels RUN/panels.npz` stored.
     """
     from denf.show.summary import print_run

@@ -21,7 +21,7 @@ def experiments(
     protocol: Protocol = None,
     configfile: Annotated[
         list[Path] | None,
-        typer.Option(help="File that the protocol was read from, checked for repeated keys."),
+        typer.Option(help="File of the protocol, checked for repeated keys; repeatable."),
     ] = None,
     plan: Annotated[Path, typer.Option(help="Folder of the resolved experiments.")] = Path(
         "results/.plan"
@@ -29,7 +29,7 @@ def experiments(
 ) -> None:
     """Resolve and check all experiment files, and write the resolved ones to --plan.
 
-    Prints them as JSON, with a hash of the source files that each command depends on.
+    Prints the plan as JSON, with a hash of the source files that each command depends on.
     """
     from denf.harness.plan import make_plan
 
@@ -47,10 +47,12 @@ def experiments(
 def train(
     experiment: Annotated[Path, typer.Argument(help="An experiment file.")],
     data: Data,
-    out: Annotated[Path, typer.Option(help="Run folder.")],
-    seed: Annotated[int, typer.Option(help="Of parameters, batches and noise.", min=0)] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    seed: Annotated[int, typer.Option(help="Seed of parameters, batches and noise.", min=0)] = 0,
     resume: Annotated[bool, typer.Option(help="Continue from the last saved state.")] = False,
-    set_: Annotated[list[str], typer.Option("--set", help="key.subkey=value, repeatable.")] = [],  # noqa: B006
+    set_: Annotated[
+        list[str], typer.Option("--set", help="Change of a value, key.subkey=value; repeatable.")
+    ] = [],  # noqa: B006
     protocol: Protocol = None,
     weights: Annotated[
         Path | None,
@@ -61,26 +63,29 @@ def train(
         typer.Option(help="Prepared scenes, with masks, for the learning curve of foreground ARI."),
     ] = None,
     validation_scenes: Annotated[
-        int, typer.Option(help="So many of these, the first ones.", min=1)
+        int, typer.Option(help="Number of scenes of --validation, from the first on.", min=1)
     ] = 32,
     max_minutes: Annotated[
         float | None,
-        typer.Option(help="Stop after so many minutes, with the state saved.", min=0),
+        typer.Option(help="Stop after this many minutes and save the state.", min=0),
     ] = None,
     keep_diverged: Annotated[
-        bool, typer.Option(help="Exit with 0 when a loss is not finite; run.json says so.")
+        bool, typer.Option(help="Exit with 0 if a loss is not finite; run.json records it.")
     ] = False,
     inputs_hash: Annotated[
-        str | None, typer.Option(help="Refuse an experiment with another one (`denf experiments`).")
+        str | None,
+        typer.Option(
+            help="Refuse an experiment with another hash than this one of `denf experiments`."
+        ),
     ] = None,
     share: Share = 1,
 ) -> None:
     """Train one experiment with one seed.
 
-    Writes model.safetensors, experiment.yaml, history.csv and run.json, and prints the last. The
-    state is saved every few minutes, on SIGTERM or Ctrl-C and after --max-minutes; --resume
-    continues from it with the result of an uninterrupted run. It lies in `.state` beside the run
-    folder and may be carried to another machine.
+    Writes model.safetensors, experiment.yaml, history.csv and run.json, and prints run.json. The
+    state is saved every few minutes, on SIGTERM or Ctrl-C, and after --max-minutes. --resume
+    continues from it, with the same result as an uninterrupted run. The state is in `.state` beside
+    the run folder and may be copied to another machine.
     """
     from denf.data.prepared import open_verified
     from denf.harness.changes import check_changes
