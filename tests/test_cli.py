@@ -382,12 +382,13 @@ def test_divergence_gives_status_3_and_a_record(denf, pictures, experiment, tmp_
     wild = [*arguments, "--set", "settings.learning_rate=1e30"]
     answer = denf(*wild)
     assert (answer.status, answer.out) == (3, "")
-    assert answer.err.startswith("denf: step ")
+    assert answer.err.splitlines()[-1].startswith("denf: step ")
     kept = denf(*wild, "--keep-diverged")
     assert kept.json["status"] == "diverged"
     over, *told = kept.err.splitlines()
     assert over == f"denf: {run} holds a diverged run: the training starts over"
-    assert told[0].startswith("denf: step ")
+    assert told[0].startswith("step 1 of 3: loss ")  # without a terminal, a line per log
+    assert told[1].startswith("denf: step ")
 
 
 def test_a_stopped_training_gives_status_130_and_continues(denf, pictures, experiment, tmp_path):

@@ -17,6 +17,7 @@ from denf.bench.step import bench_step
 from denf.bench.variants import Workload
 from denf.data.bench import bench_clevr6
 from denf.harness.bench import bench_methods, peak_bytes
+from denf.harness.protocol import EXPERIMENTS
 from denf.metrics.bench import bench_ari
 from denf.model.boxes import box_union
 from denf.model.settings import BoxUnion
@@ -29,7 +30,6 @@ def run_cases(
     threads: int,
     *,
     tfrecord: Path | None,
-    experiments: Path,
     protocol: Mapping[str, Any],
     device: torch.device,
     variants: str,
@@ -41,8 +41,7 @@ def run_cases(
         case: its name, or "all".
         threads: of torch.
         tfrecord: file of CLEVR with masks for the case "clevr6"; None: a synthetic one.
-        experiments: folder of experiment files for the case "methods".
-        protocol: their settings and image sizes.
+        protocol: settings, image sizes and experiments of the case "methods".
         device: where the methods run.
         variants: names for the case "step", or "all".
         work: of the case "step".
@@ -53,7 +52,9 @@ def run_cases(
         "ari": lambda: [bench_ari()],
         "render": lambda: [bench_render()],
         "clevr6": lambda: [bench_clevr6(tfrecord)],
-        "methods": lambda: bench_methods(experiments, protocol, device),
+        "methods": lambda: bench_methods(
+            Path(protocol.get("experiments", EXPERIMENTS)), protocol, device
+        ),
         "step": lambda: bench_step(variants, work),
         "growth": lambda: bench_growth(device),
     }

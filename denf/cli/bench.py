@@ -34,9 +34,6 @@ def bench(
     tfrecord: Annotated[
         Path | None, typer.Option(help="For clevr6: CLEVR with masks; default: a synthetic file.")
     ] = None,
-    experiments: Annotated[Path, typer.Option(help="For methods: folder of experiments.")] = Path(
-        "config/experiments"
-    ),
     protocol: Annotated[
         Path,
         typer.Option(help="For methods: settings and image sizes; config/paper.yaml on a GPU."),
@@ -66,7 +63,6 @@ def bench(
         case.value,
         threads,
         tfrecord=tfrecord,
-        experiments=experiments,
         protocol=read_protocol(protocol),
         device=device,
         variants=variants,

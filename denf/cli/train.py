@@ -17,7 +17,9 @@ app = typer.Typer()
 
 @app.command()
 def experiments(
-    folder: Annotated[Path, typer.Argument(help="Folder of experiment files.")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder of experiment files; default: the protocol's.")
+    ] = None,
     protocol: Protocol = None,
     configfile: Annotated[
         list[Path] | None,

@@ -22,7 +22,13 @@ from denf.errors import DenfError
 from denf.files import write_atomically
 from denf.harness.experiment import Experiment, load_experiments
 from denf.harness.lease import count_cards
-from denf.harness.protocol import Protocol, check_protocol, check_references, chosen
+from denf.harness.protocol import (
+    EXPERIMENTS,
+    Protocol,
+    check_protocol,
+    check_references,
+    chosen,
+)
 from denf.harness.registry import Purpose, code_hash
 from denf.harness.validation import check_name
 from denf.settings import as_plain
@@ -32,7 +38,7 @@ _OF_ALL = (Purpose.TABLES, Purpose.FIGURES, Purpose.CARD, Purpose.PAGE)
 
 
 def make_plan(
-    folder: Path, protocol: Mapping[str, Any], out: Path, *, where: str
+    folder: Path | None, protocol: Mapping[str, Any], out: Path, *, where: str
 ) -> dict[str, Any]:
     """Resolve a protocol's experiments and write them to `out`, `<name>-<hash>.yaml` each.
 
@@ -40,7 +46,7 @@ def make_plan(
     a training has read or will read.
 
     Args:
-        folder: of the experiment files.
+        folder: of the experiment files; None: the protocol's.
         protocol: values of a protocol; empty for every file as it is.
         out: folder of the plan.
         where: the protocol came from, for errors.
@@ -55,10 +61,12 @@ def make_plan(
     Raises:
         DenfError: for a mistake in any of the files, or a name that does not exist.
     """
-    resolved = load_experiments(folder, protocol)
+    checked = check_protocol(protocol, where=where) if protocol else None
+    resolved = load_experiments(
+        folder or Path(checked.experiments if checked else EXPERIMENTS), protocol
+    )
     plan: dict[str, Any] = {}
-    if protocol:
-        checked = check_protocol(protocol, where=where)
+    if checked is not None:
         plan["protocol"] = as_plain(checked)
         check_references(checked, {e.name: e.dataset for e in resolved}, where=where)
         names = chosen(checked, [e.name for e in resolved])

@@ -18,6 +18,7 @@ from denf.harness.validation import check_name, validate
 from denf.settings import Settings
 from denf.yaml_reader import parse_mapping, read_mapping
 
+EXPERIMENTS = "config/experiments"
 Seed = Annotated[int, Ge(0)]
 _SEE = "See config/README.md."
 
@@ -59,7 +60,7 @@ class Protocol(Settings):
     """Name; only runs of `paper` are compared with reported values."""
     seeds: Annotated[tuple[Seed, ...], MinLen(1), AfterValidator(_distinct)]
     """Every one is trained and listed, for experiments that name none of their own."""
-    experiments: str = "config/experiments"
+    experiments: str = EXPERIMENTS
     """Folder of experiment files, one per table row."""
     only: tuple[str, ...] = ()
     """Names of the experiments to run; empty for all."""

@@ -27,9 +27,8 @@ PLAN = "results/.plan"  # files named by their content: no invocation changes an
 
 
 def list_experiments():
-    folder = config.get("experiments", "config/experiments")
     # The effective configuration, --config values included, goes to standard input.
-    command = ["denf", "experiments", folder, "--plan", PLAN, "--protocol", "-"]
+    command = ["denf", "experiments", "--plan", PLAN, "--protocol", "-"]
     for file in workflow.configfiles:
         command += ["--configfile", str(file)]
     try:

@@ -53,10 +53,8 @@ class Run:
 def runs_of(configfile: Path) -> list[Run]:
     """Every run of a protocol, in the order of its key `only`, seeds of one row together."""
     protocol = yaml.safe_load(configfile.read_text(encoding="utf-8"))
-    command = ["denf", "experiments", protocol.get("experiments", "config/experiments")]
-    done = subprocess.run(
-        [*command, "--protocol", str(configfile)], capture_output=True, text=True, check=False
-    )
+    command = ["denf", "experiments", "--protocol", str(configfile)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr.strip())
     known: dict[str, dict[str, Any]] = {
