@@ -47,8 +47,8 @@ def set_first_values(method: AirMethod, aids: AirAids) -> None:
     quieten(last_layer(method.decoder), aids.quiet)
     biases = (
         (method.decoder, 3 * s.glimpse**2, aids.alpha_bias),  # red, green, blue, alpha
-        (inference.head, 1 + WHERE, aids.std_bias),  # presence, means, raw deviations
-        (inference.encoder, s.what, aids.std_bias),  # means, raw deviations
+        (inference.head, 1 + WHERE, aids.std_bias),  # presence, means, raw standard deviations
+        (inference.encoder, s.what, aids.std_bias),  # means, raw standard deviations
     )
     for network, first, value in biases:
         last_layer(network).bias[first:] += value

@@ -1,7 +1,7 @@
 """Adaptive instance normalisation: a latent sets the scale and shift of normalised features.
 
 Huang and Belongie, Arbitrary style transfer in real-time with adaptive instance normalization, ICCV
-2017; as in BlockGAN and RELATE, where scale and shift are ReLU(Linear(z)).
+2017, Eq. 8; as in BlockGAN and RELATE, where scale and shift are ReLU(Linear(z)).
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class BackgroundVae(nn.Module):
     def forward(self, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Background in [0, 1] and divergence (B,) in nats of images (B, 3, H, W) in [0, 1].
 
-        Without a generator the mean stands for the sample.
+        Without a generator, z is the posterior's mean.
         """
         q = posterior(self.encoder(x), 0)
         prior = DiagonalGaussian(torch.zeros_like(q.mean), torch.full_like(q.std, _PRIOR_STD))

@@ -25,6 +25,8 @@ class Game(StrEnum):
 def discriminator_loss(game: Game, real: Tensor, fake: Tensor) -> Tensor:
     """-E log σ(D(x)) - E log(1 - σ(D(G(z)))), or E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))).
 
+    The cross-entropy is the negative value function, Eq. 1 of Goodfellow et al.
+
     Args:
         game: which of the two.
         real, fake: the discriminator's raw outputs, any shape.

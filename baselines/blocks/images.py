@@ -58,7 +58,7 @@ def check_size(images: Tensor, size: int, method: str) -> None:
     if (height, width) != (size, size):
         raise DenfError(
             f"images for {method}",
-            expected=f"{size}×{size} pixels, as settings.size says",
+            expected=f"{size}×{size} pixels, the setting `size`",
             got=f"{width}×{height} pixels",
             fix=f"Set settings.size to the data set's, as in --set settings.size={height}.",
         )

@@ -45,7 +45,7 @@ class StyleDiscriminator(nn.Module):
         width: channels of the first convolution; every further one doubles them.
         guesses: numbers that are also estimated from the image.
         spectral: spectral norm also of the normalisations' scales and of the heads (RELATE), else
-            of the convolutions alone (BlockGAN).
+            only of the convolutions (BlockGAN).
     """
 
     def __init__(self, size: int, width: int, guesses: int, spectral: bool) -> None:

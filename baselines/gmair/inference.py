@@ -20,7 +20,7 @@ from baselines.gmair.settings import GmairSettings
 
 WHERE_SPREAD = 0.5  # standard deviation of the normalised means of z_where (the code's fixed γ)
 DEPTHS = 4.0  # depth is in (0, 4)
-_HEADS = {"presence": 1, "where": 8, "depth": 2}  # means before raw deviations
+_HEADS = {"presence": 1, "where": 8, "depth": 2}  # means before raw standard deviations
 
 
 class Objects(NamedTuple):

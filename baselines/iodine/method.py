@@ -3,13 +3,14 @@
 Greff et al., "Multi-object representation learning with iterative variational inference", ICML
 2019, Algorithm 1 and appendix B. Settings: google-deepmind/deepmind-research, folder iodine,
 configuration clevr6 (Apache 2.0). Its details are kept: the constant 5 after the latents, the
-constant ½ among the inputs, the prior's variance ln 2. What differs here: the refinement gets the
-gradients of each image's loss, not of the batch's mean, and evaluation samples from a fixed seed,
-so that the decomposition of an image does not depend on its batch; PyTorch's LSTM has a second bias
-(1,024 numbers), and its biases do not start truncated normal (standard deviation 0.03) as Sonnet's
-bias does; the source's loss adds a regression of the true factors, which affects the model only
-through the clipping of gradients; TensorFlow's SAME pads a strided convolution more at the bottom
-and right, our padding at the top and left, so that our layer equals TensorFlow's rotated by 180°.
+constant ½ among the inputs, the prior's variance ln 2, logistic components. What differs here: the
+refinement gets the gradients of each image's loss, not of the batch's mean, and evaluation samples
+from a fixed seed, so that the decomposition of an image does not depend on its batch; PyTorch's
+LSTM has a second bias (1,024 numbers), and its biases do not start truncated normal (standard
+deviation 0.03) as Sonnet's bias does; the source's loss adds a regression of the true factors,
+which affects the model only through the clipping of gradients; TensorFlow's SAME pads a strided
+convolution more at the bottom and right, our padding at the top and left, so that our layer equals
+TensorFlow's rotated by 180°.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class Iodine(MixtureMethod):
         size = (x.shape[2], x.shape[3])
         mixture = SlotMixture.of(self.decoder(z.flatten(0, 1), size), len(x))
         log_components = logistic_log_prob(x[:, None], mixture.rgb, s.scale).sum(2, keepdim=True)
-        log_p = mixture_log_prob(mixture.log_masks, log_components)[:, None]
+        log_p = mixture_log_prob(mixture.log_masks, log_components)[:, None]  # Eq. 1
         prior = latent_distribution(torch.zeros_like(posterior))
         loss = q.kl(prior).sum((1, 2)) - log_p.sum((1, 2, 3, 4))
         return Decoded(mixture, log_components, log_p, loss)
