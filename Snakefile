@@ -1,4 +1,4 @@
-# DeNF: one command makes Tables 1-3 and the figures.
+# DeNF: one command produces Tables 1-3 and the figures.
 #   uv run snakemake --cores 8 --resources gpu=1
 #   uv run snakemake --cores 8 --resources gpu=1 --configfile config/paper.yaml
 import os
@@ -8,10 +8,10 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# Commands end when the Snakemake that planned them is killed (denf/border.py).
+# Commands end when the Snakemake process that started them is killed (denf/border.py).
 os.environ.setdefault("DENF_PARENT", f"{socket.gethostname()}:{os.getpid()}")
 
-# A protocol is whole: --configfile replaces the embedded one and is not merged into it.
+# --configfile replaces the embedded protocol; the two are not merged.
 if "protocol" not in config:
 
     configfile: "config/config.yaml"

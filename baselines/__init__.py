@@ -1,1 +1,1 @@
-"""Baselines: one file a method, each a `denf.harness.method.Method`, and the reported numbers."""
+"""Baselines, each a `denf.harness.method.Method` in a package of its own, and reported numbers."""

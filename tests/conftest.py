@@ -14,14 +14,14 @@ import pytest
 from denf.data.prepared import Prepared, open_prepared
 from denf.data.prepared_writer import PreparedWriter
 
-# Triton reads it when it is first imported, which torch may do before a test of the kernels.
+# Triton reads this variable when it is first imported, which torch may do before the kernel tests.
 if not list(Path("/dev").glob("nvidia[0-9]*")):
     os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.fixture(scope="session")
 def write_scenes() -> Callable[..., Prepared]:
-    """Write a prepared folder of coloured squares on a grey ground, `objects` of them a scene."""
+    """Write a prepared folder of coloured squares on grey, with `objects` squares per scene."""
 
     def write(
         folder: Path, *, count: int = 12, size: int = 16, objects: int = 2, seed: int = 0
@@ -56,5 +56,5 @@ def _full_disk(bytes_left: int) -> Iterator[None]:
 
 @pytest.fixture
 def full_disk() -> Callable[[int], AbstractContextManager[None]]:
-    """No file of this process can grow beyond so many bytes; a write fails as on a full disk."""
+    """Limit the size of files that this process writes; larger writes fail as on a full disk."""
     return _full_disk

@@ -1,4 +1,4 @@
-"""AIR with aids for a small budget: what it is shown, first values, weights and a schedule."""
+"""AIR with aids for a small budget: input, initial weights, weights of the loss and a schedule."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from denf.harness.method import Step
 
 
 class AidedAir(AirMethod):
-    """AIR and its aids; with their defaults it is AIR."""
+    """AIR with aids; with their defaults it equals AIR."""
 
     def __init__(self, settings: AirSettings, aids: AirAids) -> None:
         super().__init__(settings)
@@ -42,13 +42,13 @@ class AidedAir(AirMethod):
 
 @torch.no_grad()
 def set_first_values(method: AirMethod, aids: AirAids) -> None:
-    """Change the initial parameters that the aids name, in place."""
+    """Change initial weights and biases by the aids, in place."""
     s, inference = method.settings, method.inference
     quieten(last_layer(method.decoder), aids.quiet)
     biases = (
         (method.decoder, 3 * s.glimpse**2, aids.alpha_bias),  # red, green, blue, alpha
-        (inference.head, 1 + WHERE, aids.std_bias),  # presence, means, raw deviations
-        (inference.encoder, s.what, aids.std_bias),  # means, raw deviations
+        (inference.head, 1 + WHERE, aids.std_bias),  # presence, means, raw standard deviations
+        (inference.encoder, s.what, aids.std_bias),  # means, raw standard deviations
     )
     for network, first, value in biases:
         last_layer(network).bias[first:] += value

@@ -1,4 +1,4 @@
-"""q(z | x) of AIR, one object per step, and the baseline of its gradient."""
+"""q(z | x) of AIR (Eq. 2), one object per step, and the baseline of its gradient."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from baselines.blocks.glimpse import crop
 from baselines.blocks.perceptron import perceptron
 
 WHERE = 3  # scale, shift along x, shift along y
-PRESENCE_BIAS = 0.75  # akosiorek/attend_infer_repeat
+PRESENCE_BIAS = 0.75  # as in akosiorek/attend_infer_repeat
 
 
 class Trace(NamedTuple):
     """All T steps of inference.
 
     Args:
-        presence: (B, T) of 0 and 1; no 1 after a 0.
+        presence: z_pres, (B, T) of 0 and 1; no 1 after a 0.
         boxes: (B, T, 4); see `baselines.blocks.glimpse`.
-        what: (B, T, what).
-        log_q: (B, T) log-probability of each presence, 0 where the step before had none.
-        kl_presence: (B, T) divergence of each presence that was drawn.
-        kl_object: (B, T) divergence of where and what, of present objects.
-        baseline: (B, T) predicted cost from the step on.
+        what: z_what, (B, T, what).
+        log_q: (B, T) log-probability of each presence, 0 after the first absent object.
+        kl_presence: (B, T) divergence of each presence that was drawn, in nats.
+        kl_object: (B, T) divergence of z_where and z_what of present objects, in nats.
+        baseline: (B, T) predicted cost of this and all later steps.
     """
 
     presence: Tensor
@@ -41,17 +41,17 @@ class Trace(NamedTuple):
 
     @property
     def kl(self) -> Tensor:
-        """(B, T) divergence of all that each step decides."""
+        """(B, T) divergence of all latents of each step."""
         return self.kl_presence + self.kl_object
 
     @property
     def deciding(self) -> Tensor:
-        """(B, T) 1 where presence was drawn: up to the first 0, that one included."""
+        """(B, T), 1 where presence was drawn: up to and including the first 0."""
         return torch.cat((torch.ones_like(self.presence[:, :1]), self.presence[:, :-1]), 1)
 
 
 class AirInference(nn.Module):
-    """q(z | x) step by step, and the baseline of its gradient, which sees the same inputs."""
+    """q(z | x) step by step (Eq. 2), and the baseline of its gradient, with the same inputs."""
 
     def __init__(self, settings: AirSettings) -> None:
         super().__init__()
@@ -64,15 +64,15 @@ class AirInference(nn.Module):
         self.baseline_head = perceptron(s.hidden, s.head, 1)
 
     def baseline_parameters(self) -> list[nn.Parameter]:
-        """Those of the baseline alone."""
+        """Parameters of the baseline only."""
         return [*self.baseline_lstm.parameters(), *self.baseline_head.parameters()]
 
     def forward(self, x: Tensor, generator: torch.Generator | None, success: float) -> Trace:
-        """All steps for x (B, 3, H, W) in [0, 1]; without a generator, means and likelier values.
+        """All steps of inference.
 
         Args:
-            x: the images.
-            generator: of all draws.
+            x: images (B, 3, H, W) in [0, 1].
+            generator: of all samples; None: means of Gaussians, likelier values of presence.
             success: prior probability of one more object.
         """
         s, b = self.settings, len(x)
@@ -110,7 +110,7 @@ class AirInference(nn.Module):
         return Trace(presence[..., 0], boxes, what, *(value[..., 0] for value in scalars))
 
     def where_prior(self, like: Tensor) -> DiagonalGaussian:
-        """p(z_where) in the shape of a tensor (B, 3)."""
+        """p(z_where), in the shape of `like` (B, 3)."""
         s = self.settings
         mean, std = torch.zeros_like(like), torch.full_like(like, s.shift_prior_std)
         mean[:, 0], std[:, 0] = s.scale_prior_mean, s.scale_prior_std

@@ -1,20 +1,20 @@
-"""AIR: a recurrent network explains one object per step, until it says that none is left.
+"""AIR: a recurrent network infers one object per step, until presence is 0.
 
 Eslami, S. M. A., Heess, N., Weber, T., Tassa, Y., Szepesvari, D., Kavukcuoglu, K. and Hinton, G.
 E., "Attend, infer, repeat: Fast scene understanding with generative models", NeurIPS 2016.
 Networks, latents, gradient estimator and optimiser as in addtt/attend-infer-repeat-pytorch.
 
-No AIR for CLEVR6 is published: the paper and the code draw grey objects on black, at most three.
-The adaptation is ours, and a row of a table made with it has no reported value:
+No AIR for CLEVR6 is published: the images of the paper and of the code have at most three grey
+objects on black. The adaptation is ours, so that its results have no reported value:
 
 - six steps; glimpses of three colours and an alpha channel; a later object covers an earlier one;
-- the background of `blocks.background_vae`, a single latent number;
-- the two LSTMs see the image averaged to 32² pixels, as many values as the published 50² ones;
-  glimpses are cropped from the whole image;
+- the background of `blocks.background_vae`, with one latent dimension;
+- the two LSTMs see the image averaged to 32² pixels of three colours, about as many values as the
+  published 50² grey pixels; glimpses are cropped from the image at full resolution;
 - priors N(4, 1) of the scale and N(0, 2²) of the shift, for boxes of a quarter of the image side
   anywhere in it (published: N(3, 0.2²) and N(0, 1)); both posteriors start at their priors' means,
   and presence at a probability of σ(0.75), as in akosiorek/attend_infer_repeat;
-- labels and reconstructions take means and the likelier value of presence in place of samples.
+- labels and reconstructions use means and the likelier value of presence instead of samples.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from baselines.blocks.likelihood import gaussian_log_prob
 from baselines.blocks.perceptron import perceptron
 from denf.harness.method import OnePassMethod, Prediction, Step, descend
 
-ALPHA_BIAS = -2.0  # of the published decoder, whose objects are faint at first
+ALPHA_BIAS = -2.0  # of the published decoder: objects are nearly transparent at first
 
 
 class Terms(NamedTuple):
-    """What the loss is made of.
+    """Terms of the loss.
 
     Args:
         bound: (B,) evidence lower bound in nats.
@@ -54,12 +54,12 @@ class Terms(NamedTuple):
 
 
 def over(colour: Tensor, alpha: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Lay objects over the background, a later one over an earlier one.
+    """Compose objects over the background, later objects over earlier ones.
 
     canvas = Σ_t colour_t Π_{u>t} (1 - α_u) + background Π_u (1 - α_u).
 
     Args:
-        colour: (B, T, 3, H, W), multiplied by alpha.
+        colour: (B, T, 3, H, W), premultiplied by alpha.
         alpha: (B, T, 1, H, W) in [0, 1].
         background: (B, 3, H, W).
 
@@ -78,8 +78,8 @@ def surrogate(trace: Trace, cost: Tensor) -> tuple[Tensor, Tensor]:
     Σ_t (C_t - baseline_t) log q(z_pres,t), the second Σ_t (C_t - baseline_t)².
 
     Args:
-        trace: of one pass.
-        cost: (B,), the negative log-likelihood up to a constant, which a baseline would learn.
+        trace: the steps of inference.
+        cost: (B,), the negative log-likelihood up to a constant, which the baseline would absorb.
 
     Returns:
         two scalars, means over the batch.
@@ -92,7 +92,7 @@ def surrogate(trace: Trace, cost: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class AirMethod(OnePassMethod):
-    """Reparametrised gradients for where and what, REINFORCE with a baseline for presence."""
+    """Reparametrised gradients for z_where and z_what, REINFORCE with a baseline for z_pres."""
 
     settings: AirSettings
     capabilities = GLIMPSE_CAPABILITIES
@@ -135,7 +135,7 @@ class AirMethod(OnePassMethod):
         }
 
     def trace(self, x: Tensor, background: Tensor, step: Step | None) -> Trace:
-        """q(z | x) of images x (B, 3, H, W) in [0, 1]; in evaluation there is no step."""
+        """q(z | x) of images x (B, 3, H, W) in [0, 1]; `step` is None in evaluation."""
         prior = self.settings.presence_prior
         if step is None:
             return self.inference(x, None, prior.end)

@@ -1,4 +1,4 @@
-"""AIR's settings; of addtt/attend-infer-repeat-pytorch but for what the head of `method` names."""
+"""AIR's settings, as in addtt/attend-infer-repeat-pytorch, with the changes listed in `method`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AirSettings(MethodSettings):
     glimpse: Annotated[int, Ge(2)] = 28
     """Side of the glimpses in pixels."""
     overview: Count = 32
-    """Side in pixels of the image that the recurrent networks see (published: 50, of grey
+    """Side in pixels of the downscaled image that the recurrent networks see (published: 50, grey
     images)."""
     what: Count = 50
     """Dimensions of z_what."""
@@ -27,17 +27,17 @@ class AirSettings(MethodSettings):
     head: Count = 200
     """Units of the hidden layer of all perceptrons."""
     presence_prior: Ramp = Ramp(0.01, 0.01, first=0, last=0)
-    """Probability of one more object, by step (published: 0.01 throughout;
-    akosiorek/attend_infer_repeat lets it fall from 1)."""
+    """Prior probability of one more object, by step (published: 0.01 throughout; in
+    akosiorek/attend_infer_repeat it falls from 1)."""
     scale_prior_mean: Annotated[float, Ge(1)] = 4.0
     """Mean of the prior of z_where's scale, image side over box side (published: 3)."""
     scale_prior_std: Positive = 1.0
-    """Standard deviation of that prior (published: 0.2)."""
+    """Standard deviation of the prior of the scale (published: 0.2)."""
     shift_prior_std: Positive = 2.0
-    """Standard deviation of the centre's distance from the image's middle, in half box sides
-    (published: 1)."""
+    """Standard deviation of the prior of z_where's shift, the distance of the box's centre from the
+    image's centre in half box sides (published: 1)."""
     std: Positive = 0.3
-    """Standard deviation of the pixels around the canvas, image range 1."""
+    """Standard deviation of the pixels around the canvas; the image range is 1."""
     background: Count = 32
     """Channels of the background's decoder."""
     rate: Positive = 1e-4

@@ -1,4 +1,4 @@
-"""BlockGAN with aids for a small budget: first values, a term of the loss, averaged weights."""
+"""BlockGAN with aids for a small budget: initial weights, a term of the loss, averaged weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from baselines.blocks.style_aids import AidedStyleGame
 
 
 class AidedBlockgan(AidedStyleGame, Blockgan):
-    """BlockGAN and its aids; with their defaults it is BlockGAN."""
+    """BlockGAN with aids; with their defaults it equals BlockGAN."""
 
     def __init__(self, settings: BlockganSettings, aids: BlockganAids) -> None:
         super().__init__(settings)

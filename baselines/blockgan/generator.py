@@ -1,4 +1,4 @@
-"""BlockGAN's generator: posed volumes of features, their maximum, and a renderer of images."""
+"""BlockGAN's generator: posed volumes of features, their maximum, and a renderer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from baselines.blocks.adain import AdaIn, initialise
 from baselines.blocks.volume import Camera, perspective_matrix, resample
 
 SIDE = 16  # voxels of a volume along each axis
-TEMPLATE = 4  # of the learnt constant
+TEMPLATE = 4  # voxels of the learned constant along each axis
 
 
 class BlockganGenerator(nn.Module):
@@ -54,7 +54,7 @@ class BlockganGenerator(nn.Module):
     def compose(
         self, objects: Tensor, object_poses: Tensor, background: Tensor, background_poses: Tensor
     ) -> Tensor:
-        """The volume that the camera sees, (B, width, 16, 16, 16); arguments as of `forward`."""
+        """The composed volume in the camera's view, (B, width, 16, 16, 16); see `forward`."""
         volumes = self.object(objects.flatten(0, 1))
         posed = resample(volumes, object_poses.flatten(0, 1), self.view)
         behind = resample(self.background(background), background_poses, self.view)
@@ -62,10 +62,10 @@ class BlockganGenerator(nn.Module):
 
 
 class VolumeBranch(nn.Module):
-    """A learnt 4³ template, AdaIN by z, two transposed convolutions to 16³.
+    """A learned 4³ template, AdaIN by z, two transposed convolutions to 16³.
 
     Args:
-        latent: numbers in z.
+        latent: dimensions of z.
         channels: of the template, and after each convolution.
     """
 

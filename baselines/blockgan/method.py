@@ -1,15 +1,15 @@
-"""BlockGAN: volumes of object and background features, posed in space, composed, seen by a camera.
+"""BlockGAN: feature volumes of objects and background, posed in 3D, composed and rendered.
 
 Nguyen-Phuoc, Richardt, Mai, Yang and Mitra, BlockGAN: learning 3d object-aware scene
 representations from unlabelled images, NeurIPS 2020. Networks and settings are those of
 thunguyenphuoc/BlockGAN, `config_real` (128 × 128 pixels, one object). What differs here: angles
-are continuous, not whole degrees, and each object of a batch has a scale of its own; volumes turn
-about their middle, half a voxel from the source's centre; AdaIN's ε is 1e-5, not 1e-8; there is no
-crop and jitter of the images; the unused estimate of the latents (weight 0) is left out; the style
-heads are RELATE's. No configuration for traffic scenes was published: that of
-`config/experiments/blockgan.yaml` has as many objects as RELATE's, and a camera and a background
-that stand still, as on the street. Smaller images leave out the last doublings of the renderer, as
-the source does at 64 × 64.
+are continuous, not whole degrees, and each object of a batch has a scale of its own; volumes are
+rotated about their centre, half a voxel from the source's centre; AdaIN's ε is 1e-5, not 1e-8;
+images are not cropped or jittered; the unused estimate of the latents (weight 0) is left out; the
+style heads are RELATE's. No configuration for traffic scenes was published:
+`config/experiments/blockgan.yaml` has as many objects as that of RELATE, and a fixed camera and
+background, as in the data. For smaller images the renderer has fewer doublings, as in the source
+at 64 × 64.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from denf.harness.method import Step
 
 
 class Blockgan(StyleGame):
-    """The hinge game; the discriminator's style heads play the cross-entropy game.
+    """The hinge game; the discriminator's style heads have the cross-entropy game.
 
-    All updates of a step, of both players, see the same scenes.
+    All updates of both players in a step use the same scenes.
     """
 
     settings: BlockganSettings
@@ -71,12 +71,12 @@ class Blockgan(StyleGame):
         return {"objective": self.generator_objective(terms), **terms}
 
     def generator_objective(self, terms: Terms) -> Tensor:
-        return terms["generator"]  # the source gives its style heads weight 0 here
+        return terms["generator"]  # in the source, style heads have weight 0 here
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
         images: Tensor = self.generator(*self.scenes(count, random))
         return images
 
     def scenes(self, count: int, random: torch.Generator) -> Scenes:
-        """Latents and poses of so many scenes; see `draw_scenes`."""
+        """Latents and poses of `count` scenes; see `draw_scenes`."""
         return draw_scenes(self.settings, count, random, self.device)

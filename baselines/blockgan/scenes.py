@@ -1,4 +1,4 @@
-"""The prior of BlockGAN: latents and poses of objects and background, seen at one elevation."""
+"""The prior of BlockGAN: latents and poses of objects and background, elevation of the camera."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Scenes(NamedTuple):
 def draw_scenes(
     settings: BlockganSettings, count: int, random: torch.Generator, device: torch.device
 ) -> Scenes:
-    """Latents and poses of scenes, each seen at an elevation of its own.
+    """Latents and poses of scenes, with one elevation per scene.
 
     Args:
-        settings: number of objects, sizes of latents, ranges of poses and elevation.
+        settings: number of objects, dimensions of latents, ranges of poses and elevation.
         count: B.
         random: source of all draws.
         device: of the result.
@@ -60,7 +60,7 @@ def draw_poses(ranges: Poses, elevation: Tensor, random: torch.Generator) -> Ten
 
     Args:
         ranges: of azimuth, scale and shift.
-        elevation: that they are seen at, (B,), degrees.
+        elevation: of the camera, (B,), degrees.
         random: source of all draws.
     """
     elevation = elevation * (math.pi / 180)

@@ -1,4 +1,4 @@
-"""BlockGAN's settings; of thunguyenphuoc/BlockGAN, `config_real`."""
+"""BlockGAN's settings, as in thunguyenphuoc/BlockGAN, `config_real`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from denf.settings import Count, NonNegative, Positive, Settings
 
 
 class Poses(Settings):
-    """Uniform ranges of poses without the camera's elevation; the defaults are those of objects."""
+    """Uniform ranges of poses, without the camera's elevation; defaults as for objects."""
 
     azimuth_low: float = 0.0
     """Smallest angle about the vertical axis in degrees."""
@@ -22,7 +22,7 @@ class Poses(Settings):
     scale_high: Positive = 0.8
     """Largest factor on the volume's size."""
     x_low: float = -3.0
-    """Smallest horizontal shift, in voxels of 16 across the volume."""
+    """Smallest horizontal shift, in voxels; a volume has 16 along each axis."""
     x_high: float = 4.0
     """Largest horizontal shift, in voxels."""
     z_low: float = -5.0
@@ -37,7 +37,7 @@ class BlockganSettings(AdversarialSettings):
     learning_rate: Positive = 5e-5
     """Adam's learning rate for both players."""
     updates: Updates = Updates(generator=2)
-    """Descents of each player in one training step."""
+    """Updates of each player per training step."""
     objects: Count = 1
     """Number of objects in every scene."""
     object_latent: Count = 200
@@ -49,11 +49,11 @@ class BlockganSettings(AdversarialSettings):
     style: NonNegative = 1.0
     """Weight of the style heads in the discriminator's loss."""
     elevation_low: float = 0.0
-    """Smallest elevation of the camera above the scene in degrees; one per scene, shared by all
-    objects and the background."""
+    """Smallest elevation of the camera above the scene in degrees. Each scene has one elevation,
+    which its objects and background share."""
     elevation_high: float = 35.0
-    """Largest elevation of the camera in degrees; at larger ones the far side is seen higher in the
-    image (90 minus the source's 90 to 125, whose y points up)."""
+    """Largest elevation of the camera in degrees. The larger the elevation, the higher in the image
+    is the far side (90 minus the source's 90 to 125, whose y points up)."""
     object_poses: Poses = Poses()
     """Ranges of the objects' poses."""
     background_poses: Poses = Poses(scale_low=1.0, scale_high=1.0, z_low=0.0, z_high=0.0)

@@ -1,1 +1,1 @@
-"""Pieces that several baselines share; each names the paper it comes from."""
+"""Modules that several baselines share; each file names its paper."""

@@ -1,7 +1,7 @@
-"""Adaptive instance normalisation: a latent sets the scale and the shift of normalised features.
+"""Adaptive instance normalisation: a latent sets the scale and shift of normalised features.
 
 Huang and Belongie, Arbitrary style transfer in real-time with adaptive instance normalization, ICCV
-2017; in the form of BlockGAN and RELATE, where scale and shift are ReLU(Linear(z)).
+2017, Eq. 8; as in BlockGAN and RELATE, where scale and shift are ReLU(Linear(z)).
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-STD = 0.02  # of the initial weights, in both sources
+STD = 0.02  # standard deviation of the initial weights, in BlockGAN and in RELATE
 
 
 class AdaIn(nn.Module):
     """s(z) · (x - mean(x)) / std(x) + b(z), mean and std over each channel's plane or volume.
 
     Args:
-        latent: numbers in z.
-        channels: of x.
+        latent: dimensions of z.
+        channels: channels of x.
     """
 
     def __init__(self, latent: int, channels: int) -> None:
@@ -33,10 +33,11 @@ class AdaIn(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Convolutions N(0, 0.02²) cut at two deviations, linear maps N(0, 0.02²), biases 0.
+    """Set convolutions to N(0, 0.02²) truncated at two standard deviations, linear layers to
+    N(0, 0.02²), biases to 0.
 
     Args:
-        module: one layer, as by `nn.Module.apply`; those of other kinds are left alone.
+        module: one layer, as passed by `nn.Module.apply`; other kinds of layers are not changed.
     """
     if isinstance(module, nn.modules.conv._ConvNd):
         nn.init.trunc_normal_(module.weight, 0.0, STD, -2 * STD, 2 * STD)

@@ -1,4 +1,4 @@
-"""An adversarial method: a generator, a discriminator, and a note when the discriminator has won.
+"""An adversarial method: a generator, a discriminator, and a note if the discriminator has won.
 
 Goodfellow et al., Generative adversarial nets, NeurIPS 2014.
 """
@@ -19,17 +19,17 @@ from baselines.blocks.images import to_unit
 from denf.errors import DenfError
 from denf.harness.method import Capability, Method, Step
 
-WON = 0.02  # a discriminator loss below this leaves the generator next to no gradient
-LONG = 0.1  # of the training; shorter spells end by themselves
-FEWEST_ROWS = 3  # of the history; less says nothing about a spell
+WON = 0.02  # a discriminator loss below this leaves the generator almost no gradient
+LONG = 0.1  # fraction of the training; shorter periods of a low loss end by themselves
+FEWEST_ROWS = 3  # of the history in such a period
 
 
 class Adversarial(Method):
-    """A generator and a discriminator with one Adam each; it can sample, and nothing else.
+    """A generator and a discriminator with one Adam optimiser each; the only capability is SAMPLE.
 
-    A subclass makes the two, and defines what each player descends and how an image is drawn. A
-    training step is `updates.discriminator` descents of one and `updates.generator` of the other;
-    both networks and both optimisers are in the saved state, as with any method.
+    A subclass makes both networks and defines the loss of each player and how images are drawn. A
+    training step is `updates.discriminator` updates of the discriminator, then `updates.generator`
+    of the generator. The saved state holds both networks and both optimisers.
     """
 
     capabilities = frozenset({Capability.SAMPLE})
@@ -75,23 +75,24 @@ class Adversarial(Method):
 
     @abstractmethod
     def discriminator_terms(self, real: Tensor, random: torch.Generator) -> Terms:
-        """What the discriminator descends.
+        """The discriminator's loss.
 
         Args:
             real: (B, 3, H, W) in [-intensity, intensity].
             random: source of all noise.
 
         Returns:
-            `objective`, and `discriminator`, the part of it that is the game.
+            `objective`, which is minimised, and `discriminator`, the loss of the game alone,
+            without penalties.
         """
 
     @abstractmethod
     def generator_terms(self, count: int, random: torch.Generator) -> Terms:
-        """What the generator descends, on so many new images: `objective` and `generator`."""
+        """The generator's loss on `count` new images: `objective` and `generator`."""
 
     @abstractmethod
     def draw(self, count: int, random: torch.Generator) -> Tensor:
-        """New images (count, 3, H, W) in [-intensity, intensity], or beyond where clipped later."""
+        """New images (count, 3, H, W) in [-intensity, intensity]; `sample` clips larger values."""
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         grey = (self.draw(count, generator) / self.intensity + 1) * 127.5
@@ -114,12 +115,12 @@ class Adversarial(Method):
 
 
 def discriminator_won(history: Sequence[Mapping[str, float]]) -> list[str]:
-    """A sentence when the discriminator told all images apart for long, else nothing.
+    """One sentence if the discriminator's loss stayed below `WON` for long, else nothing.
 
     Args:
         history: rows with `step` and `discriminator`, the loss of the game without penalties.
     """
-    best: tuple[int, int] | None = None  # rows of the longest spell
+    best: tuple[int, int] | None = None  # first and last row of the longest period
     start = 0
     for k, row in enumerate(history):
         if row["discriminator"] >= WON:

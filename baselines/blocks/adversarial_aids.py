@@ -13,15 +13,15 @@ from denf.harness.method import Step
 
 
 class Averaged(Adversarial):
-    """Around an adversarial method: samples are drawn with averaged weights, training is not.
+    """A mixin for an adversarial method: samples, but not training, use averaged weights.
 
-    `class Aided(Averaged, Published)`, with `average_weights` called once first values are set.
+    `class Aided(Averaged, Published)`; call `average_weights` after the initial weights are set.
     """
 
     average: WeightAverage | None
 
     def average_weights(self, decay: float) -> None:
-        """Start the average at the present weights; a decay of 0 makes none."""
+        """Start the average at the current weights; with a decay of 0 there is no average."""
         self.average = WeightAverage(self.generator, decay) if decay else None
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Settings that all adversarial methods have, and those of the aid that all can have."""
+"""Settings of all adversarial methods and of their aids."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Decay = Annotated[float, Ge(0), Lt(1)]
 
 
 class Updates(Settings):
-    """Descents of each player in one training step; all see the same real images."""
+    """Updates of each player per training step, all on the same real images."""
 
     discriminator: Count = 1
-    """Descents of the discriminator, which is first."""
+    """Updates of the discriminator, which come first."""
     generator: Count = 1
-    """Descents of the generator, against the updated discriminator."""
+    """Updates of the generator, against the updated discriminator."""
 
 
 class AdversarialSettings(MethodSettings):
     """Settings of every adversarial method."""
 
     size: Annotated[int, Ge(16)] = 128
-    """Side of the images in pixels, which the networks are made for."""
+    """Side in pixels of the images that the networks are built for."""
     learning_rate: Positive = 2e-4
     """Adam's learning rate for both players."""
     beta1: Decay = 0.5
@@ -32,15 +32,15 @@ class AdversarialSettings(MethodSettings):
     beta2: Decay = 0.999
     """Adam's decay of the mean squared gradient."""
     updates: Updates = Updates()
-    """Descents of each player in one training step."""
+    """Updates of each player per training step."""
 
 
 class AdversarialAids(AidSettings):
     """Settings of aids for an adversarial method."""
 
     average: Decay = 0.0
-    """Decay of the running average of the generator's weights that samples are drawn with; at 0
-    they are drawn with the last weights."""
+    """Decay of the running average of the generator's weights with which samples are drawn; 0: with
+    the last weights."""
 
 
 class StyleGameAids(AdversarialAids):
@@ -48,7 +48,7 @@ class StyleGameAids(AdversarialAids):
 
     weight_std: Positive = 0.02
     """Standard deviation of the generator's initial weights. The signal of narrow networks vanishes
-    at the published 0.02, since the gain of a layer is proportional to std · √width."""
+    at the published 0.02, because the gain of a layer is proportional to std · √width."""
     generator_style: Annotated[float, Ge(0)] = 0.0
-    """Weight of the style heads in the generator's loss; they see the means and variances that
-    normalisation hides from the other layers."""
+    """Weight of the style heads in the generator's loss; their inputs are the means and variances
+    that normalisation removes for the other layers."""

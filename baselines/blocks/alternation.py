@@ -1,4 +1,4 @@
-"""One step of an adversarial game: alternating descents of two players.
+"""One step of an adversarial game: alternating updates of two players.
 
 Goodfellow et al., Generative adversarial nets, NeurIPS 2014.
 """
@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from baselines.blocks.adversarial_settings import Updates
 from denf.harness.method import descend
 
-Terms = Mapping[str, Tensor]  # scalars; `objective` is descended, all are logged
+Terms = Mapping[str, Tensor]  # scalars; `objective` is minimised, all are logged
 
 
 def alternate(
@@ -29,14 +29,14 @@ def alternate(
 
     Args:
         discriminator, generator: each player and its optimiser.
-        discriminator_terms: the discriminator's terms, computed anew at each descent, with images
-            that carry no gradient to the generator.
-        generator_terms: the generator's terms, likewise.
-        updates: descents of each.
+        discriminator_terms: the discriminator's terms, computed anew at each update, on images that
+            carry no gradient to the generator.
+        generator_terms: the generator's terms, computed anew at each update.
+        updates: number of updates of each player.
 
     Returns:
-        detached terms, averaged over the descents of their player; `loss` is the sum of the two
-        objectives, so that it is finite only if both are.
+        detached terms, averaged over the updates of their player; `loss` is the sum of the two
+        objectives, which is finite only if both are.
     """
     judged = _descents(*discriminator, discriminator_terms, updates.discriminator)
     with frozen(discriminator[0]):
@@ -58,7 +58,7 @@ def _descents(
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """No gradients for the module's parameters; those for its input pass through."""
+    """Inside the context the module's parameters get no gradients; its input still does."""
     parameters = [p for p in module.parameters() if p.requires_grad]
     try:
         for parameter in parameters:

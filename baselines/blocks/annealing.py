@@ -1,4 +1,4 @@
-"""Values that move with the training step: priors, temperatures."""
+"""Values that depend on the training step: priors, temperatures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic import ConfigDict
 
 @dataclass(frozen=True)
 class Ramp:
-    """A straight line between two steps, constant before and after; a file gives all four values.
+    """Linear between two steps, constant before and after; a settings file gives all four values.
 
     Args:
         start: value up to step `first`.
         end: value from step `last` on.
         first: 0-based step.
-        last: 0-based step; at most `first` for a jump there.
+        last: 0-based step; if at most `first`, the value jumps after `first`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

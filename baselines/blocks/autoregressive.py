@@ -1,7 +1,7 @@
 """The autoregressive prior over slots of GENESIS and GENESIS-V2.
 
-Engelcke et al. (2019), GENESIS: p(z_1, …, z_K) = Π_k p(z_k | z_{<k}), p(z_1) = N(0, I), the
-others from an LSTM over the latents before them.
+Engelcke et al. (2019), GENESIS: p(z_1, …, z_K) = Π_k p(z_k | z_{<k}), where p(z_1) = N(0, I) and an
+LSTM over the earlier latents gives the other factors.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from baselines.blocks.gaussian import DiagonalGaussian, learned_prior, standard
 
 
 class AutoregressivePrior(nn.Module):
-    """An LSTM and a linear layer that gives mean and deviation of the next slot's latent.
+    """An LSTM and a linear layer that give mean and standard deviation of the next slot's latent.
 
     Args:
         latent: dimensions of z_k.
@@ -27,7 +27,7 @@ class AutoregressivePrior(nn.Module):
         self.linear = nn.Linear(hidden, 2 * latent)
 
     def forward(self, z: Tensor) -> DiagonalGaussian:
-        """p(z_k | z_{<k}) for given latents (B, K, latent), in their shape."""
+        """p(z_k | z_{<k}) of given latents (B, K, latent), in the same shape."""
         first = standard(z[:, :1])
         later = learned_prior(self.linear(self.lstm(z[:, :-1])[0]))
         mean = torch.cat((first.mean, later.mean), 1)

@@ -1,7 +1,8 @@
-"""The running average of a module's weights along training, to sample with.
+"""The running average of a module's weights over training, for sampling.
 
 Yazıcı et al., The unusual effectiveness of averaging in GAN training, ICLR 2019: the players of a
-game circle around its equilibrium; the average of the path is nearer to it than any point of it.
+game circle around its equilibrium; the average of their path is nearer to it than any point of the
+path.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-YOUNG = 10.0  # updates; an average of fewer forgets faster, so that the initial weights fade
+YOUNG = 10.0  # updates; an average of fewer decays faster, so that the initial weights fade
 
 
 class WeightAverage(nn.Module):
     """w̄ ← d·w̄ + (1 - d)·w, d = min(decay, (1 + n) / (10 + n)) after n earlier updates.
 
-    It is made of buffers: saved with the method, but no parameters of it.
+    The average is kept in buffers: it is saved with the method but not trained.
 
     Args:
-        module: whose parameters and running statistics are averaged; its integers are copied.
+        module: its parameters and running statistics are averaged; integers are copied.
         decay: in (0, 1).
     """
 
@@ -36,7 +37,7 @@ class WeightAverage(nn.Module):
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Add the module's present weights to the average."""
+        """Add the module's current weights to the average."""
         fresh = 1 - ((1 + self.count) / (YOUNG + self.count)).clamp(max=self.decay)
         for name, value in module.state_dict().items():
             mean = self.get_buffer(_key(name))
@@ -48,7 +49,7 @@ class WeightAverage(nn.Module):
 
     @contextmanager
     def applied_to(self, module: nn.Module) -> Iterator[None]:
-        """The module has the averaged weights inside the context, and its own again afterwards."""
+        """The module has the averaged weights inside the context and its own weights afterwards."""
         own = {name: value.clone() for name, value in module.state_dict().items()}
         module.load_state_dict({name: self.get_buffer(_key(name)) for name in own})
         try:

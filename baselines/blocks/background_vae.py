@@ -38,7 +38,7 @@ class BackgroundVae(nn.Module):
     def forward(self, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Background in [0, 1] and divergence (B,) in nats of images (B, 3, H, W) in [0, 1].
 
-        Without a generator the mean stands for the sample.
+        Without a generator, z is the posterior's mean.
         """
         q = posterior(self.encoder(x), 0)
         prior = DiagonalGaussian(torch.zeros_like(q.mean), torch.full_like(q.std, _PRIOR_STD))
@@ -47,13 +47,13 @@ class BackgroundVae(nn.Module):
 
 
 def standing_out(x: Tensor, background: Tensor) -> Tensor:
-    """What differs from the background: 0 where nothing stands, as around objects drawn on black.
+    """The scaled difference from the background: 0 where there is no object.
 
-    Against a grey floor, networks made for objects on black see the floor and little else: the
-    differences between two scenes are a few hundredths of what both have in common.
+    The networks were made for objects on black. Of scenes on a grey floor they see little but the
+    floor: two scenes differ by a few hundredths of what they have in common.
 
     Args:
         x: images (B, 3, H, W) in [0, 1].
-        background: of the same shape; no gradient reaches it.
+        background: of the same shape; it gets no gradient.
     """
     return _CONTRAST * (x - background.detach())

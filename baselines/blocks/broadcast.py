@@ -15,12 +15,12 @@ from torch import Tensor, nn
 def coordinates(
     height: int, width: int, like: Tensor, low: float = -1.0, high: float = 1.0
 ) -> Tensor:
-    """Linear coordinates of a grid's points, the first and the last on the interval's ends.
+    """Linear coordinates of a grid's points, the first at `low` and the last at `high`.
 
     Args:
         height, width: of the grid.
-        like: gives device and dtype.
-        low, high: the interval.
+        like: a tensor of the device and dtype of the result.
+        low, high: ends of the interval.
 
     Returns:
         (2, height, width): x, y.
@@ -49,18 +49,19 @@ class PositionEmbedding(nn.Module):
 
 
 class BroadcastDecoder(nn.Module):
-    """A vector tiled over the image, two coordinates in [−1, 1], convolutions without a stride.
+    """A latent tiled over the image, two coordinates in [−1, 1], convolutions of stride 1.
 
     Args:
-        latent: length of the vector.
+        latent: dimensions of the latent.
         hidden: channels of the 3×3 convolutions, each followed by `activation`.
         out: channels of the last, linear convolution.
         activation: makes a module, such as nn.ReLU.
-        padded: pad the 3×3 convolutions with zeros, so that the grid is the image's; otherwise
-            the grid is larger by one pixel on each side and layer, and coordinates −1 and 1 lie
-            outside the image.
-        last_kernel: side of the last convolution, odd; padded where it is larger than 1.
-        norm: makes a layer of so many channels between convolution and activation; None: no such.
+        padded: pad the 3×3 convolutions with zeros, so that the grid has the size of the image;
+            otherwise the grid is larger by one pixel per side and layer, and coordinates −1 and 1
+            lie outside the image.
+        last_kernel: side of the last convolution's kernel, odd; padded to keep the size.
+        norm: makes the normalisation between convolution and activation from the number of
+            channels; None: no normalisation.
     """
 
     def __init__(
@@ -94,10 +95,11 @@ class BroadcastDecoder(nn.Module):
         return self.layers[1:](first)
 
     def _first(self, z: Tensor, grid: Tensor) -> Tensor:
-        """The first convolution of tiled latents and coordinates, in parts that repeat nothing.
+        """The first convolution of tiled latents and coordinates, without repeated work.
 
-        A convolution is linear: coordinates give the same for all latents, and a tiled latent gives
-        the same everywhere but at padded borders, so that 3 × 3 points stand for the whole grid.
+        A convolution is linear. Its result for the coordinates is the same for all latents, and its
+        result for a tiled latent is the same everywhere but at padded borders, so that 3 × 3 points
+        suffice for the whole grid.
         """
         conv = self.layers[0]
         assert isinstance(conv, nn.Conv2d)
@@ -110,7 +112,7 @@ class BroadcastDecoder(nn.Module):
 
 
 def _stretch(x: Tensor, size: int, dim: int) -> Tensor:
-    """Repeat the middle one of three entries until there are `size`; fewer are left as they are."""
+    """Repeat the middle of three entries until there are `size`; fewer than three are returned."""
     if x.shape[dim] < 3 or size <= 3:
         return x
     first, middle, last = x.split(1, dim)

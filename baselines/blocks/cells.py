@@ -7,7 +7,7 @@ from torch import Tensor
 
 from denf.harness.method import Segmentation
 
-PRESENT = 0.5  # an object is there above this probability
+PRESENT = 0.5  # an object is present above this probability
 
 
 def cell_centres(grid: int, like: Tensor) -> Tensor:
@@ -18,19 +18,19 @@ def cell_centres(grid: int, like: Tensor) -> Tensor:
 
 
 def label_maps(masks: Tensor, presence: Tensor) -> Segmentation:
-    """Label 0 for the background, k for object k - 1, of the objects that are there.
+    """Label 0 for the background, k for object k - 1, of the objects that are present.
 
-    An empty cell is no object: the faint masks of the cells of a grid would divide a scene by place
-    alone, and so score high before anything is learned.
+    Empty cells are left out: the faint masks of a grid's cells would divide a scene by position
+    alone and score high before anything is learned.
 
     Args:
         masks: (B, K, H, W) shares of the objects in each pixel, which sum to at most one; the
             background has the rest.
-        presence: (B, K) probabilities; an object is there above `PRESENT`.
+        presence: (B, K) probabilities; an object is present above `PRESENT`.
 
     Returns:
-        `labels`: the largest share, the background's included; `object_labels`: the largest share
-        of an object, 1 everywhere in a scene without any.
+        `labels`: the largest share, with the background; `object_labels`: the largest share of an
+        object, 1 everywhere in a scene without objects.
     """
     there = (presence > PRESENT)[:, :, None, None]
     masks = masks * there

@@ -1,4 +1,4 @@
-"""Aids of the component VAE of MONet and GENESIS: what its encoder sees, and first deviations."""
+"""Aids of the component VAE of MONet and GENESIS: input of its encoder, initial deviations."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 def mask_and_masked_image(x: Tensor, log_masks: Tensor) -> Tensor:
-    """m and m·x, (B, K, 4, H, W), in place of log m and x.
+    """The encoder's input m and m·x, (B, K, 4, H, W), in place of log m and x.
 
-    Logarithms of hard masks outweigh colours tenfold, and the image is the same for all slots, so
-    that a short training gives every slot the colour of all.
+    Logarithms of hard masks are ten times as large as colours, and the image is the same for all
+    slots, so that after a short training every slot has the mean colour of the image.
 
     Args:
         x: (B, 3, H, W) in [0, 1].
@@ -24,11 +24,11 @@ def mask_and_masked_image(x: Tensor, log_masks: Tensor) -> Tensor:
 
 @torch.no_grad()
 def add_to_deviations(layers: Iterable[nn.Module], amount: float) -> None:
-    """Add to the first bias of raw deviations, in place; see `gaussian.posterior`.
+    """Add to the initial bias of raw standard deviations, in place; see `gaussian.posterior`.
 
     Args:
-        layers: linear, whose outputs are means and raw deviations, half each.
-        amount: below 0 deviations start smaller.
+        layers: linear layers whose outputs are means and raw standard deviations, half each.
+        amount: below 0 the standard deviations start smaller.
     """
     for layer in layers:
         assert isinstance(layer, nn.Linear)

@@ -1,4 +1,4 @@
-"""The VAE that MONet and GENESIS apply to every slot: image and mask in, appearance out.
+"""The VAE that MONet and GENESIS apply to every slot, from image and mask to appearance.
 
 Burgess et al. (2019), MONet, appendix B, and Engelcke et al. (2019), GENESIS; widths as in the
 public code applied-ai-lab/genesis.
@@ -26,7 +26,7 @@ class ComponentVAE(nn.Module):
         size: side of the images in pixels, a multiple of 16.
         channels: of the first two convolutions and of the decoder's; the others have twice as many.
         latent: dimensions of a slot's z.
-        outputs: channels that the decoder gives.
+        outputs: channels of the decoder's output.
         activation: ReLU in MONet, ELU in GENESIS.
     """
 
@@ -70,6 +70,6 @@ class ComponentVAE(nn.Module):
 
 
 def log_mask_and_image(x: Tensor, log_masks: Tensor) -> Tensor:
-    """What the encoder sees of each slot, log m and x: (B, K, 4, H, W)."""
+    """The encoder's input of each slot, log m and x: (B, K, 4, H, W)."""
     slots = log_masks.shape[1]
     return torch.cat((log_masks, x[:, None].expand(-1, slots, -1, -1, -1)), 2)

@@ -1,7 +1,7 @@
 """Presence of an object: a relaxed Bernoulli variable and its Kullback-Leibler divergence.
 
-Maddison et al., "The concrete distribution" (ICLR 2017). SPACE, SPAIR and GMAIR take the divergence
-between the Bernoulli variables that are relaxed, in closed form, and so does this file.
+Maddison et al., "The concrete distribution" (ICLR 2017). The divergence is that of the Bernoulli
+variables before relaxation, in closed form, as in SPACE, SPAIR and GMAIR.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-_EDGE = 1e-6  # of the uniform noise, whose logit must stay finite
+_EDGE = 1e-6  # the uniform noise is clamped to [_EDGE, 1 - _EDGE], so that its logit is finite
 
 
 def relaxed_bernoulli(
@@ -22,11 +22,11 @@ def relaxed_bernoulli(
 
     Args:
         logits: of the probability of 1, any shape.
-        temperature: above 0; small ones give samples near 0 and 1.
+        temperature: above 0; at low temperatures samples are near 0 or 1.
         generator: of the noise, on the device of `logits`.
 
     Returns:
-        the shape of `logits`, in (0, 1), with a gradient to them.
+        the shape of `logits`, in (0, 1), differentiable.
     """
     u = torch.rand(logits.shape, generator=generator, device=logits.device, dtype=logits.dtype)
     noise = torch.logit(u, eps=_EDGE)

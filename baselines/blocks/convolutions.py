@@ -1,6 +1,6 @@
-"""Convolutions of SPACE and its relatives: activation before group normalisation.
+"""Convolutions of SPACE and related methods: activation before group normalisation.
 
-Lin et al. (2020), SPACE, appendix D; enlarging is sub-pixel convolution (Shi et al., CVPR 2016).
+Lin et al. (2020), SPACE, appendix D; upsampling by sub-pixel convolution (Shi et al., CVPR 2016).
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def convolution(
 def enlargement(
     channels: int, out: int, groups: int, *, factor: int = 2, activation: Activation = nn.CELU
 ) -> nn.Sequential:
-    """Height and width times `factor`: 1×1 convolution, channels moved into pixels, activation,
-    group normalisation.
+    """Sub-pixel convolution, which multiplies height and width by `factor`: 1×1 convolution, pixel
+    shuffle, activation, group normalisation.
 
     Args:
         channels: of the input.
@@ -65,15 +65,16 @@ def enlargement(
 
 @torch.no_grad()
 def quieten(last: Layer, share: float) -> Layer:
-    """Multiply a decoder's last weights by a share, its bias too, so that it starts near grey.
+    """Multiply the weights and bias of a decoder's last layer, so that its first images are grey.
 
-    An untrained decoder paints a texture that is the same for every latent. Unlearning it takes
-    the first tens of steps, and with it goes what the latents say: behind a group normalisation,
-    what all latents share makes their differences small. Below 1 there is little to unlearn.
+    An untrained decoder draws a texture that is the same for every latent. Unlearning the texture
+    takes the first tens of steps. In this time information in the latents is lost: group
+    normalisation makes their differences small beside what they have in common. With a share below
+    1 there is little to unlearn.
 
     Args:
-        last: changed in place.
-        share: of the initial weights that is kept; 1 changes nothing.
+        last: the layer, changed in place.
+        share: factor; 1 changes nothing.
     """
     for parameter in last.parameters():
         parameter.mul_(share)

@@ -1,4 +1,4 @@
-"""What the two players of an adversarial game descend: losses, and a penalty on the gradient.
+"""Losses of the two players of an adversarial game, and a penalty on the gradient.
 
 Goodfellow et al., Generative adversarial nets, NeurIPS 2014 (cross-entropy); Lim and Ye, Geometric
 GAN, arXiv:1705.02894 (hinge); Kodali et al., On convergence and stability of GANs,
@@ -25,6 +25,8 @@ class Game(StrEnum):
 def discriminator_loss(game: Game, real: Tensor, fake: Tensor) -> Tensor:
     """-E log σ(D(x)) - E log(1 - σ(D(G(z)))), or E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))).
 
+    The cross-entropy is the negative value function, Eq. 1 of Goodfellow et al.
+
     Args:
         game: which of the two.
         real, fake: the discriminator's raw outputs, any shape.
@@ -35,7 +37,7 @@ def discriminator_loss(game: Game, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_loss(game: Game, fake: Tensor) -> Tensor:
-    """-E log σ(D(G(z))), the form that does not saturate, or -E D(G(z)) against the hinge."""
+    """-E log σ(D(G(z))), the non-saturating form, or -E D(G(z)) with the hinge loss."""
     return -fake.mean() if game is Game.HINGE else F.softplus(-fake).mean()
 
 
@@ -43,8 +45,8 @@ def gradient_norms(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """‖∇ₓ D(x)‖₂ of each image, differentiable.
 
     Args:
-        critic: maps (B, ...) to (B, ...), image by image; one that mixes the batch, as with batch
-            normalisation, has no gradient of a single image.
+        critic: maps (B, ...) to (B, ...), image by image; with batch normalisation, which mixes
+            images, the gradient of a single image is not defined.
         x: (B, ...).
 
     Returns:
@@ -62,13 +64,13 @@ def dragan_penalty(
     noise: float = 0.5,
     target: float = 1.0,
 ) -> Tensor:
-    """E (‖∇D(x̂)‖ - k)², x̂ = x + α·c·std(x)·u, with α ~ U(0, 1) an image and u ~ U(0, 1) a value.
+    """E (‖∇D(x̂)‖ - k)², x̂ = x + α·c·std(x)·u, α ~ U(0, 1) per image and u ~ U(0, 1) per value.
 
-    Kodali et al. 2017 in the form of their code: the perturbed images lie between a real image and
-    a noisy copy of it.
+    Kodali et al. 2017, as in their code: each perturbed image lies between a real image and a noisy
+    copy of it.
 
     Args:
-        critic: see `gradient_norms`; the raw output, since a sigmoid's gradient vanishes.
+        critic: see `gradient_norms`; its raw output, because a sigmoid's gradient vanishes.
         real: (B, 3, H, W).
         random: of α and u.
         noise: c, in standard deviations of all values of the batch.

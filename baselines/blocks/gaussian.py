@@ -1,6 +1,6 @@
 """Diagonal Gaussians: reparametrised samples, log-densities and divergences, element by element.
 
-Sums over latent dimensions are left to the caller, whose paper says which axes they run over.
+The caller sums over latent dimensions, along the axes of its paper.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ def standard(like: Tensor) -> DiagonalGaussian:
 
 
 def posterior(parameters: Tensor, shift: float = 0.5) -> DiagonalGaussian:
-    """A network's output as a posterior: μ as it is, σ = softplus(raw + shift) + 1e-8.
+    """A posterior from a network's output: μ unchanged, σ = softplus(raw + shift) + 1e-8.
 
     Args:
         parameters: (..., 2D), μ before raw.
-        shift: 0.5 starts σ near one (GENESIS' public code, applied-ai-lab/genesis).
+        shift: with 0.5, σ starts near one (GENESIS' public code, applied-ai-lab/genesis).
     """
     mean, raw = parameters.chunk(2, -1)
     return DiagonalGaussian(mean, nn.functional.softplus(raw + shift) + 1e-8)
 
 
 def learned_prior(parameters: Tensor) -> DiagonalGaussian:
-    """A network's output as a prior: μ = tanh, σ = sigmoid(raw + 4) + 1e-4.
+    """A prior from a network's output: μ = tanh(raw mean), σ = sigmoid(raw + 4) + 1e-4.
 
-    Both are bounded, so that a prior cannot run away from the posteriors that it is fitted to; the
-    shift starts σ near one (GENESIS' public code, applied-ai-lab/genesis).
+    Both are bounded, so that the prior cannot diverge from the posteriors to which it is fitted;
+    with the shift, σ starts near one (GENESIS' public code, applied-ai-lab/genesis).
 
     Args:
         parameters: (..., 2D), μ before raw.
@@ -72,5 +72,5 @@ def learned_prior(parameters: Tensor) -> DiagonalGaussian:
 
 
 def draw(q: DiagonalGaussian, generator: torch.Generator | None) -> Tensor:
-    """A sample in training; the mean without a generator, as evaluation takes it."""
+    """A sample; without a generator the mean, which evaluation uses."""
     return q.mean if generator is None else q.sample(generator)

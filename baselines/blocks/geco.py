@@ -1,8 +1,8 @@
 """GECO: the weight of the KL term as a multiplier of a constraint on the reconstruction error.
 
 Rezende and Viola (2018), "Taming VAEs", Algorithm 1, in the form of GENESIS (Engelcke et al., 2019,
-and the public code applied-ai-lab/genesis): the multiplier stands at the KL term, so
-it grows while the error is below its goal and falls while it is above.
+and the public code applied-ai-lab/genesis): the multiplier multiplies the KL term, so it grows
+while the error is below its goal and falls while the error is above.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ class Geco(nn.Module):
     """The multiplier β and the moving average Ē of the error, kept with the weights.
 
     Ē ← a·Ē + (1 − a)·E, then β ← clamp(β·exp(s·η·(goal − Ē))), with s = `speedup` where Ē is below
-    the goal and 1 elsewhere. The first error is its own average.
+    the goal and 1 elsewhere. Ē starts at the first error.
 
     Args:
         settings: see `GecoSettings`.
-        shape: channels, height and width of an image: goal and η are stated per number of them.
+        shape: channels, height and width of an image; the goal is multiplied by their product, η
+            by 64² / (height · width).
     """
 
     beta: Tensor
@@ -42,8 +43,8 @@ class Geco(nn.Module):
         """The loss E + β·KL, with β as it was before this step's update.
 
         Args:
-            error: E, mean over the batch, in nats an image.
-            kl: mean over the batch, in nats an image.
+            error: E, mean over the batch, in nats per image.
+            kl: mean over the batch, in nats per image.
         """
         loss = error + self.beta.clone() * kl
         self._update(error.detach())

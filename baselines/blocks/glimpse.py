@@ -1,12 +1,13 @@
 """Spatial transformer for axis-aligned boxes: crop glimpses from an image and place them back.
 
 Jaderberg et al., "Spatial transformer networks" (NeurIPS 2015), restricted to scale and shift as in
-AIR and its descendants. Bilinear sampling along such boxes separates into rows and columns, so that
-a transform is two products with interpolation matrices: no copy of the image for each box, and
-gradients without the atomic additions that make `grid_sample` irreproducible on a GPU.
+AIR and the methods derived from it. Bilinear sampling in such boxes separates into rows and
+columns, so that a transform is two products with interpolation matrices. It needs no copy of the
+image per box, and its gradients need no atomic additions, which make `grid_sample` irreproducible
+on a GPU.
 
 Boxes are (w, h, x, y): width and height in fractions of the image side, centre in [-1, 1] from the
-left and upper border to the right and lower one.
+left and upper border to the right and lower border.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def crop(images: Tensor, boxes: Tensor, side: int, *, extend: bool = False) -> T
         images: (B, C, H, W).
         boxes: (B, K, 4).
         side: of the square glimpses in pixels.
-        extend: what lies outside the image has the colour of its border instead of 0.
+        extend: outside the image, repeat the colour of its border instead of 0.
 
     Returns:
         (B, K, C, side, side).

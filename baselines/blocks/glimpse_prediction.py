@@ -14,11 +14,11 @@ GLIMPSE_CAPABILITIES = frozenset(
 
 
 def proposals(boxes: Tensor, presence: Tensor) -> Proposals:
-    """Glimpses as proposals, each anchored at its own centre; every glimpse is one object.
+    """Proposals from glimpses, each anchored at its own centre; every glimpse is one object.
 
     Args:
         boxes: (B, N, 4); see `glimpse`.
-        presence: (B, N) probabilities; a glimpse is there above `PRESENT`.
+        presence: (B, N) probabilities; a glimpse is present above `PRESENT`.
     """
     size, centre = boxes[..., :2], (boxes[..., 2:] + 1) / 2
     present = presence > PRESENT

@@ -1,4 +1,4 @@
-"""One encoder and many small networks that read its features, for images made of sprites.
+"""One encoder and many small networks on its features, for images made of sprites.
 
 Monnier, Vincent, Ponce and Aubry, "Unsupervised layered image decomposition into object
 prototypes", ICCV 2021.
@@ -16,12 +16,12 @@ POOL = 2  # side of the encoder's pooled features
 
 
 class Heads(nn.Module):
-    """Networks of one shape on one input: two hidden layers, the last layer (near) zero at first.
+    """Networks of equal shape on one input: two hidden layers; the last starts at or near zero.
 
     Args:
-        count: of networks.
+        count: number of networks.
         features, hidden, out: widths.
-        spread: standard deviation of the last layer's weights at first.
+        spread: standard deviation of the last layer's initial weights.
     """
 
     def __init__(

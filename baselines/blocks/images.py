@@ -1,4 +1,4 @@
-"""The border between uint8 images and a network's floats."""
+"""Conversion between uint8 images and floats, and checks of image sizes."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from denf.errors import DenfError
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """uint8 (…) to floats in [0, 1] of PyTorch's default type, contiguous.
+    """uint8 of any shape to contiguous floats in [0, 1] of PyTorch's default dtype.
 
-    Batches lie in memory with the channels last. In that layout PyTorch 2.11 on a CPU corrupts the
-    heap in the backward pass of narrow strided convolutions (a ResNet of width 4).
+    Batches have the channels-last memory format. With it, PyTorch 2.11 on a CPU corrupts the heap
+    in the backward pass of narrow strided convolutions (a ResNet of width 4).
     """
     return images.contiguous().to(torch.get_default_dtype()) / 255
 
 
 def to_bytes(x: Tensor) -> Tensor:
-    """Floats in [0, 1], clipped, to the nearest of 256 grey levels, uint8."""
+    """Floats, clipped to [0, 1], to the nearest of 256 grey levels, uint8."""
     return (x * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 def check_multiple(images: Tensor, multiple: int, method: str) -> None:
-    """Refuse images that a method's strides do not fit.
+    """Check that a method's strides divide the size of images.
 
     Args:
         images: (B, 3, H, W).
-        multiple: what must divide H and W, in pixels.
+        multiple: divisor of H and W, in pixels.
         method: its name, for the message.
 
     Raises:
-        DenfError: for other images.
+        DenfError: if H or W is no multiple of it.
     """
     height, width = images.shape[2:]
     if height % multiple or width % multiple:
@@ -44,7 +44,7 @@ def check_multiple(images: Tensor, multiple: int, method: str) -> None:
 
 
 def check_size(images: Tensor, size: int, method: str) -> None:
-    """Refuse images of another size than the one that a method was built for.
+    """Check that images have the size for which a method was built.
 
     Args:
         images: (B, 3, H, W).
@@ -52,13 +52,13 @@ def check_size(images: Tensor, size: int, method: str) -> None:
         method: its name, for the message.
 
     Raises:
-        DenfError: for other images.
+        DenfError: for images of another size.
     """
     height, width = images.shape[2:]
     if (height, width) != (size, size):
         raise DenfError(
             f"images for {method}",
-            expected=f"{size}×{size} pixels, as settings.size says",
+            expected=f"{size}×{size} pixels, the setting `size`",
             got=f"{width}×{height} pixels",
             fix=f"Set settings.size to the data set's, as in --set settings.size={height}.",
         )

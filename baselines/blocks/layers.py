@@ -1,4 +1,4 @@
-"""Layered images: composition where every layer may hide every other, and the choice of layers.
+"""Layered images: composition with occlusion between all layers, and the choice of sprites.
 
 Monnier, Vincent, Ponce and Aubry, "Unsupervised layered image decomposition into object
 prototypes", ICCV 2021, section 3.
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def occlusion_matrix(logits: Tensor, layers: int) -> Tensor:
-    """δ of Eq. 3: how far layer j hides layer l, (B, L, L) indexed [j, l], zero on the diagonal.
+    """δ of Eq. 3, (B, L, L) indexed [j, l]: how much layer j occludes layer l; δ_jj = 0.
 
     Args:
         logits: (B, L (L − 1) / 2), of the entries below the diagonal; δ_lj = 1 − δ_jl.
@@ -24,7 +24,7 @@ def occlusion_matrix(logits: Tensor, layers: int) -> Tensor:
 
 
 def unhidden(masks: Tensor, occlusion: Tensor) -> Tensor:
-    """Π_j (1 − δ_jl m_j), (B, L, 1, H, W): what the other layers let through of layer l.
+    """Π_j (1 − δ_jl m_j) of Eq. 3, (B, L, 1, H, W): share of layer l that no other layer occludes.
 
     Args:
         masks: m, (B, L, 1, H, W) in [0, 1].
@@ -38,13 +38,13 @@ def unhidden(masks: Tensor, occlusion: Tensor) -> Tensor:
 
 
 def compose(background: Tensor, colours: Tensor, masks: Tensor, occlusion: Tensor) -> Tensor:
-    """Eq. 3 above a background that every layer hides and that hides none, (B, 3, H, W).
+    """Eq. 3, (B, 3, H, W), with a background that every layer occludes and that occludes none.
 
     Args:
         background: (B, 3, H, W).
         colours: (B, L, 3, H, W).
         masks: (B, L, 1, H, W).
-        occlusion: (B, L, L) indexed [j, l]: j hides l.
+        occlusion: δ, (B, L, L) indexed [j, l]: j occludes l.
     """
     parts = masks * unhidden(masks, occlusion) * colours
     return background * (1 - masks).prod(1) + parts.sum(1)
@@ -62,24 +62,24 @@ def choose_greedily(
     empty: bool,
     cost: float,
 ) -> Tensor:
-    """One of K candidates for every layer, or none, so that the composition is near the target.
+    """Choose one of K candidates, or none, for every layer: the composition is to fit the target.
 
-    Layer by layer, `passes` times from first to last: the candidate of the least mean squared
-    error, the other layers as they stand; none at first. The composition is linear in what one
-    layer shows, so that all candidates share one composition of the other layers.
+    All layers start empty. Layer by layer, `passes` times from first to last, the candidate of the
+    least mean squared error is chosen while the other layers are kept. The composition is linear in
+    the content of one layer, so that all candidates share one composition of the other layers.
 
     Args:
         target: (B, 3, H, W).
         background: (B, 3, H, W).
         colours: (B, L, K, 3, H, W).
         masks: (B, L, K, 1, H, W).
-        occlusion: (B, L, L) indexed [j, l].
+        occlusion: δ, (B, L, L) indexed [j, l].
         passes: over all layers.
-        empty: a layer may show nothing.
-        cost: added to the error of a candidate, against that of showing nothing.
+        empty: a layer may stay empty.
+        cost: added to the error of every candidate, but not to that of an empty layer.
 
     Returns:
-        (B, L, K), one-hot, or all zero for a layer that shows nothing.
+        (B, L, K), one-hot, or all zero for an empty layer.
     """
     batch, layers, count = colours.shape[:3]
     chosen = colours.new_zeros(batch, layers, count)

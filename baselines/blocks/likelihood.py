@@ -25,9 +25,9 @@ def mixture_log_prob(log_weights: Tensor, log_components: Tensor, dim: int = 1) 
     """log Σ_k exp(log_weights + log_components), by log-sum-exp.
 
     Args:
-        log_weights: whose exponentials sum to one along `dim`; broadcast against the components.
-        log_components: in nats. With the channels summed before, slots are mixed per pixel
-            (IODINE); with a channel axis, per pixel and channel (GENESIS).
-        dim: axis of the slots, which is gone from the result.
+        log_weights: their exponentials sum to one along `dim`; broadcast against the components.
+        log_components: in nats. Summed over channels, slots are mixed per pixel (IODINE); with a
+            channel axis, per pixel and channel (GENESIS).
+        dim: axis of the slots, which is reduced.
     """
     return torch.logsumexp(log_weights + log_components, dim)

@@ -1,4 +1,4 @@
-"""A scene as a mixture of slots: colours and masks of each, and the noise that tells them apart."""
+"""A scene as a mixture of slots: their colours and masks, and the noise from which slots start."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class SlotMixture:
 
     @property
     def log_masks(self) -> Tensor:
-        """(B, K, 1, H, W); exponentials sum to one over slots."""
+        """(B, K, 1, H, W); their exponentials sum to one over slots."""
         return torch.log_softmax(self.logits, 1)
 
     @property
     def masks(self) -> Tensor:
-        """(B, K, 1, H, W); sum to one over slots."""
+        """(B, K, 1, H, W); they sum to one over slots."""
         return torch.softmax(self.logits, 1)
 
     @property
@@ -47,13 +47,13 @@ class SlotMixture:
         return (self.masks * self.rgb).sum(1)
 
     def log_prob(self, x: Tensor, std: float | Tensor) -> Tensor:
-        """log p(x) = Σ_pixels,channels log Σ_k m_k N(x; rgb_k, std²), in nats an image, (B,).
+        """log p(x) = Σ_pixels,channels log Σ_k m_k N(x; rgb_k, std²), in nats per image, (B,).
 
         Slots are mixed per pixel and channel (GENESIS' public code, applied-ai-lab/genesis).
 
         Args:
             x: (B, 3, H, W) in [0, 1].
-            std: of the pixels, one number or broadcast against (B, K, 3, H, W).
+            std: of the pixels, a number or a tensor that broadcasts against (B, K, 3, H, W).
         """
         components = gaussian_log_prob(x[:, None], self.rgb, std)
         return mixture_log_prob(self.log_masks, components).sum((1, 2, 3))
@@ -65,10 +65,10 @@ class SlotMixture:
         return Segmentation(labels, labels)
 
     def subset(self, generator: torch.Generator) -> SlotMixture:
-        """Each slot kept with probability one half, that of the largest area always.
+        """Keep each slot with probability one half, and the slot of the largest area always.
 
-        The largest stands for the background, so that something is left to see; the remaining
-        masks are renormalised, and so fill the holes.
+        The largest slot is usually the background. The remaining masks are renormalised and so fill
+        the holes.
         """
         batch, slots = self.logits.shape[:2]
         coins = torch.rand(batch, slots, generator=generator, device=self.logits.device)
@@ -80,12 +80,12 @@ class SlotMixture:
 
 @dataclass(frozen=True)
 class SlotNoise:
-    """Standard normal noise of slots that start alike.
+    """Standard normal noise from which slots are initialised.
 
     Args:
-        generator: what it is drawn from.
+        generator: random generator of the noise.
         device: of the slots.
-        shared: one draw for all images of a batch, so that the place in it does not matter.
+        shared: one draw for all images, so that an image's position in a batch does not matter.
     """
 
     generator: torch.Generator
@@ -94,12 +94,12 @@ class SlotNoise:
 
     @staticmethod
     def of(generator: torch.Generator) -> SlotNoise:
-        """Drawn where the generator is."""
+        """Noise on the generator's device."""
         return SlotNoise(generator, generator.device)
 
     @staticmethod
     def fixed(device: torch.device) -> SlotNoise:
-        """The same for every image, call and device: an image has one decomposition."""
+        """The same noise for every image, call and device; an image has one decomposition."""
         return SlotNoise(torch.Generator().manual_seed(0), device, shared=True)
 
     def draw(self, batch: int, slots: int, size: int) -> Tensor:
@@ -110,36 +110,36 @@ class SlotNoise:
 
 
 class MixtureMethod(OnePassMethod):
-    """A method whose answers all come from one decomposition of an image into slots."""
+    """A method whose predictions all come from one decomposition of an image into slots."""
 
     capabilities = frozenset({Capability.SEGMENT, Capability.RECONSTRUCT, Capability.RECOMPOSE})
 
     def shown(self, images: Tensor, step: Step | None = None) -> Tensor:
-        """What the networks see of uint8 images (B, 3, H, W): floats in [0, 1], without a change.
+        """Input of the networks from uint8 images (B, 3, H, W): floats in [0, 1], unchanged.
 
         Args:
-            images: of a training batch or, without a step, in evaluation.
-            step: of the training.
+            images: a training batch, or images in evaluation.
+            step: the training step; None in evaluation.
         """
         return to_unit(images)
 
     @abstractmethod
     def decompose(self, images: Tensor) -> SlotMixture:
-        """Slots of uint8 images (B, 3, H, W), colours on the scale of [0, 1]."""
+        """Slots of uint8 images (B, 3, H, W); the colours of an image in [0, 1], not clipped."""
 
     def generate(self, count: int, generator: torch.Generator) -> SlotMixture:
-        """Slots of new scenes from the prior, with SAMPLE."""
+        """Slots of new scenes from the prior; for methods with the capability SAMPLE."""
         raise NotImplementedError
 
     def predict(self, images: Tensor, truth: Tensor | None = None) -> Prediction:
-        """The slot of the largest mask at each pixel; the slots' blend, clipped to [0, 1]."""
+        """Labels: the slot of the largest mask at each pixel; image: the slots' mean in [0, 1]."""
         found = self.decompose(images)
         return Prediction(found.segmentation, found.mean.clamp(0, 1))
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """The blend of slots from the prior."""
+        """The mean over slots from the prior."""
         return to_bytes(self.generate(count, generator).mean)
 
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """A random subset of the slots, the largest kept."""
+        """The mean over a random subset of the slots; see `SlotMixture.subset`."""
         return to_bytes(self.decompose(images).subset(generator).mean)

@@ -8,7 +8,7 @@ from torch import nn
 
 
 def perceptron(*sizes: int) -> nn.Sequential:
-    """From sizes[0] inputs over hidden layers to sizes[-1] outputs, which are linear."""
+    """From sizes[0] inputs through hidden layers to sizes[-1] linear outputs."""
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):
         layers += [nn.Linear(before, after), nn.ReLU()]
@@ -16,7 +16,7 @@ def perceptron(*sizes: int) -> nn.Sequential:
 
 
 def last_layer(network: nn.Sequential) -> nn.Linear:
-    """The linear layer whose outputs are those of a perceptron."""
+    """The last linear layer of a perceptron."""
     last = network[-1]
     assert isinstance(last, nn.Linear)
     return last

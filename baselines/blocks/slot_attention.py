@@ -1,4 +1,4 @@
-"""Slot attention: slots compete for the positions of a feature map, step by step (Algorithm 1).
+"""Slot attention: slots compete for the positions of a feature map, iteratively (Algorithm 1).
 
 Locatello et al., "Object-centric learning with slot attention", NeurIPS 2020.
 """
@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from baselines.blocks.broadcast import PositionEmbedding
 
 EPSILON = 1e-8  # added to the attention before it is normalised over positions
-KERAS_EPS = 1e-3  # of Keras' layer normalisation, with which the method was published
+KERAS_EPS = 1e-3  # default of Keras' layer normalisation, used by the published code
 
 
 class SlotEncoder(nn.Module):
-    """Inputs of slot attention from images: convolutions, positions, a network per position (E.2).
+    """Inputs of slot attention: convolutions, position embedding, MLP per position (appendix E.2).
 
     Args:
         channels: of every layer.
-        strides: one a convolution of 5×5 pixels, each followed by a ReLU.
+        strides: one per 5×5 convolution; each convolution is followed by a ReLU.
         eps: of the layer normalisation.
     """
 
@@ -86,7 +86,7 @@ class SlotAttention(nn.Module):
 
         Args:
             inputs: (B, N, features), N positions.
-            slots: (B, K, slot_size), as first drawn.
+            slots: (B, K, slot_size), initial values.
 
         Returns:
             the slots (B, K, slot_size) and the last attention (B, K, N), a distribution over
@@ -97,10 +97,10 @@ class SlotAttention(nn.Module):
         attention = inputs.new_empty(0)
         for _ in range(self.iterations):
             q = self.to_q(self.norm_slots(slots)) * self.scale
-            attention = torch.softmax(q @ k.mT, 1)  # (B, K, N); slots compete
+            attention = torch.softmax(q @ k.mT, 1)  # Eq. 1, (B, K, N); slots compete
             weights = attention + EPSILON
             weights = weights / weights.sum(2, keepdim=True)
-            updates = weights @ v  # weighted mean over positions
+            updates = weights @ v  # Eq. 2, weighted mean over positions
             slots = self.gru(updates.flatten(0, 1), slots.flatten(0, 1)).view_as(slots)
             slots = slots + self.mlp(self.norm_mlp(slots))
         return slots, attention
@@ -109,7 +109,7 @@ class SlotAttention(nn.Module):
 def initialise_as_keras(module: nn.Module) -> None:
     """Glorot-uniform weights, orthogonal recurrent weights, zero biases: Keras' defaults.
 
-    Call it through `Module.apply`. Layer normalisations and bare parameters stay as they are.
+    For `Module.apply`. Layer normalisations and parameters outside layers are not changed.
     """
     if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
         nn.init.xavier_uniform_(module.weight)

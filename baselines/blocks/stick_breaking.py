@@ -1,4 +1,4 @@
-"""Stick breaking: masks that sum to one because each takes a share of what is left (the scope).
+"""Stick breaking: each mask takes a share of what is left (the scope), so that masks sum to one.
 
 Burgess et al. (2019), MONet, section 2, in logarithms:
 log m_k = log s_{k−1} + log α_k and log s_k = log s_{k−1} + log(1 − α_k) with log s_0 = 0; the last
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 
 def break_stick(log_scope: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:
-    """One step: log-mask and log-scope left after a share α = sigmoid(logit) is taken.
+    """One step: log-mask of a share α = sigmoid(logit), and log-scope left after it is taken.
 
     Args:
-        log_scope: log of what is left, any shape, at most 0.
-        logit: of the share, the same shape.
+        log_scope: log s_{k−1}, any shape, at most 0.
+        logit: of the share α_k, the same shape.
     """
     return log_scope + nn.functional.logsigmoid(logit), log_scope + nn.functional.logsigmoid(-logit)
 

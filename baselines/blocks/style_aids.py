@@ -1,4 +1,4 @@
-"""Aids for BlockGAN and RELATE: the generator's initial weights, and its loss by style heads."""
+"""Aids for BlockGAN and RELATE: the generator's initial weights, and style heads in its loss."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from baselines.blocks.style_game import StyleGame
 
 
 class AidedStyleGame(Averaged, StyleGame):
-    """Around BlockGAN or RELATE: `class Aided(AidedStyleGame, Published)`."""
+    """A mixin for BlockGAN or RELATE: `class Aided(AidedStyleGame, Published)`."""
 
     aids: StyleGameAids
 
     def apply_aids(self, aids: StyleGameAids) -> None:
-        """Set first values and start the average; once, after the published constructor."""
+        """Set initial weights and start the average; call once, after the published constructor."""
         self.aids = aids
         scale_weights(self.generator, aids.weight_std / STD)
         self.average_weights(aids.average)

@@ -1,9 +1,9 @@
-"""The discriminator of BlockGAN and RELATE: it also judges the statistics of its own features.
+"""The discriminator of BlockGAN and RELATE, with style heads on the statistics of its features.
 
 Nguyen-Phuoc et al., BlockGAN, NeurIPS 2020; Ehrhardt et al., RELATE, NeurIPS 2020. Spectral norm:
-Miyato et al., ICLR 2018. A style head sees mean and variance of every channel before they are
-normalised, as in RELATE's code; BlockGAN's shows one head the two in turn. The real-or-fake head
-has no bias of its own, for the shifts of the last normalisation act as one.
+Miyato et al., ICLR 2018. The input of a style head is mean and variance of every channel before
+normalisation together, as in RELATE's code; BlockGAN's code applies one head to each in turn. The
+real-or-fake head has no bias, because the shifts of the last normalisation act as one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from baselines.blocks.adain import initialise
 from denf.errors import DenfError
 
-NARROW = 4  # side of the last feature maps
+NARROW = 4  # side of the last feature maps in cells
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Judgement:
     Args:
         real: raw output, (B, 1).
         styles: raw outputs of the style heads, each (B, 1).
-        guess: further numbers in (-1, 1), (B, guesses).
+        guess: estimates of the generator's latents in (-1, 1), (B, guesses).
     """
 
     real: Tensor
@@ -42,10 +42,10 @@ class StyleDiscriminator(nn.Module):
 
     Args:
         size: side of the images: 16, 32, 64, 128 and so on.
-        width: channels of the first convolution; they double with each.
-        guesses: numbers to estimate from the image besides.
-        spectral: spectral norm also on the scales of the normalisations and on the heads (RELATE),
-            else on the convolutions alone (BlockGAN).
+        width: channels of the first convolution; every further one doubles them.
+        guesses: numbers that are also estimated from the image.
+        spectral: spectral norm also of the normalisations' scales and of the heads (RELATE), else
+            only of the convolutions (BlockGAN).
     """
 
     def __init__(self, size: int, width: int, guesses: int, spectral: bool) -> None:
@@ -70,7 +70,7 @@ class StyleDiscriminator(nn.Module):
         self.guess = nn.Linear(flat, guesses) if guesses else None
         self.apply(initialise)
         for norm in norms:
-            # RELATE's scales are zero on average: their spectral norm makes them a unit vector.
+            # RELATE's scales have mean 0; spectral norm turns them into a unit vector.
             nn.init.normal_(norm.weight, 0.0 if spectral else 1.0, 0.02)
         normalised = [*self.convolutions]
         if spectral:

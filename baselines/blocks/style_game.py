@@ -1,4 +1,4 @@
-"""The game of BlockGAN and RELATE: the discriminator's style heads have a game of their own."""
+"""The game of BlockGAN and RELATE, with additional losses of the discriminator's style heads."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class StyleGame(Adversarial):
 
     @abstractmethod
     def generator_objective(self, terms: Terms) -> Tensor:
-        """The scalar that the generator descends.
+        """The scalar that the generator minimises.
 
         Args:
-            terms: the logged ones, `generator` and `generator_style` among them.
+            terms: logged terms, among them `generator` and `generator_style`.
         """
 
 
 def style_loss(real: Judgement, fake: Judgement) -> Tensor:
-    """The discriminator's cross-entropy of the style heads, summed over them."""
+    """The discriminator's cross-entropy, summed over the style heads."""
     pairs = zip(real.styles, fake.styles, strict=True)
     return torch.stack([discriminator_loss(Game.CROSS_ENTROPY, r, f) for r, f in pairs]).sum()
 
 
 def style_generator_loss(fake: Judgement) -> Tensor:
-    """The generator's cross-entropy of the style heads, summed over them."""
+    """The generator's cross-entropy, summed over the style heads."""
     return torch.stack([generator_loss(Game.CROSS_ENTROPY, f) for f in fake.styles]).sum()

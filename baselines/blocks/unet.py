@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from denf.errors import DenfError
 
-_BOTTLENECK = 4  # side in cells; with 3 blocks for 16 × 16 pixels up to 6 for 128 × 128
+_BOTTLENECK = 4  # side in cells, after 3 blocks for 16 × 16 pixels and 6 for 128 × 128
 _HIDDEN = 128  # units of the MLP at the bottleneck
 
 Normalise = Callable[[int], nn.Module]
@@ -37,10 +37,10 @@ def conv_block(inputs: int, outputs: int, normalise: Normalise) -> nn.Sequential
 
 
 class UNet(nn.Module):
-    """Blocks down to 4 × 4 cells, an MLP over all of them, blocks up with skip connections.
+    """Blocks down to 4 × 4 cells, an MLP over all cells, blocks up with skip connections.
 
     The last three blocks down and the first two up have 2c channels, the others c. Between blocks
-    the side is halved or doubled by nearest neighbours.
+    the side is halved or doubled by nearest-neighbour interpolation.
 
     Args:
         size: side of the images in pixels, a power of two, at least 16.
@@ -64,7 +64,7 @@ class UNet(nn.Module):
         c, blocks = channels, size.bit_length() - 2
         down = [c] * (blocks - 3) + [2 * c] * 3
         up = [2 * c] * 2 + [c] * (blocks - 2)
-        below = [2 * c, *up[:-1]]  # what comes from the coarser level
+        below = [2 * c, *up[:-1]]  # channels from the coarser level
         self.down = nn.ModuleList(
             conv_block(i, o, normalise) for i, o in zip([inputs, *down[:-1]], down, strict=True)
         )

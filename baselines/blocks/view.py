@@ -1,9 +1,9 @@
-"""What a method is shown of images: all, as published, or less of them for a short training.
+"""View: the method's input images, unchanged as published, or simplified for a short training.
 
-Not in the methods' papers. In minutes, slots that compete for pixels divide a grey floor by place:
-the floor has most of the pixels, and what tells objects from it is a small part of the error. Shown
-smaller, more images fit a minute; shown as differences from the background, and enlarged, objects
-are all that there is to explain.
+Views are not in the methods' papers. In a training of minutes, slots that compete for pixels divide
+a grey floor by position: the floor has most of the pixels, and objects contribute little to the
+error. Smaller images make training steps faster. In scaled differences from the background, only
+objects are left to explain.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from baselines.blocks.mixture import MixtureMethod, SlotMixture
 from baselines.blocks.view_settings import ViewSettings
 from denf.harness.method import Step
 
-BATCHES = 100  # whose medians make the background
-MIDDLE = 0.5  # what the background is shown as, of intensities in [0, 1]
+BATCHES = 100  # number of first batches whose medians make the background
+MIDDLE = 0.5  # intensity of the background in a view, in [0, 1]
 
 
 class View(nn.Module):
     """x ↦ ½ + c (x − b), averaged over blocks; b is the median of the training images.
 
-    The median of a pixel over scenes is the floor where objects cover it in less than half of them;
-    the mean of the medians of the first batches stands for it.
+    The median of a pixel over scenes shows the floor if objects cover the pixel in less than half
+    of the scenes. It is estimated by the mean over the medians of the first batches.
     """
 
     background: Tensor  # b, (3, size, size) in [0, 1]
@@ -37,11 +37,12 @@ class View(nn.Module):
         self.register_buffer("background", torch.zeros(3, side, side), persistent=side > 0)
 
     def forward(self, images: Tensor, index: int | None = None) -> Tensor:
-        """What is shown of images, (B, 3, H / shrink, W / shrink).
+        """The view of images, (B, 3, H / shrink, W / shrink).
 
         Args:
             images: uint8 (B, 3, H, W).
-            index: of a training batch, from 0; the first `BATCHES` add to the background.
+            index: 0-based step of training, whose first `BATCHES` steps update the background;
+                None in evaluation.
         """
         s, x = self.settings, to_unit(images)
         check_multiple(images, s.shrink, "a view that shrinks")
@@ -53,10 +54,10 @@ class View(nn.Module):
         return functional.avg_pool2d(x, s.shrink) if s.shrink > 1 else x
 
     def restore(self, mixture: SlotMixture, size: tuple[int, ...]) -> SlotMixture:
-        """Slots with the images' size and colours, from slots with those of the view.
+        """Slots with size and colours of the images, from slots with size and colours of the view.
 
         Args:
-            mixture: (B, K, ·, h, w), enlarged where it is smaller than the images.
+            mixture: (B, K, ·, h, w), resized to the images.
             size: height and width of the images.
         """
         rgb, logits = (_resized(part, size) for part in (mixture.rgb, mixture.logits))
@@ -66,10 +67,10 @@ class View(nn.Module):
 
 
 class Viewed(MixtureMethod):
-    """Around a method of slots: its networks see a view, its answers are about whole images.
+    """A mixin for a method with slots: its networks see a view, its predictions are for the images.
 
-    `class Aided(Viewed, Published)`, with `view` set after the published constructor. A size among
-    the method's settings is that of what the view shows.
+    `class Aided(Viewed, Published)`, with `view` set after the published constructor. A size in the
+    method's settings is the size of the view.
     """
 
     view: View

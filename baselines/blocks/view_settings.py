@@ -1,4 +1,4 @@
-"""Settings of a view."""
+"""Settings of a view, the input images of a method."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from denf.settings import Count, NonNegative, Settings
 
 
 class ViewSettings(Settings):
-    """What a method is shown of images; by default all of them, as published."""
+    """The view of images that a method gets; by default the images unchanged, as published."""
 
     shrink: Count = 1
-    """Side in pixels of the blocks that are averaged; 1: images as they are."""
+    """Side in pixels of the blocks that are averaged; 1: no change."""
     contrast: NonNegative = 0.0
-    """Factor on the difference from the background; 0: images as they are."""
+    """Factor on the difference from the background; 0: no change."""
     size: Annotated[int, Ge(8)] = 128
-    """Side of the images in pixels, of which a view with contrast keeps the background."""
+    """Side of the images in pixels; used with contrast, to store the background."""

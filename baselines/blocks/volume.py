@@ -1,8 +1,8 @@
 """Volumes of features: rigid motion, scale, and the perspective of a camera, by resampling.
 
 Nguyen-Phuoc et al., BlockGAN: learning 3d object-aware scene representations from unlabelled
-images, NeurIPS 2020. Lengths are in voxels, the origin is the middle of the volume; x is the
-image's horizontal, y its vertical, both as in an image, and z points away from the camera.
+images, NeurIPS 2020. Lengths are in voxels and the origin is the centre of the volume. As in an
+image, x points to the right and y down; z points away from the camera.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Camera:
     """A pinhole camera on the z axis that sees from 3/4 to 5/4 of its distance.
 
     Args:
-        focal: length, in the unit of `sensor`.
-        sensor: width.
+        focal: focal length, in the unit of `sensor`.
+        sensor: width of the sensor.
         distance: of the camera from the origin, in voxels.
     """
 
@@ -34,8 +34,8 @@ def pose_matrix(azimuth: Tensor, elevation: Tensor, scale: Tensor, shift: Tensor
 
     Args:
         azimuth: angle about the vertical axis, radians, (B,).
-        elevation: then about the horizontal axis, radians, (B,); a positive one lifts what is far
-            away (z > 0), since y points down.
+        elevation: angle about the horizontal axis, applied second, radians, (B,). A positive angle
+            raises far points (z > 0), because y points down.
         scale: (B,).
         shift: (B, 3), in voxels.
 
@@ -53,10 +53,10 @@ def pose_matrix(azimuth: Tensor, elevation: Tensor, scale: Tensor, shift: Tensor
 
 
 def perspective_matrix(camera: Camera) -> Tensor:
-    """What the camera sees to world: the cube [-1, 1]³ to its frustum, in voxels.
+    """View to world: the cube [-1, 1]³ to the camera's frustum, in voxels.
 
-    At a distance Z from the camera the image is Z · sensor / focal wide, and 1/Z is linear in the
-    third coordinate of the cube, so that the map is a homography and straight lines stay straight:
+    At a distance Z from the camera the image is Z · sensor / focal wide. 1/Z is linear in the third
+    coordinate of the cube, so that the map is a homography and straight lines stay straight:
     (x, y, z, 1) ∝ (k·u, k·v, 1 - distance/Z, 1/Z), k = sensor / (2 focal).
 
     Returns:
@@ -72,10 +72,10 @@ def perspective_matrix(camera: Camera) -> Tensor:
 
 
 def resample(volume: Tensor, pose: Tensor, view: Tensor) -> Tensor:
-    """The volume in its pose, as seen: trilinear, zero outside the volume.
+    """The posed volume in the coordinates of a view: trilinear, zero outside the volume.
 
     Args:
-        volume: (B, C, D, H, W), the same D = H = W.
+        volume: (B, C, D, H, W) with D = H = W.
         pose: volume to world, (B, 4, 4).
         view: the cube [-1, 1]³ to world, (4, 4) or (B, 4, 4), such as `perspective_matrix`.
 
@@ -83,7 +83,7 @@ def resample(volume: Tensor, pose: Tensor, view: Tensor) -> Tensor:
         (B, C, D, H, W).
     """
     B, _, side = volume.shape[:3]
-    half = (side - 1) / 2  # voxels from the middle to the centre of an outermost one
+    half = (side - 1) / 2  # voxels from the centre of the volume to that of an outermost voxel
     axis = torch.linspace(-1, 1, side, device=volume.device)
     w, v, u = torch.meshgrid(axis, axis, axis, indexing="ij")
     cube = torch.stack([u, v, w, torch.ones_like(u)], 3).view(1, -1, 4)

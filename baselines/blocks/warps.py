@@ -1,7 +1,7 @@
-"""Projective maps of pictures, by bilinear sampling with zeros outside.
+"""Projective maps of images, by bilinear sampling with zeros outside.
 
-Coordinates are in [−1, 1] from border to border; a map says where in the source a point of the
-result is read. Jaderberg et al., "Spatial transformer networks", NeurIPS 2015.
+Coordinates are in [−1, 1] from border to border; a map takes a point of the result to a point of
+the source. Jaderberg et al., "Spatial transformer networks", NeurIPS 2015.
 """
 
 from __future__ import annotations

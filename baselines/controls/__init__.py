@@ -1,1 +1,1 @@
-"""Controls: methods without training, whose scores are known or need no learning."""
+"""Controls: methods without training. Their scores are known, or show what needs no learning."""

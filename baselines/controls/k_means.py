@@ -1,4 +1,4 @@
-"""Control: k-means on colour and position, each image alone (scikit-learn's Lloyd iterations)."""
+"""Control: k-means on colour and position in each image (scikit-learn's Lloyd iterations)."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class KMeansSettings(MethodSettings):
     """Settings of k-means."""
 
     clusters: Count = 7
-    """Six objects and the background."""
+    """Number of clusters (CLEVR6: six objects and the background)."""
     position: NonNegative = 0.5
-    """Weight of the position (fractions of the side) against colour (in [0, 1])."""
+    """Weight of position (fractions of the image side) relative to colour (in [0, 1])."""
     seed: Annotated[int, Ge(0)] = 0
     """Seed of the k-means++ initialisation."""
 
 
 class KMeansControl(UntrainedMethod):
-    """Clusters of pixels; the score of a segmentation without any learning."""
+    """Clusters of pixels: the score of a segmentation without learning."""
 
     settings: KMeansSettings
     capabilities = frozenset({Capability.SEGMENT})
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        from sklearn.cluster import KMeans  # a second to import, needed here alone
+        from sklearn.cluster import KMeans  # importing takes a second; only needed here
 
         s = self.settings
         b, _, h, w = images.shape

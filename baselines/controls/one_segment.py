@@ -1,4 +1,4 @@
-"""Control: one segment for the whole image. Every ARI must be 0 (1 in one-object scenes)."""
+"""Control: one segment for the whole image. Every ARI must be 0 (1 in scenes with one object)."""
 
 from __future__ import annotations
 

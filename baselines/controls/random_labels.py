@@ -16,9 +16,9 @@ class RandomLabelsSettings(MethodSettings):
     """Settings of the random labels."""
 
     labels: Annotated[int, Ge(2)] = 7
-    """Number of labels drawn from (CLEVR6: six objects and the background)."""
+    """Number of labels (CLEVR6: six objects and the background)."""
     seed: Annotated[int, Ge(0)] = 0
-    """Seed of the draw, the same for every batch of one shape."""
+    """Seed of the draw, which is the same for all batches of equal shape."""
 
 
 class RandomLabels(UntrainedMethod):
@@ -28,7 +28,7 @@ class RandomLabels(UntrainedMethod):
     capabilities = frozenset({Capability.SEGMENT})
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
-        generator = torch.Generator().manual_seed(self.settings.seed)  # alike on every device
+        generator = torch.Generator().manual_seed(self.settings.seed)  # the same on every device
         shape = (len(images), *images.shape[2:])
         labels = torch.randint(self.settings.labels, shape, generator=generator).to(images.device)
         return Segmentation(labels, labels)

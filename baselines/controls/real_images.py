@@ -1,4 +1,4 @@
-"""Control: real images in place of generated ones. Its FID is that between the data's splits."""
+"""Control: real images in place of generated ones. Its FID compares the splits of the data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from denf.harness.method import Capability, UntrainedMethod
 
 
 class RealImages(UntrainedMethod):
-    """Recomposed images are the given ones, so FID compares the training with the test split."""
+    """Recomposed images are the given images, so FID compares the training with the test split."""
 
     capabilities = frozenset({Capability.RECOMPOSE})
 

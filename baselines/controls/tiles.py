@@ -1,7 +1,7 @@
 """Control: square tiles, the same for every image: the score that position alone reaches.
 
-Objects lie apart, so tiles separate them whatever the image: foreground ARI is far above 0, strict
-or not, while the index over all pixels is not, since tiles cut the background.
+Objects are usually apart, so that tiles separate them in every image: both foreground ARI and its
+strict form are far above 0. ARI over all pixels is not, because tiles split the background.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class TilesSettings(MethodSettings):
     """Settings of the tiles."""
 
     side: Count = 3
-    """Tiles along a side of the image; three separate the objects of CLEVR6 best."""
+    """Number of tiles along a side of the image; three separate the objects of CLEVR6 best."""
 
 
 class Tiles(UntrainedMethod):

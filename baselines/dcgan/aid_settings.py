@@ -6,4 +6,4 @@ from baselines.blocks.adversarial_settings import AdversarialAids
 
 
 class DcganAids(AdversarialAids):
-    """What DCGAN needs for steady samples within minutes; not in its paper or code."""
+    """The addition that stabilises DCGAN's samples within minutes; not in its paper or code."""

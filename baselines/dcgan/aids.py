@@ -9,7 +9,7 @@ from baselines.dcgan.settings import DcganSettings
 
 
 class AidedDcgan(Averaged, Dcgan):
-    """DCGAN and its aid; with its default it is DCGAN."""
+    """DCGAN with its aid; with its default it equals DCGAN."""
 
     def __init__(self, settings: DcganSettings, aids: DcganAids) -> None:
         super().__init__(settings)

@@ -2,12 +2,12 @@
 
 Radford, Metz and Chintala, Unsupervised representation learning with deep convolutional generative
 adversarial networks, ICLR 2016. Networks, losses, optimiser and initial weights are those of
-pytorch/examples, `dcgan` (64 × 64 pixels, width 64). Other sizes have one stage more or less at the
-narrow end of each network, so that it stays 4 × 4: at 128 × 128 that adds a stage of 1024 channels,
-our reading, as neither source has that size.
+pytorch/examples, `dcgan` (64 × 64 pixels, width 64). For other sizes each network has more or fewer
+stages, so that its smallest feature maps stay 4 × 4. At 128 × 128 this adds a stage of 1024
+channels, which is our choice, as neither source has that size.
 
-Samples are drawn with the running statistics of the batch normalisation, so that an image does not
-depend on the ones drawn beside it; the source draws with those of the batch.
+Samples are drawn with the running statistics of batch normalisation, so that an image does not
+depend on the rest of its batch; the source uses the statistics of the batch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The two networks of DCGAN, which DRAGAN shares."""
+"""The two networks of DCGAN, which DRAGAN uses too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NARROW = 4  # side of the smallest feature maps
 
 
 def stages(size: int, width: int) -> list[int]:
-    """Channels from beside the image to 4 × 4: `width`, doubled with each halving of the side."""
+    """Channels from next to the image to 4 × 4: `width`, doubled whenever the side is halved."""
     count = (size // NARROW).bit_length() - 1
     if NARROW * 2**count != size:
         raise DenfError(
@@ -23,11 +23,11 @@ def stages(size: int, width: int) -> list[int]:
 
 
 def generator(latent: int, channels: list[int]) -> nn.Sequential:
-    """z (B, latent, 1, 1) to images in [-1, 1]: transposed convolutions 4 × 4, ReLU, batch norm.
+    """z (B, latent, 1, 1) to images in [-1, 1]: 4 × 4 transposed convolutions, batch norm, ReLU.
 
     Args:
-        latent: numbers in z.
-        channels: from beside the image to the narrow end.
+        latent: dimensions of z.
+        channels: see `stages`.
     """
     layers: list[nn.Module] = [nn.ConvTranspose2d(latent, channels[-1], NARROW, bias=False)]
     for wide, narrow in zip(channels[::-1], [*channels[-2::-1], 3], strict=True):
@@ -37,11 +37,12 @@ def generator(latent: int, channels: list[int]) -> nn.Sequential:
 
 
 def discriminator(channels: list[int], norm: type[nn.Module]) -> nn.Sequential:
-    """Images to one raw output each, (B, 1, 1, 1): convolutions 4 × 4, leaky ReLU of slope 0.2.
+    """Images to one raw output each, (B, 1, 1, 1): 4 × 4 convolutions, leaky ReLU of slope 0.2.
 
     Args:
-        channels: from beside the image to the narrow end.
-        norm: `BatchNorm2d`, or `InstanceNorm2d`, which does not mix the batch; not on the first.
+        channels: see `stages`.
+        norm: `BatchNorm2d`, or `InstanceNorm2d`, which does not mix the batch; none after the first
+            convolution.
     """
     layers: list[nn.Module] = []
     for k, (narrow, wide) in enumerate(zip([3, *channels[:-1]], channels, strict=True)):
@@ -53,7 +54,7 @@ def discriminator(channels: list[int], norm: type[nn.Module]) -> nn.Sequential:
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights N(0, 0.02²); those of a normalisation N(1, 0.02²), its biases 0."""
+    """Set weights to N(0, 0.02²); weights of normalisations to N(1, 0.02²), their biases to 0."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d):

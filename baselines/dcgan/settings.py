@@ -1,4 +1,4 @@
-"""DCGAN's settings; of pytorch/examples, `dcgan`, but for what the head of `method` names."""
+"""DCGAN's settings, as in pytorch/examples, `dcgan`, with the changes listed in `method`."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ class DcganSettings(AdversarialSettings):
     latent: Count = 100
     """Dimensions of z ~ N(0, 1)."""
     width: Count = 64
-    """Channels of both networks beside the image; they double with each stage."""
+    """Channels of both networks next to the image; every further stage doubles them."""

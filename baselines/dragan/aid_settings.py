@@ -6,4 +6,4 @@ from baselines.blocks.adversarial_settings import AdversarialAids
 
 
 class DraganAids(AdversarialAids):
-    """What DRAGAN needs for steady samples within minutes; not in its paper or code."""
+    """The addition that stabilises DRAGAN's samples within minutes; not in its paper or code."""

@@ -9,7 +9,7 @@ from baselines.dragan.settings import DraganSettings
 
 
 class AidedDragan(Averaged, Dragan):
-    """DRAGAN and its aid; with its default it is DRAGAN."""
+    """DRAGAN with its aid; with its default it equals DRAGAN."""
 
     def __init__(self, settings: DraganSettings, aids: DraganAids) -> None:
         super().__init__(settings)

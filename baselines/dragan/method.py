@@ -1,11 +1,11 @@
 """DRAGAN: the game of DCGAN with a penalty on the discriminator's gradient around real images.
 
 Kodali, Abernethy, Hays and Kira, On convergence and stability of GANs, arXiv:1705.07215. Weight,
-noise and learning rate are those of the authors' code, kodalinaveen3/DRAGAN, whose own networks are
-multilayer perceptrons for digits. No source names the networks behind the published number on
-traffic scenes: here they are those of DCGAN, with instance normalisation in the discriminator,
-because batch normalisation would let the gradient of one image depend on the others. Both have as
-many parameters.
+noise and learning rate are those of the authors' code, kodalinaveen3/DRAGAN, whose networks are
+multilayer perceptrons for digits. No source names the networks of the published value on traffic
+scenes. Here they are those of DCGAN, with instance normalisation in the discriminator, because with
+batch normalisation the gradient of an image depends on the other images. The number of parameters
+is the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from baselines.dragan.settings import DraganSettings
 
 
 class Dragan(Dcgan):
-    """DCGAN whose discriminator also descends the penalty on its gradient."""
+    """DCGAN with a gradient penalty in the discriminator's loss; see `dragan_penalty`."""
 
     settings: DraganSettings
     norm = nn.InstanceNorm2d

@@ -1,4 +1,4 @@
-"""DRAGAN's settings; of kodalinaveen3/DRAGAN, and for the networks those of DCGAN."""
+"""DRAGAN's settings, as in kodalinaveen3/DRAGAN; for the networks, as in DCGAN."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from denf.settings import NonNegative, Positive
 
 
 class DraganSettings(DcganSettings):
-    """Settings of DRAGAN; those without a line here are DCGAN's."""
+    """Settings of DRAGAN; those not listed here are as in DCGAN."""
 
     learning_rate: Positive = 1e-4
     """Adam's learning rate for both players."""
@@ -19,4 +19,4 @@ class DraganSettings(DcganSettings):
     noise: NonNegative = 0.5
     """c, noise of the perturbed images in standard deviations of the batch."""
     target: NonNegative = 1.0
-    """k, gradient norm that the penalty pulls to; the authors advise 1."""
+    """k, target of the gradient norm; the authors recommend 1."""

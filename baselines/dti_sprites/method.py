@@ -1,11 +1,11 @@
-"""DTI-Sprites: images as layers of a few learned sprites, moved, tinted and occluding one another.
+"""DTI-Sprites: images as layers of a few learned sprites that are moved, tinted and occluded.
 
 Monnier, Vincent, Ponce and Aubry, "Unsupervised layered image decomposition into object
-prototypes", ICCV 2021. Settings: monniert/dti-sprites, configs/clevr6.yml (MIT licence); what it
-counts in epochs of its 450 is a fraction of the training here. Different here: the background
-starts as the mean of the first batch, not of 100 images, since a method is built from its settings
-alone; the heads of all sprites and layers are one batched network; the empty sprite has none; the
-occlusion's last layer starts near zero, not at zero; a sprite that starts anew gets copies of the
+prototypes", ICCV 2021. Settings: monniert/dti-sprites, configs/clevr6.yml (MIT licence); numbers of
+epochs out of its 450 are fractions of the training here. What differs here: the background starts
+as the mean of the first batch, not of 100 images, because a method is built from its settings
+alone; the heads of all sprites and layers are one batched network; the empty sprite has no head;
+the last layer for occlusion starts near zero, not at zero; a restarted sprite gets copies of the
 heads' Adam moments, where the authors' code shares one tensor between both sprites; homographies
 sample at the centres of pixels, where kornia 0.3.0 aligns the corners.
 """
@@ -32,14 +32,14 @@ from baselines.dti_sprites.transformations import boxes_of, gaussian, leaky, tin
 from denf.errors import DenfError
 from denf.harness.method import Capability, OnePassMethod, Prediction, Step, descend
 
-OCCLUSION_SPREAD = 1e-3  # layers that look alike give their order no gradient at first
+OCCLUSION_SPREAD = 1e-3  # not 0: equal layers give their order no gradient
 
 
 class DtiSprites(OnePassMethod):
-    """Mean squared error of the composition of greedily chosen sprites.
+    """Mean squared error of the composition (Eq. 3) of greedily chosen sprites.
 
-    Label 0 is the background; where no layer is seen, the layer of the nearest colour is the
-    object label, as in the source's evaluation without background.
+    Label 0 is the background. Where no layer is visible, the object label is the layer of the
+    nearest colour, as in the source's evaluation without background.
     """
 
     settings: DtiSpritesSettings
@@ -127,14 +127,14 @@ class DtiSprites(OnePassMethod):
         bent: bool = True,
         generator: torch.Generator | None = None,
     ) -> Scene:
-        """Layers of images (B, 3, H, W); with a generator, with the noise of training on masks."""
+        """Layers of images (B, 3, H, W) in [0, 1]; with a generator, masks get training noise."""
         s, batch, size = self.settings, len(x), (x.shape[2], x.shape[3])
         self._check(x)
         features = self.encoder(x)
         colours, raw = (p.detach() if frozen else p for p in (self.sprites, self.sprite_masks))
         shape = (batch, s.layers, s.sprites)
         masks = leaky(raw) if generator is None else raw
-        canvas = torch.ones_like(raw)  # where the noise goes, so that it stays on the sprite
+        canvas = torch.ones_like(raw)  # area of the sprite, to which the noise is limited
         sprites = torch.cat((leaky(colours), masks, canvas), 1).expand(*shape[:2], -1, -1, -1, -1)
         if bent:
             matrix = self.bend(features).flatten(0, 1).unflatten(1, (3, 3)) + torch.eye(
@@ -168,7 +168,7 @@ class DtiSprites(OnePassMethod):
         )
 
     def _restart_unused(self, generator: torch.Generator) -> None:
-        """Sprites that are hardly used start anew; see `restart_unused`."""
+        """Restart sprites that are rarely used; see `restart_unused`."""
         restart_unused(
             self.sprites,
             [self.sprite_masks, *self.bend.parameters()],

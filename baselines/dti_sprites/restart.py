@@ -1,4 +1,4 @@
-"""Sprites that are hardly used start anew as copies of the one used most (Monnier et al., 2021)."""
+"""Restart of rarely used sprites as copies of the most used sprite (Monnier et al., 2021)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-NOISE = 1e-4  # on the colours of a sprite that starts anew as a copy
+NOISE = 1e-4  # standard deviation of noise on the colours of a copied sprite and its copies
 
 
 @torch.no_grad()
@@ -21,17 +21,17 @@ def restart_unused(
     share: float,
     generator: torch.Generator,
 ) -> None:
-    """Copy the most used sprite, its heads and their moments over those hardly used, in place.
+    """Overwrite rarely used sprites by the most used sprite, its heads and their moments, in place.
 
-    One layer, drawn at random for each check, decides how much a sprite is used. A layer that was
-    always empty restarts nothing.
+    The usage of one layer, drawn at random for each check, decides. If that layer was always empty,
+    no sprite restarts.
 
     Args:
-        sprites: colours of the sprites, (K, 3, h, w); their moments stay as they are.
+        sprites: colours of the sprites, (K, 3, h, w); their moments are not changed.
         others: parameters whose first axis is that of the sprites, or of layers times sprites.
         optimizer: holds the moments of `others`.
         usage: (L, K), how often each layer chose each sprite since the last check.
-        share: a sprite restarts when it is used less than share / K of the most used one.
+        share: a sprite restarts if its usage is below share / K of that of the most used sprite.
         generator: source of the layer and of the noise.
     """
     layers, count = usage.shape

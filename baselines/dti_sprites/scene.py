@@ -1,4 +1,4 @@
-"""An image in layers, and the labels that it gives to pixels."""
+"""An image in layers, and its label maps."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from denf.harness.method import Segmentation
 
 @dataclass(frozen=True)
 class Scene:
-    """An image in layers: background (B, 3, H, W); of the chosen sprites colours (B, L, 3, H, W)
-    and masks (B, L, 1, H, W); occlusion (B, L, L); the choice (B, L, K), zero for no sprite."""
+    """An image in layers.
+
+    Args:
+        background: (B, 3, H, W).
+        colours: of the chosen sprites, (B, L, 3, H, W).
+        masks: of the chosen sprites, (B, L, 1, H, W).
+        occlusion: (B, L, L); see `occlusion_matrix`.
+        choice: (B, L, K), one-hot, all zero for a layer without a sprite.
+    """
 
     background: Tensor
     colours: Tensor
@@ -23,17 +30,18 @@ class Scene:
     choice: Tensor
 
     def compose(self) -> Tensor:
-        """(B, 3, H, W)."""
+        """The composed image, (B, 3, H, W)."""
         return compose(self.background, self.colours, self.masks, self.occlusion)
 
     def segmentation(self, x: Tensor) -> Segmentation:
-        """The layer that is seen, 1 … L, or 0; and there the layer of the colour nearest to x.
+        """Labels: the visible layer, 1 … L, or 0. Object labels: where the label is 0, the layer of
+        the colour nearest to x.
 
-        Masks and occlusion are cut at one half. A layer without a sprite is never nearest.
+        Masks and occlusion are thresholded at one half. A layer without a sprite is never nearest.
         """
         hard = (self.masks > 0.5).to(self.masks.dtype)
         lower = torch.tril((self.occlusion > 0.5).to(hard.dtype), -1)
-        order = lower + torch.triu(1 - lower.mT, 1)  # of two layers one is in front, also at a tie
+        order = lower + torch.triu(1 - lower.mT, 1)  # one of two layers is in front, also at a tie
         seen = (hard * unhidden(hard, order))[:, :, 0] > 0.5  # (B, L, H, W)
         labels = torch.where(seen.any(1), seen.int().argmax(1) + 1, 0)
         distance = (self.colours - x[:, None]).square().sum(2)

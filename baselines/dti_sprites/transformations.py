@@ -1,4 +1,4 @@
-"""How DTI-Sprites moves and tints sprites, and the masks that they start with."""
+"""Transformations of DTI-Sprites' sprites, and their initial masks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def leaky(x: Tensor) -> Tensor:
 def boxes_of(raw: Tensor) -> Tensor:
     """(…, 4), width, height and centre, of the map v ↦ (1 + exp(a)) v + t; raw (…, 3) holds a, t.
 
-    At a = t = 0 a sprite has half of the image side and lies in the middle.
+    At a = t = 0 a sprite has half the image side and is centred.
     """
     size = 1 / (1 + raw[..., :1].exp())
     return torch.cat((size, size, -raw[..., 1:] * size), -1)

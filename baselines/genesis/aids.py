@@ -1,4 +1,4 @@
-"""GENESIS with aids for a small budget: what it is shown, and first deviations."""
+"""GENESIS with aids for a small budget: a view, input of the component VAE, initial deviations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from baselines.genesis.settings import GenesisSettings
 
 
 class AidedGenesis(Viewed, Genesis):
-    """GENESIS and its aids; with their defaults it is GENESIS."""
+    """GENESIS with aids; with their defaults it equals GENESIS."""
 
     def __init__(self, settings: GenesisSettings, aids: GenesisAids) -> None:
         super().__init__(settings)

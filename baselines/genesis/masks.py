@@ -16,15 +16,15 @@ _STRIDES = {128: (2, 2, 2, 1, 1), 256: (2, 2, 2, 2, 1)}
 _STRIDES_SMALL = (1, 2, 1, 2, 1)  # up to 64 pixels
 _FULL, _HALF = 64, 32  # channels of the published layers
 
-Draw = Callable[[DiagonalGaussian], Tensor]  # a sample, or at evaluation the mean
+Draw = Callable[[DiagonalGaussian], Tensor]  # a sample, or the mean in evaluation
 
 
 class Gated(nn.Module):
     """h·sigmoid(g), where h and g are the halves of a convolution's channels.
 
     Args:
-        conv: with an even number of output channels.
-        normalise: both halves by BatchNorm.
+        conv: convolution with an even number of output channels.
+        normalise: apply BatchNorm to both halves.
     """
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, normalise: bool = True) -> None:
@@ -87,10 +87,10 @@ class MaskVAE(nn.Module):
         return DiagonalGaussian(mean, std), torch.stack(z, 1)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Log-masks (B, K, 1, H, W) of latents (B, K, latent); the last is what others leave.
+        """Log-masks (B, K, 1, H, W) of latents (B, K, latent); the last is the remaining scope.
 
-        All K latents are decoded, as published, although no mask takes the last slot's logit: the
-        batch normalisation of the decoder counts every slot.
+        All K latents are decoded, as published, although no mask uses the last slot's logit: the
+        decoder's batch normalisation depends on every slot.
         """
         logits = self.decoder(z.flatten(0, 1)[:, :, None, None])
         return stick_breaking(logits.unflatten(0, (len(z), -1))[:, :-1])

@@ -4,11 +4,11 @@ Engelcke, Kosiorek, Parker Jones and Posner, "GENESIS: Generative scene inferenc
 object-centric latent representations", ICLR 2020 (arXiv:1907.13052).
 
 Architecture, constants, GECO and optimiser as in the authors' public repository
-applied-ai-lab/genesis (its flags' defaults); seven slots for CLEVR6 and, as RELATE's authors
-trained it on Real-Traffic (ogroth/genesis), nine there. What differs here: the mixture is summed by
-log-sum-exp; evaluation takes the posteriors' means in place of samples, so that it can be repeated;
-samples keep the tanh on the mean of the mask prior, which the published loss uses and the published
-sampling leaves out.
+applied-ai-lab/genesis (its flags' defaults); seven slots for CLEVR6, and nine for Real-Traffic, as
+RELATE's authors trained it there (ogroth/genesis). What differs here: the mixture is summed by
+log-sum-exp; evaluation uses the posteriors' means instead of samples, so that it is repeatable;
+sampling keeps the tanh on the mean of the mask prior, which is in the published loss but not in the
+published sampling.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from denf.harness.method import Capability, Step, descend
 
 
 class Genesis(MixtureMethod):
-    """Segmentation by the masks of the stick-breaking process; no slot is the background's."""
+    """Segmentation by the masks of the stick-breaking process; no slot is known as background."""
 
     settings: GenesisSettings
     capabilities = MixtureMethod.capabilities | {Capability.SAMPLE}
@@ -59,7 +59,7 @@ class Genesis(MixtureMethod):
         return {"adam": Adam(self.parameters(), self.settings.learning_rate)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
-        """GECO's Lagrangian of error and KL; divergences by the one sample."""
+        """GECO's Lagrangian of error and KL; divergences are estimated from one sample."""
         x = self.shown(batch, step)
         check_size(x, self.settings.size, "GENESIS")
         q_m, z_m = self.masks.encode(x, lambda q: q.sample(step.generator))
@@ -93,7 +93,7 @@ class Genesis(MixtureMethod):
         return SlotMixture(self.components.decode(z_c).sigmoid(), log_masks)
 
     def generate(self, count: int, generator: torch.Generator) -> SlotMixture:
-        """Ancestral: mask latents slot by slot, appearances given them, both from the priors."""
+        """Ancestral samples: mask latents slot by slot, then component latents given these."""
         z_m = self.mask_prior.sample(count, self.settings.slots, generator)
         z_c = learned_prior(self.component_prior(z_m)).sample(generator)
         return SlotMixture(self.components.decode(z_c).sigmoid(), self.masks.decode(z_m))

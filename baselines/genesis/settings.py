@@ -1,4 +1,4 @@
-"""GENESIS' settings; defaults of applied-ai-lab/genesis unless said otherwise."""
+"""GENESIS' settings; defaults as in applied-ai-lab/genesis unless stated otherwise."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class GenesisSettings(MethodSettings):
     size: Literal[16, 32, 64, 128, 256] = 128
     """Side of the images in pixels."""
     slots: Annotated[int, Ge(2)] = 7
-    """K; seven are six objects and the background of CLEVR6."""
+    """K; seven for the six objects and the background of CLEVR6."""
     width: Positive = 1.0
     """Channels of the mask VAE as a fraction of the published 32 and 64."""
     hidden: Count = 256
-    """Units of the image's vector, of the priors' LSTM and of their MLP."""
+    """Units of the image embedding, of the mask prior's LSTM and of the component prior's MLP."""
     mask_latent: Count = 64
     """Dimensions of a slot's z_m."""
     component_channels: Count = 32
@@ -28,8 +28,8 @@ class GenesisSettings(MethodSettings):
     component_latent: Count = 16
     """Dimensions of a slot's z_c."""
     pixel_std: Positive = 0.7
-    """σ of the pixels, images in [0, 1]."""
+    """σ of the pixels, for images in [0, 1]."""
     geco: GecoSettings = GecoSettings()
-    """How the KL is weighted."""
+    """Weighting of the KL term."""
     learning_rate: Positive = 1e-4
     """Adam's learning rate."""

@@ -1,4 +1,4 @@
-"""GENESIS-V2 with aids for a small budget: inputs, first values and two terms of the loss."""
+"""GENESIS-V2 with aids for a small budget: inputs, initial weights and two terms of the loss."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from baselines.genesis_v2.clustering import SemiConvolution
 from baselines.genesis_v2.method import GenesisV2, Terms
 from baselines.genesis_v2.settings import GenesisV2Settings
 
-_PLACES = 3.0  # spread of places among features whose own is about one
-_LEAST_STD = 1e-3  # added to an image's deviation
+_PLACES = 3.0  # scale of coordinates; that of the other features is about one
+_LEAST_STD = 1e-3  # added to an image's standard deviation
 
 
 class AidedGenesisV2(GenesisV2):
-    """GENESIS-V2 and its aids; with their defaults it is GENESIS-V2."""
+    """GENESIS-V2 with aids; with their defaults it equals GENESIS-V2."""
 
     def __init__(self, settings: GenesisV2Settings, aids: GenesisV2Aids) -> None:
         super().__init__(settings)
@@ -54,6 +54,6 @@ class AidedGenesisV2(GenesisV2):
 
 
 def standardise(x: Tensor) -> Tensor:
-    """Images (B, 3, H, W) less their mean colours, divided by their own deviation."""
+    """Images (B, 3, H, W) minus their mean colours, each divided by its standard deviation."""
     centred = x - x.mean((2, 3), keepdim=True)
     return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + _LEAST_STD)

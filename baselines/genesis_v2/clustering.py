@@ -1,4 +1,4 @@
-"""GENESIS-V2's clustering of pixels by embeddings (IC-SBP), and what clusters hold."""
+"""GENESIS-V2's clustering of pixels by embeddings (IC-SBP), and mean features of clusters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SemiConvolution(nn.Module):
     """A gated 1 × 1 convolution plus the pixel's coordinates in [−1, 1] in the last two channels.
 
     Novotny et al. (2018), "Semi-convolutional operators for instance segmentation". The gate
-    starts at zero, and so clusters are discs at first.
+    starts at zero, so that clusters are discs at first.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -32,14 +32,14 @@ class SemiConvolution(nn.Module):
 def cluster(colours: Tensor, scale: Tensor, scores: Tensor, slots: int) -> Tensor:
     """Instance colouring stick breaking, IC-SBP (Algorithm 1).
 
-    The next seed is the pixel of the largest score times scope; its cluster takes the share
-    α = exp(−‖colour − seed's colour‖² / scale) of the scope, clamped without touching gradients.
+    The next seed is the pixel of the largest product of score and scope. Its cluster takes the
+    share α = exp(−‖colour − seed's colour‖² / scale) of the scope, clamped with full gradients.
 
     Args:
         colours: embeddings (B, D, H, W).
         scale: of squared distances, a positive scalar.
         scores: (B, H, W) in [0, 1), independent and uniform.
-        slots: K; the last takes what is left.
+        slots: K; the last is the remaining scope.
 
     Returns:
         log-masks (B, K, 1, H, W).

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from baselines.blocks.broadcast import coordinates
 from baselines.blocks.unet import group_norm
 
-_DOUBLINGS = 4  # of the grid
+_DOUBLINGS = 4  # of the grid's side
 
 
 class SlotDecoder(nn.Sequential):

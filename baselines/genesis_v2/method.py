@@ -1,13 +1,13 @@
-"""GENESIS-V2: pixels clustered around randomly chosen ones, a latent from every cluster.
+"""GENESIS-V2: pixels clustered around random seed pixels, one latent per cluster.
 
 Engelcke, Parker Jones and Posner, "GENESIS-V2: Inferring unordered object representations without
 iterative refinement", NeurIPS 2021 (arXiv:2104.09958).
 
 Architecture, constants, GECO and optimiser as in the authors' public repository
 applied-ai-lab/genesis (its flags' defaults, without the auxiliary KL of the masks); seven slots for
-CLEVR6. As there, objects are the clusters, not the decoded masks. What differs here: the mixture is
-summed by log-sum-exp, and evaluation takes one fixed map of seed scores for all images and the
-posteriors' means in place of samples, so that it can be repeated.
+CLEVR6. As there, segmentation uses the clusters, not the decoded masks. What differs here: the
+mixture is summed by log-sum-exp, and evaluation uses one fixed map of seed scores for all images
+and the posteriors' means instead of samples, so that it is repeatable.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from denf.harness.method import Capability, Prediction, Segmentation, Step, desc
 
 
 class Terms(NamedTuple):
-    """What the loss is made of, and what it is computed from.
+    """Terms of the loss, and the tensors from which they are computed.
 
     Args:
         error: negative log-likelihood, mean over the batch, in nats per image.
         kl: divergence of the latents, mean over the batch, in nats per image.
         x: images (B, 3, H, W) in [0, 1].
         log_masks: of the clusters, (B, K, 1, H, W).
-        decoded: the slots as they are decoded.
+        decoded: the decoded slots.
     """
 
     error: Tensor
@@ -64,7 +64,7 @@ class GenesisV2(MixtureMethod):
         self.colour_head = nn.Sequential(
             conv_block(c, c, group_norm), SemiConvolution(c, s.colours)
         )
-        # s of the kernel exp(−d²/s): clusters of K seeds then cover the square of side 2.
+        # s of the kernel exp(−d²/s), such that the clusters of K seeds cover the square of side 2.
         self.log_scale = nn.Parameter(torch.tensor(-log(s.slots * log(2))))
         self.feature_head = nn.Sequential(conv_block(c, c, group_norm), nn.Conv2d(c, 2 * c, 1))
         self.latent_head = nn.Sequential(
@@ -80,7 +80,7 @@ class GenesisV2(MixtureMethod):
         return {"adam": Adam(self.parameters(), self.settings.learning_rate)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
-        """GECO's Lagrangian of error and KL; the divergence by the one sample."""
+        """GECO's Lagrangian of error and KL; the divergence is estimated from one sample."""
         x = self.shown(batch, step)
         check_size(x, self.settings.size, "GENESIS-V2")
         shape = (len(x), *x.shape[2:])
@@ -114,11 +114,11 @@ class GenesisV2(MixtureMethod):
         return Prediction(_largest(log_masks), self.decode(q.mean).mean.clamp(0, 1))
 
     def decompose(self, images: Tensor) -> SlotMixture:
-        """The slots as they are decoded, blended by their decoded masks."""
+        """The decoded slots with their decoded masks."""
         return self.decode(self._infer(images)[1].mean)
 
     def generate(self, count: int, generator: torch.Generator) -> SlotMixture:
-        """Latents slot by slot from the prior, as they are decoded."""
+        """Decoded slots of latents drawn slot by slot from the prior."""
         return self.decode(self.prior.sample(count, self.settings.slots, generator))
 
     def encode(self, x: Tensor, scores: Tensor) -> tuple[Tensor, DiagonalGaussian]:
@@ -126,7 +126,7 @@ class GenesisV2(MixtureMethod):
 
         Args:
             x: (B, 3, H, W) in [0, 1].
-            scores: (B, H, W) in [0, 1): which pixels become seeds, see `cluster`.
+            scores: (B, H, W) in [0, 1), which choose the seeds; see `cluster`.
         """
         features = self.encoder(x)
         colours, scale = self.colour_head(features), self.log_scale.exp()
@@ -135,7 +135,7 @@ class GenesisV2(MixtureMethod):
         return log_masks, posterior(self.latent_head(pooled))
 
     def pixel_features(self, features: Tensor) -> Tensor:
-        """What a cluster's latent is made of, (B, 2 features, H, W), from the encoder's output."""
+        """Features that clusters average, (B, 2 · features, H, W), from the encoder's output."""
         return self.feature_head(features)
 
     def decode(self, z: Tensor) -> SlotMixture:

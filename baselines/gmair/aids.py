@@ -1,4 +1,4 @@
-"""GMAIR with aids for a small budget: what it is shown, first values, weights and schedules."""
+"""GMAIR with aids for a small budget: input, initial weights, weights of the loss and schedules."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from baselines.gmair.method import GmairMethod, Terms, cross_entropy
 from baselines.gmair.settings import GmairSettings
 from denf.harness.method import Step
 
-_WEIGHED = ("what", "cluster")  # by `what_weight`
+_WEIGHED = ("what", "cluster")  # divergences that `what_weight` multiplies
 
 
 class AidedGmair(GmairMethod):
-    """GMAIR and its aids; with their defaults it is GMAIR."""
+    """GMAIR with aids; with their defaults it equals GMAIR."""
 
     def __init__(self, settings: GmairSettings, aids: GmairAids) -> None:
         super().__init__(settings)
@@ -46,7 +46,7 @@ class AidedGmair(GmairMethod):
 
 @torch.no_grad()
 def set_first_values(method: GmairMethod, aids: GmairAids) -> None:
-    """Change the initial parameters that the aids name, in place."""
+    """Change initial weights and biases by the aids, in place."""
     inference = method.inference
     quieten(method.decoder[-1], aids.quiet)
     for name in ("where", "depth"):
@@ -57,7 +57,7 @@ def set_first_values(method: GmairMethod, aids: GmairAids) -> None:
 
 
 def _raw_deviations(network: nn.Sequential) -> Tensor:
-    """The biases of a posterior's raw deviations, which come after its means."""
+    """The biases of a posterior's raw standard deviations, which come after those of its means."""
     bias = network[-1].bias
     assert isinstance(bias, Tensor)
     return bias[len(bias) // 2 :]

@@ -1,4 +1,4 @@
-"""GMAIR's objects in pixels: glimpses placed and weighed by depth, and what they draw twice."""
+"""GMAIR's objects in pixels: glimpses placed and weighted by depth, and their overlap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Rendering(NamedTuple):
     Args:
         image: (B, 3, H, W), colours times shares.
         shares: (B, N, 1, H, W) of each object in a pixel; their sum is at most one.
-        overlap: (B,), what the objects draw beyond the brightest of them in every pixel.
+        overlap: (B,), intensity of all objects minus that of the brightest object, summed over
+            pixels.
     """
 
     image: Tensor
@@ -28,10 +29,11 @@ class Rendering(NamedTuple):
 
 
 def composite(decoded: Tensor, objects: Objects, shape: tuple[int, int]) -> Rendering:
-    """Shares w_n α_n with w ∝ max(α · depth, 1e-4) over the cells whose boxes hold the pixel.
+    """Shares w_n α_n with w ∝ max(α · depth, 1e-4) over the cells whose boxes contain the pixel.
 
     Args:
-        decoded: (B, N, 4, side, side) in [0, 1], colours and alpha; presence not yet in it.
+        decoded: (B, N, 4, side, side) in [0, 1], colours and alpha, before alpha is multiplied by
+            presence.
         objects: of the same cells.
         shape: height and width of the image in pixels.
     """

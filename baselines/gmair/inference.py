@@ -1,4 +1,4 @@
-"""q(z | x) of GMAIR, all cells at once, and the mixture prior of what they hold."""
+"""q(z | x) of GMAIR, all cells at once, and the mixture prior of z_what."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from baselines.blocks.perceptron import perceptron
 from baselines.gmair.networks import GLIMPSE, backbone, head
 from baselines.gmair.settings import GmairSettings
 
-WHERE_SPREAD = 0.5  # of the normalised means of where (the code's fixed γ)
+WHERE_SPREAD = 0.5  # standard deviation of the normalised means of z_where (the code's fixed γ)
 DEPTHS = 4.0  # depth is in (0, 4)
-_HEADS = {"presence": 1, "where": 8, "depth": 2}  # means before raw deviations
+_HEADS = {"presence": 1, "where": 8, "depth": 2}  # means before raw standard deviations
 
 
 class Objects(NamedTuple):
     """Latents of all N cells.
 
     Args:
-        presence: (B, N, 1) probability p_i, not drawn.
+        presence: (B, N, 1) probability p_i, not sampled.
         boxes: (B, N, 4); see `baselines.blocks.glimpse`.
-        depth: (B, N, 1) in (0, 4); more is nearer.
-        what: (B, N, what).
+        depth: (B, N, 1) in (0, 4); larger is nearer.
+        what: z_what, (B, N, what).
         kl_presence: (B, N) in nats.
-        kl_object: of cluster, where, depth and what, (B, N, ·) in nats, as if objects were there.
+        kl_object: of cluster, where, depth and what, (B, N, ·) in nats, not yet weighted by
+            presence.
     """
 
     presence: Tensor
@@ -43,7 +44,8 @@ class Objects(NamedTuple):
     kl_object: Mapping[str, Tensor]
 
     def kl(self) -> dict[str, Tensor]:
-        """By name: KL_pres,i of presence and p_i KL_i of all others, scalars, means over images."""
+        """Per name, KL_pres,i of presence and p_i KL_i of the others, summed over cells, mean over
+        images: scalars in nats."""
         weighted = {name: (self.presence * kl).sum(2) for name, kl in self.kl_object.items()}
         kl = {"presence": self.kl_presence, **weighted}
         return {name: value.sum(1).mean() for name, value in kl.items()}
@@ -59,7 +61,7 @@ class MixturePrior(nn.Module):
         self.raw_std = nn.Linear(clusters, what)
 
     def what(self, cluster: Tensor) -> DiagonalGaussian:
-        """For relaxed clusters (..., clusters)."""
+        """p(z_what | cluster) for relaxed clusters (..., clusters)."""
         return DiagonalGaussian(self.mean(cluster), softplus(self.raw_std(cluster)))
 
     def kl_cluster(self, logits: Tensor) -> Tensor:
@@ -84,7 +86,7 @@ class GmairInference(nn.Module):
         self.prior = MixturePrior(s.clusters, s.what)
 
     def glimpse_parameters(self) -> list[nn.Parameter]:
-        """Those of the encoders of glimpses."""
+        """Parameters of the encoders of glimpses."""
         return [*self.cluster.parameters(), *self.encoder.parameters()]
 
     def forward(
@@ -93,12 +95,12 @@ class GmairInference(nn.Module):
         presence: float,
         generator: torch.Generator | None,
     ) -> Objects:
-        """Latents of images (B, 3, size, size) in [0, 1]; means without a generator.
+        """Latents of all cells.
 
         Args:
-            x: the images.
+            x: images (B, 3, size, size) in [0, 1].
             presence: prior probability.
-            generator: of all draws.
+            generator: of all samples; None: means and class probabilities.
         """
         s, features = self.settings, self.backbone(x)
         raw = {name: head(features).flatten(2).mT for name, head in self.heads.items()}
@@ -122,14 +124,14 @@ class GmairInference(nn.Module):
         return Objects(p, boxes, depth, draw(q_what, generator), kl_presence, kl_object)
 
     def boxes(self, where: Tensor) -> Tensor:
-        """σ maps size to (0, largest) and the centre into its cell; (B, N, 4) from (B, N, 4)."""
+        """Boxes from z_where, (B, N, 4) each: σ maps sizes to (0, largest), centres to cells."""
         s = self.settings
         size, centre = torch.sigmoid(where).split(2, 2)
         corners = cell_centres(s.grid, where) - 0.5
         return torch.cat((size * s.largest / s.size, 2 * (corners + centre) / s.grid - 1), 2)
 
     def _where(self, raw: Tensor) -> DiagonalGaussian:
-        """Means are normalised over the batch, so that the divergence cannot flatten them."""
+        """Means are normalised over the batch, so that the divergence cannot make them equal."""
         q = posterior(raw, 0)
         mean = WHERE_SPREAD * self.where_norm(q.mean.flatten(1)) + self.where_bias
         return DiagonalGaussian(mean.view_as(q.mean), q.std)

@@ -1,20 +1,20 @@
-"""GMAIR: objects in the cells of a grid, sorted into clusters by a Gaussian mixture prior.
+"""GMAIR: objects in the cells of a grid, clustered by a Gaussian mixture prior.
 
 Zhu, W., Shen, Y., Yu, L. and Sanchez, L. P. A., "GMAIR: Unsupervised object detection based on
 spatial attention and Gaussian mixture", arXiv:2106.01722, 2021. Networks, losses and settings
 as in EmoFuncs/GMAIR-pytorch with its configuration for coloured fruit.
 
-No GMAIR for CLEVR6 is published: the code draws digits and fruit on black. The adaptation is ours,
-and a row of a table made with it has no reported value:
+No GMAIR for CLEVR6 is published: the code's images have digits and fruit on black. The adaptation
+is ours, so that its results have no reported value:
 
-- the background of `blocks.background_vae`, a single latent number, where no object is;
-- the overlap term, which the code uses for digits alone (weight 2 for 5,000 steps), is on;
-- the backbone enlarges the features of ResNet-18 by convolutions and transposed convolutions, where
-  the paper has deformable ones; like the released code, to 16 × 16 cells at 128² and from random
-  weights;
-- initial values are PyTorch's, where the released code starts transposed convolutions as bilinear
-  enlargement and the convolutions before them with deviation 0.001;
-- labels and reconstructions take means and class probabilities in place of samples.
+- the background of `blocks.background_vae`, with one latent dimension, behind the objects;
+- the overlap term, which the code uses for digits only (weight 2 for 5,000 steps), is on;
+- the backbone upsamples the features of ResNet-18 by convolutions and transposed convolutions,
+  where the paper has deformable convolutions; as in the released code, to 16 × 16 cells at 128² and
+  from random weights;
+- initial weights are PyTorch's, where the released code starts transposed convolutions as bilinear
+  interpolation and the convolutions before them with standard deviation 0.001;
+- labels and reconstructions use means and class probabilities instead of samples.
 
 In the paper's order:
 
@@ -44,12 +44,12 @@ from baselines.gmair.networks import glimpse_decoder
 from baselines.gmair.settings import GmairSettings
 from denf.harness.method import OnePassMethod, Prediction, Step, descend
 
-_CEILING = 1 - 1e-9  # of the prior of presence: log(1 - p) stays finite
+_CEILING = 1 - 1e-9  # of the prior p of presence, so that log(1 - p) is finite
 _EDGE = 1e-6  # of colours in the cross-entropy
 
 
 class Terms(NamedTuple):
-    """What the loss is made of.
+    """Terms of the loss.
 
     Args:
         error: cross-entropy, a scalar in nats.
@@ -63,7 +63,7 @@ class Terms(NamedTuple):
 
 
 def cross_entropy(canvas: Tensor, x: Tensor) -> Tensor:
-    """-Σ x log c + (1 - x) log(1 - c) over pixels and channels, mean over images: a scalar, nats.
+    """-Σ [x log c + (1 - x) log(1 - c)] over pixels and channels, mean over images, in nats.
 
     Args:
         canvas: c, (B, 3, H, W) in [0, 1].
@@ -115,12 +115,12 @@ class GmairMethod(OnePassMethod):
         }
 
     def presence_prior(self, index: int) -> float:
-        """max(e^(-decay · step), floor) at a 0-based step, short of 1."""
+        """max(e^(-decay · step), floor) at a 0-based step, kept below 1."""
         s = self.settings
         return min(max(math.exp(-s.presence_decay * index), s.presence_floor), _CEILING)
 
     def infer(self, x: Tensor, background: Tensor, step: Step | None) -> Objects:
-        """q(z | x) of images x (B, 3, H, W) in [0, 1]; in evaluation there is no step."""
+        """q(z | x) of images x (B, 3, H, W) in [0, 1]; `step` is None in evaluation."""
         if step is None:
             return self.inference(x, self.settings.presence_floor, None)
         return self.inference(x, self.presence_prior(step.index), step.generator)

@@ -1,6 +1,6 @@
 """GMAIR's convolutions: the backbone, the heads of its cells, and the decoder of glimpses.
 
-`width` is 64 as published; all channels are in proportion to it.
+`width` is 64 as published; all numbers of channels are proportional to it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ GLIMPSE = 32  # side in pixels
 
 
 def backbone(enlargements: int, width: int) -> nn.Sequential:
-    """ResNet-18 without its pooling, and doublings of its grid; `width` features per cell."""
+    """ResNet-18 without its last pooling, and doublings of its grid; `width` features per cell."""
     layers = list(resnet18(width))[:-2]
     before = 8 * width
     for out in (4 * width, 2 * width, width)[-enlargements:]:
@@ -27,7 +27,7 @@ def backbone(enlargements: int, width: int) -> nn.Sequential:
 
 
 def head(outputs: int, width: int) -> nn.Sequential:
-    """From the features of all cells to `outputs` numbers each."""
+    """From the features of all cells to `outputs` numbers per cell."""
     layers: list[nn.Module] = []
     hidden = 2 * width
     for channels in (width, hidden, hidden):

@@ -1,4 +1,4 @@
-"""IODINE with an aid for a small budget: what it is shown."""
+"""IODINE with an aid for a small budget: a view of the images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from baselines.iodine.settings import IodineSettings
 
 
 class AidedIodine(Viewed, Iodine):
-    """IODINE and its aid; with its default it is IODINE."""
+    """IODINE with its aid; with its default it equals IODINE."""
 
     def __init__(self, settings: IodineSettings, aids: IodineAids) -> None:
         super().__init__(settings)

@@ -7,7 +7,7 @@ from torch import nn
 
 
 def initialise_as_sonnet(module: nn.Module) -> None:
-    """Sonnet's defaults: truncated normal of variance 1 / fan-in, zero biases, forget gate open."""
+    """Sonnet's defaults: truncated normal of variance 1 / fan-in, zero biases, forget bias 1."""
     if isinstance(module, nn.Linear | nn.Conv2d):
         std = module.weight[0].numel() ** -0.5
         nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)

@@ -1,15 +1,16 @@
-"""IODINE: posteriors of slots, refined step by step with the gradient of their own loss.
+"""IODINE: posteriors of slots, refined step by step with the gradient of their loss.
 
 Greff et al., "Multi-object representation learning with iterative variational inference", ICML
 2019, Algorithm 1 and appendix B. Settings: google-deepmind/deepmind-research, folder iodine,
-configuration clevr6 (Apache 2.0), whose details are kept: the constant 5 after the latents, the
-constant ½ among the inputs, the prior's variance ln 2. Different here: the gradients that the
-refinement sees are those of each image's own loss, not of the batch's mean, and evaluation draws
-from a fixed seed, so that an image has one decomposition whatever it is evaluated with; PyTorch's
-LSTM has a second bias (1,024 numbers), and its biases do not start truncated normal (deviation
-0.03) as Sonnet's does; the source's loss adds a regression of the true factors, which reaches the
-model through the clipping of gradients alone; TensorFlow's SAME pads a strided convolution more at
-the bottom and right, ours at the top and left, so that a layer is the other's turned by 180°.
+configuration clevr6 (Apache 2.0). Its details are kept: the constant 5 after the latents, the
+constant ½ among the inputs, the prior's variance ln 2, logistic components. What differs here: the
+refinement gets the gradients of each image's loss, not of the batch's mean, and evaluation samples
+from a fixed seed, so that the decomposition of an image does not depend on its batch; PyTorch's
+LSTM has a second bias (1,024 numbers), and its biases do not start truncated normal (standard
+deviation 0.03) as Sonnet's bias does; the source's loss adds a regression of the true factors,
+which affects the model only through the clipping of gradients; TensorFlow's SAME pads a strided
+convolution more at the bottom and right, our padding at the top and left, so that our layer equals
+TensorFlow's rotated by 180°.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from denf.harness.method import Step, descend
 
 LATENT_CONSTANT = 5.0
 PUBLISHED_BATCH = 32
-EVALUATED_AT_ONCE = 8  # images: the slots of more do not fit a CPU's cache, which doubles the time
+EVALUATED_AT_ONCE = 8  # images; the slots of more exceed a CPU's cache, which doubles the time
 
 
 class Iodine(MixtureMethod):
-    """The weighted sum of the losses of all decodings; all in float32.
+    """The weighted sum of the losses of all decodings, in float32.
 
-    A label is the slot of the last decoding's largest mask.
+    Labels are the slots of the largest masks of the last decoding.
     """
 
     settings: IodineSettings
@@ -53,7 +54,7 @@ class Iodine(MixtureMethod):
         )
         self.refinement = Refinement(s)
         self.apply(initialise_as_sonnet)
-        limit = math.sqrt(6 / (4 * s.latent))  # Glorot's
+        limit = math.sqrt(6 / (4 * s.latent))  # Glorot-uniform
         self.initial = nn.Parameter(torch.empty(2 * s.latent).uniform_(-limit, limit))
 
     def make_optimizers(self) -> dict[str, Optimizer]:
@@ -117,13 +118,13 @@ class Iodine(MixtureMethod):
         size = (x.shape[2], x.shape[3])
         mixture = SlotMixture.of(self.decoder(z.flatten(0, 1), size), len(x))
         log_components = logistic_log_prob(x[:, None], mixture.rgb, s.scale).sum(2, keepdim=True)
-        log_p = mixture_log_prob(mixture.log_masks, log_components)[:, None]
+        log_p = mixture_log_prob(mixture.log_masks, log_components)[:, None]  # Eq. 1
         prior = latent_distribution(torch.zeros_like(posterior))
         loss = q.kl(prior).sum((1, 2)) - log_p.sum((1, 2, 3, 4))
         return Decoded(mixture, log_components, log_p, loss)
 
 
 def latent_distribution(parameters: Tensor) -> DiagonalGaussian:
-    """N(mean, softplus(raw)) from (…, 2 · latent), mean before raw; zeros are the prior."""
+    """N(mean, softplus(raw)) from (…, 2 · latent), mean before raw; zeros give the prior."""
     mean, raw = parameters.chunk(2, -1)
     return DiagonalGaussian(mean, softplus(raw).sqrt())

@@ -1,4 +1,4 @@
-"""IODINE's refinement network, and what it sees of a decoding (appendix B)."""
+"""IODINE's refinement network and its inputs (appendix B)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from baselines.blocks.likelihood import mixture_log_prob
 from baselines.blocks.mixture import SlotMixture
 from baselines.iodine.settings import IodineSettings
 
-SPATIAL_INPUTS = 18  # channels that the network sees of a slot, see `Refinement`
+SPATIAL_INPUTS = 18  # input channels per slot; see `Refinement`
 INPUT_CONSTANT = 0.5
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A decoding of images x and how well it explains them.
+    """A decoding of images x and its likelihood.
 
     Args:
         mixture: the slots' colours and masks.
@@ -34,17 +34,17 @@ class Decoded:
 
 
 class Refinement(nn.Module):
-    """The update of all slots' posteriors λ from what one decoding of the image has shown.
+    """The update of all slots' posteriors λ from one decoding of the image.
 
-    Per pixel it sees the image, colours, mask logit, mask, the gradients of colours and logit, the
-    mask's posterior, log p, the counterfactual log p, a constant and two coordinates; beside them
-    λ and its gradient. Gradients, log p and the counterfactual are normalised and constants: no
-    gradient of a gradient is taken (appendix B).
+    The inputs per pixel are image, colours, mask logit, mask, the gradients of colours and logit,
+    the mask's posterior, log p, the counterfactual log p, a constant and two coordinates. Further
+    inputs are λ and its gradient. Gradients, log p and the counterfactual are normalised and
+    detached: there are no second derivatives (appendix B).
     """
 
     def __init__(self, s: IodineSettings) -> None:
         super().__init__()
-        # One group: over pixels and channels of a slot, with a factor and a shift a channel.
+        # One group: over pixels and channels of a slot, with a scale and a shift per channel.
         self.norm_d_rgb = nn.GroupNorm(1, 3)
         self.norm_d_logits = nn.GroupNorm(1, 1)
         self.norm_log_p = nn.GroupNorm(1, 1)
@@ -75,10 +75,10 @@ class Refinement(nn.Module):
 
         Args:
             x: (B, 3, H, W) in [0, 1].
-            decoded: from the posterior.
+            decoded: the decoding of a sample from the posterior.
             posterior: λ, (B, K, 2 · latent).
-            gradients: of the loss by λ, colours and mask logits.
-            state: of the LSTM, None at first.
+            gradients: of the loss with respect to λ, colours and mask logits.
+            state: of the LSTM; None at first.
         """
         pixels = self.pixel_inputs(x, decoded, gradients[1], gradients[2])
         d_posterior = self.norm_d_posterior(gradients[0].detach())
@@ -89,7 +89,7 @@ class Refinement(nn.Module):
         return posterior + self.update(state[0]).view_as(posterior), state
 
     def pixel_inputs(self, x: Tensor, decoded: Decoded, d_rgb: Tensor, d_logits: Tensor) -> Tensor:
-        """(B, K, 18, H, W)."""
+        """Inputs per pixel, (B, K, 18, H, W)."""
         rgb, logits = decoded.mixture.rgb, decoded.mixture.logits
         likelihood = decoded.log_components.exp()
         channels = (
@@ -111,7 +111,7 @@ class Refinement(nn.Module):
 
 @torch.no_grad()
 def counterfactual(decoded: Decoded) -> Tensor:
-    """log p − log p without slot k, whose mask the others share; (B, K, 1, H, W)."""
+    """log p minus log p without slot k, with the other masks renormalised; (B, K, 1, H, W)."""
     logits = decoded.mixture.logits
     slots = logits.shape[1]
     itself = torch.eye(slots, dtype=torch.bool, device=logits.device)[..., None, None, None]
@@ -121,5 +121,5 @@ def counterfactual(decoded: Decoded) -> Tensor:
 
 
 def _normed(norm: nn.Module, values: Tensor) -> Tensor:
-    """Normalise constants (B, K or 1, C, H, W) image by image and slot by slot."""
+    """Normalise detached values (B, K or 1, C, H, W) per image and slot."""
     return norm(values.detach().flatten(0, 1)).view_as(values)

@@ -1,4 +1,4 @@
-"""MONet with aids for a small budget: what it is shown, and first deviations."""
+"""MONet with aids for a small budget: a view, input of the component VAE, initial deviations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from baselines.monet.settings import MonetSettings
 
 
 class AidedMonet(Viewed, Monet):
-    """MONet and its aids; with their defaults it is MONet."""
+    """MONet with aids; with their defaults it equals MONet."""
 
     def __init__(self, settings: MonetSettings, aids: MonetAids) -> None:
         super().__init__(settings)

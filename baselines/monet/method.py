@@ -1,13 +1,13 @@
-"""MONet: an attention network breaks the image into masks, one VAE explains every masked part.
+"""MONet: an attention network divides the image into masks, and one VAE models every masked part.
 
 Burgess, Matthey, Watters, Kabra, Higgins, Botvinick and Lerchner, "MONet: Unsupervised scene
 decomposition and representation", arXiv:1901.11390, 2019.
 
 Architecture as in the re-implementation of GENESIS' authors (public repository
-applied-ai-lab/genesis); β, γ, the pixels' deviations, RMSprop's rate, batch size and number of
-steps as published (appendix B). What follows that code rather than the paper: slots are mixed per
-pixel and channel, the KL of the masks floors probabilities at 1e-5, σ = softplus(x + ½). The KL of
-the latents is exact here, where that code draws one sample of it.
+applied-ai-lab/genesis); β, γ, the pixels' standard deviations, RMSprop's learning rate, batch size
+and number of steps as published (appendix B). As in that code and unlike the paper, slots are mixed
+per pixel and channel, the KL of the masks clamps probabilities at 1e-5, and σ = softplus(x + ½).
+The KL of the latents is exact here; that code estimates it from one sample.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from baselines.blocks.unet import UNet, instance_norm
 from baselines.monet.settings import MonetSettings
 from denf.harness.method import Capability, Step, descend
 
-_FLOOR = 1e-5  # of the masks' probabilities in their KL
+_FLOOR = 1e-5  # least probability of masks in their KL
 
 
 class Monet(MixtureMethod):
-    """Segmentation by the attention masks; at evaluation every z is its posterior's mean.
+    """Segmentation by the attention masks; in evaluation every z is its posterior's mean.
 
-    Slot 0 has the background's deviation but need not be the background, so no label is.
+    Slot 0 has the background's σ but need not be the background, so that no label is known to be.
     """
 
     settings: MonetSettings
@@ -81,7 +81,7 @@ class Monet(MixtureMethod):
         }
 
     def decompose(self, images: Tensor) -> SlotMixture:
-        """Slots by the attention masks, colours from the posteriors' means."""
+        """Slots with the attention masks, and with colours from the posteriors' means."""
         x = self.shown(images)
         check_size(x, self.settings.size, "MONet")
         log_masks = self.attend(x)
@@ -109,11 +109,11 @@ class Monet(MixtureMethod):
 
 
 def mask_kl(q: Tensor, p: Tensor) -> Tensor:
-    """KL(q‖p) of the slot of a pixel, summed over pixels, in nats an image, (B,).
+    """KL(q‖p) of the distributions over slots, summed over pixels, in nats per image, (B,).
 
     Args:
-        q: masks (B, K, 1, H, W) that sum to one over K; floored at 1e-5 and normalised again.
-        p: masks of the same shape, treated alike.
+        q: masks (B, K, 1, H, W) that sum to one over K; clamped at 1e-5 and renormalised.
+        p: masks of the same shape, clamped and renormalised too.
     """
     q, p = (m.clamp(min=_FLOOR) for m in (q, p))
     q, p = q / q.sum(1, keepdim=True), p / p.sum(1, keepdim=True)

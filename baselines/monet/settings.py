@@ -1,4 +1,4 @@
-"""MONet's settings; values from appendix B of the paper unless said otherwise."""
+"""MONet's settings; values from appendix B of the paper unless stated otherwise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class MonetSettings(MethodSettings):
     size: Annotated[int, Ge(16)] = 128
     """Side of the images in pixels, a power of two, at least 16."""
     slots: Annotated[int, Ge(2)] = 7
-    """K, six objects and the background."""
+    """K; seven for the six objects and the background of CLEVR6."""
     channels: Count = 32
     """Channels of the U-Net's finest blocks (applied-ai-lab/genesis)."""
     component_channels: Count = 32
@@ -27,7 +27,7 @@ class MonetSettings(MethodSettings):
     gamma: NonNegative = 0.5
     """γ, weight of KL(masks ‖ decoded masks)."""
     background_std: Positive = 0.09
-    """σ of the pixels in slot 0, images in [0, 1]."""
+    """σ of the pixels in slot 0, for images in [0, 1]."""
     object_std: Positive = 0.11
     """σ of the pixels in the other slots."""
     learning_rate: Positive = 1e-4

@@ -7,14 +7,14 @@ from denf.settings import AidSettings
 
 
 class ObsurfAids(AidSettings):
-    """What ObSuRF needs to learn within minutes; not in its paper or code."""
+    """Additions with which ObSuRF learns within minutes; not in its paper or code."""
 
     view: ViewSettings = ViewSettings()
-    """What encoder and loss are shown of the images."""
+    """View of the images that is encoded and reconstructed."""
     unit_gain: bool = False
-    """First values of unit gain; see `baselines.obsurf.aids.set_unit_gain`. At PyTorch's initial
-    values, as published, so little of image and place reaches the output that a training of a few
-    thousand steps learns the mean image alone."""
+    """Initial weights of unit gain; see `baselines.obsurf.aids.set_unit_gain`. With PyTorch's
+    initial weights, as published, the output depends so little on image and position that a
+    training of a few thousand steps learns the mean image only."""
     centred: bool = False
-    """The encoder sees images in [−1, 1], so that their differences outweigh what they have in
-    common; otherwise in [0, 1], as published."""
+    """The encoder sees images in [−1, 1], so that their differences are large relative to their
+    mean; otherwise in [0, 1], as published."""

@@ -1,4 +1,4 @@
-"""ObSuRF with aids for a small budget: what it is shown, and first values."""
+"""ObSuRF with aids for a small budget: a view, the encoder's input, initial weights."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from baselines.obsurf.aid_settings import ObsurfAids
 from baselines.obsurf.method import Obsurf
 from baselines.obsurf.settings import ObsurfSettings
 
-EVEN = 0.1  # factor on the first weights of colours and mask logits, with unit gain
+EVEN = 0.1  # factor on the initial weights of colours and mask logits, with unit gain
 
 
 class AidedObsurf(Viewed, Obsurf):
-    """ObSuRF and its aids; with their defaults it is ObSuRF."""
+    """ObSuRF with aids; with their defaults it equals ObSuRF."""
 
     def __init__(self, settings: ObsurfSettings, aids: ObsurfAids) -> None:
         super().__init__(settings)
@@ -33,11 +33,11 @@ class AidedObsurf(Viewed, Obsurf):
 
 @torch.no_grad()
 def set_unit_gain(method: Obsurf) -> None:
-    """Change the initial parameters in place, so that image and place reach the masks.
+    """Change the initial parameters, in place, so that the masks depend on image and position.
 
-    Encoder and decoder get He's weights, the decoder's scales start around 1, the attention as in
-    Keras, and slots nearly alike: their means small, masks nearly even, so that no slot takes all
-    of the image before the others have learned anything.
+    Encoder and decoder get He's initial weights, the decoder's scales start around 1, and slot
+    attention starts as in Keras. Slots start nearly alike, with small means and nearly equal masks,
+    so that no slot takes the whole image before the others have learned anything.
     """
     method.encoder.apply(_keep_variance)
     method.attend.apply(initialise_as_keras)
@@ -48,11 +48,11 @@ def set_unit_gain(method: Obsurf) -> None:
     method.decoder.last.weight.mul_(EVEN)
     method.decoder.last.bias.zero_()
     method.slot_mean.mul_(0.3)
-    method.slot_raw_std.fill_(math.log(math.e - 1))  # softplus of it is 1
+    method.slot_raw_std.fill_(math.log(math.e - 1))  # softplus(log(e − 1)) = 1
 
 
 @torch.no_grad()
 def _keep_variance(module: nn.Module) -> None:
-    """Weights of standard deviation √(2 / inputs), for layers of ReLUs: He et al. (2015)."""
+    """Weights of standard deviation √(2 / inputs), for layers with ReLU: He et al. (2015)."""
     if isinstance(module, nn.Linear | nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

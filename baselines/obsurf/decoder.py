@@ -15,9 +15,9 @@ class PointDecoder(nn.Module):
 
     Args:
         slot_size: channels of a slot.
-        hidden: width.
+        hidden: width of the hidden layers.
         layers: number of linear layers.
-        frequencies: of the position code.
+        frequencies: number of frequencies of the position code.
     """
 
     def __init__(self, slot_size: int, hidden: int, layers: int, frequencies: int) -> None:
@@ -40,7 +40,7 @@ class PointDecoder(nn.Module):
 
 
 def position_code(points: Tensor, frequencies: int) -> Tensor:
-    """(…, 2 + 4 F): the coordinates, then sin and cos of 2^i π times each, i = 0 … F − 1.
+    """Coordinates p, then sin(2^i π p) and cos(2^i π p), i = 0 … F − 1: (…, 2 + 4 F).
 
     Args:
         points: (…, 2) in [−½, ½].

@@ -1,10 +1,10 @@
 """ObSuRF in two dimensions: slots from slot attention, decoded point by point as colour fields.
 
 Stelzner, Kersting and Kosiorek, "Decomposing 3d scenes into objects via unsupervised volume
-segmentation", arXiv:2104.01148, 2021. Table 1's value is that of the two-dimensional variant.
-Settings: stelzner/obsurf, runs/2dclevr/obsurf (published for CLEVR6 at 64 × 64). Different here:
-larger images are encoded whole and decoded at as many random points as 64 × 64 pixels have, and
-evaluation draws the initial slots from a fixed seed.
+segmentation", arXiv:2104.01148, 2021. The value in Table 1 of the DeNF paper is that of the
+two-dimensional variant. Settings: stelzner/obsurf, runs/2dclevr/obsurf (published for CLEVR6 at
+64 × 64). What differs here: larger images are encoded whole and decoded at 64 · 64 random points,
+and evaluation draws the initial slots from a fixed seed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EPS = 1e-5  # of the layer normalisations
 class Obsurf(MixtureMethod):
     """Gaussian likelihood of unit variance around the mixture's mean.
 
-    A label is the slot of the largest mask; no slot is set aside for the background.
+    Labels are the slots of the largest masks; no slot is reserved for the background.
     """
 
     settings: ObsurfSettings
@@ -77,7 +77,7 @@ class Obsurf(MixtureMethod):
         return self._decode(slots, points, (x.shape[2], x.shape[3]))
 
     def encoded(self, x: Tensor) -> Tensor:
-        """The encoder's input: the images (B, 3, H, W) in [0, 1] as they are."""
+        """The encoder's input: the images (B, 3, H, W) in [0, 1], unchanged."""
         return x
 
     def _slots(self, x: Tensor, noise: SlotNoise) -> Tensor:

@@ -6,4 +6,4 @@ from baselines.blocks.adversarial_settings import StyleGameAids
 
 
 class RelateAids(StyleGameAids):
-    """What narrow networks of RELATE need to learn within minutes; not in its paper or code."""
+    """Additions with which narrow networks learn within minutes; not in the paper or its code."""

@@ -1,4 +1,4 @@
-"""RELATE with aids for a small budget: first values, a term of the loss, averaged weights."""
+"""RELATE with aids for a small budget: initial weights, a term of the loss, averaged weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from baselines.relate.settings import RelateSettings
 
 
 class AidedRelate(AidedStyleGame, Relate):
-    """RELATE and its aids; with their defaults it is RELATE."""
+    """RELATE with aids; with their defaults it equals RELATE."""
 
     def __init__(self, settings: RelateSettings, aids: RelateAids) -> None:
         super().__init__(settings)

@@ -1,4 +1,4 @@
-"""RELATE's generator: positions corrected for one another, objects drawn, moved and composed."""
+"""RELATE's generator: positions with interactions, objects generated, moved and composed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from baselines.blocks.adain import AdaIn, initialise
 from baselines.relate.settings import RelateSettings
 
 PARKED = -2.0  # position of an absent object, far outside the image
-HIDDEN = 32  # width of the multilayer perceptrons
+HIDDEN = 32  # width of the perceptrons' hidden layers
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Scene:
     Args:
         background: z₀, (B, background_latent).
         objects: z, (B, K, object_latent).
-        places: t, (B, K, 2), horizontal and vertical, in half image sides.
-        present: (B, K); absent objects are parked outside.
+        places: positions t, (B, K, 2), horizontal and vertical, in half image sides.
+        present: (B, K), bool; absent objects are at `PARKED`.
     """
 
     background: Tensor
@@ -34,13 +34,13 @@ class Scene:
 
 
 class RelateGenerator(nn.Module):
-    """Γ corrects the positions, each object is drawn and moved, all are composed and rendered."""
+    """Γ corrects the positions; objects are generated, moved, composed and rendered."""
 
     def __init__(self, s: RelateSettings) -> None:
         super().__init__()
         self.side = s.size // 8
         object_side = min(self.side, 2 * max(1, round(self.side * 3 / 16)))
-        w, state = s.width, s.object_latent + 4  # the code's places have velocities, here zero
+        w, state = s.width, s.object_latent + 4  # with position and velocity, which is 0 here
         self.correction = s.correction
         self.object_constant = nn.Parameter(0.02 * torch.randn(1, 8 * w, object_side, object_side))
         self.background_constant = nn.Parameter(0.02 * torch.randn(1, 4 * w, self.side, self.side))
@@ -61,7 +61,7 @@ class RelateGenerator(nn.Module):
     def corrected(
         self, background: Tensor, objects: Tensor, places: Tensor, present: Tensor
     ) -> Tensor:
-        """t ← t + c·tanh Γ(z₀, z, t), Γ of an object from the sum over the others that are present.
+        """t ← t + c·tanh Γ(z₀, z, t), where Γ of an object sums over the other present objects.
 
         Args:
             background, objects, places, present: as in `Scene`.
@@ -93,7 +93,7 @@ class RelateGenerator(nn.Module):
         scale = 1 + 2 * torch.tanh(self.scale(torch.cat((z0, z, t), 1)))
         theta = torch.cat((scale[..., None] * torch.eye(2, device=t.device), t[..., None]), 2)
         grid = F.affine_grid(theta, list(drawn.shape), align_corners=False)
-        # Parked objects are outside but for scales near 3, which the code lets back in.
+        # Absent objects are outside the image, except at scales near 3, where the code shows them.
         here = scene.present.flatten()[:, None, None, None]
         moved = (F.grid_sample(drawn, grid, align_corners=False) * here).unflatten(0, (B, K))
         constant = self.background_constant.expand(B, -1, -1, -1)
@@ -104,12 +104,12 @@ class RelateGenerator(nn.Module):
 
 
 class Branch(nn.Module):
-    """AdaIN, convolution, AdaIN, convolution, AdaIN, with leaky ReLUs between.
+    """AdaIN, convolution, AdaIN, convolution, AdaIN, each followed by a leaky ReLU.
 
     Args:
-        latent: numbers in z.
+        latent: dimensions of z.
         channels: of the constant, and after each convolution.
-        slopes: of the leaky ReLUs after normalisations and after convolutions; 1 is none.
+        slopes: of the leaky ReLUs after normalisations and after convolutions; 1: no ReLU.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Branch(nn.Module):
 
 
 def mlp(*widths: int) -> nn.Sequential:
-    """Linear maps with leaky ReLUs of slope 0.2 between them."""
+    """Linear layers with leaky ReLUs of slope 0.2 between them."""
     layers: list[nn.Module] = []
     for a, b in pairwise(widths):
         layers += [nn.Linear(a, b), nn.LeakyReLU(0.2)]

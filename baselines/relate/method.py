@@ -1,14 +1,14 @@
-"""RELATE: a generator that composes objects and corrects their positions for one another.
+"""RELATE: a generator that composes objects and corrects their positions by their interactions.
 
 Ehrhardt et al., RELATE: physically plausible multi-object scene synthesis using structured latent
 spaces, NeurIPS 2020; static scenes. Settings and networks are those of hyenal/relate,
 `cars_real_traffic-train` (128 × 128 pixels). The repository's other configuration for traffic adds
 DRAGAN's penalty against failures of the background: `penalty: 1`, `learning_rate: 0.001`, `beta1:
-0.5`, one update each, twice the steps. At other sizes the feature maps keep an eighth of the image
-side and objects three eighths of that, to the nearest even number: our reading.
+0.5`, one update per player, twice the steps. Our choice for other sizes: feature maps have an
+eighth of the image side, and objects three eighths of the feature maps, to the nearest even number.
 
-Samples keep all objects and draw the background from three quarters of its range, as the
-repository's evaluation does; they are rounded to 8 bits, not stretched in contrast and compressed.
+Samples have all objects, and a background from three quarters of its range, as in the repository's
+evaluation. They are rounded to 8 bits, without contrast stretching or compression.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from baselines.relate.generator import PARKED, RelateGenerator, Scene
 from baselines.relate.settings import RelateSettings
 
 RANGE = 0.625  # of positions, in half image sides: 5 of the code's units of 1/8
-DIMMED = 0.75  # of the background's range, when sampling
+DIMMED = 0.75  # fraction of the range of the background's latent in samples
 
 
 class Relate(StyleGame):
-    """The cross-entropy game; both players also estimate where a single object is."""
+    """The cross-entropy game; both losses also have the error of a single object's position."""
 
     settings: RelateSettings
     generator: RelateGenerator
@@ -67,7 +67,7 @@ class Relate(StyleGame):
         return {"objective": self.generator_objective(terms), **terms}
 
     def generator_objective(self, terms: Terms) -> Tensor:
-        # The source gives its style heads weight 0 here.
+        # In the source, style heads have weight 0 here.
         return terms["generator"] + self.settings.position * terms["generator_position"]
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
@@ -76,7 +76,7 @@ class Relate(StyleGame):
         return images
 
     def _scene(self, count: int, random: torch.Generator) -> Scene:
-        """Latents of training scenes: 1 to `objects` objects, any of them, are present."""
+        """Latents of training scenes, in which a random 1 to `objects` objects are present."""
         shape = (count, self.settings.objects)
         order = torch.rand(shape, generator=random, device=self.device).argsort(1)
         most = 1 + torch.randint(shape[1], (count, 1), generator=random, device=self.device)
@@ -97,7 +97,7 @@ class Relate(StyleGame):
         return Scene(background, objects, corrected, present)
 
     def _single(self, scene: Scene, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The image of the background with one of each scene's objects, and where that is."""
+        """Images of each scene's background with one of its objects, and the object's position."""
         lots = torch.rand(scene.present.shape, generator=random, device=self.device)
         chosen = torch.where(scene.present, lots, -1.0).argmax(1)
         one = torch.arange(len(chosen), device=self.device), chosen

@@ -1,4 +1,4 @@
-"""RELATE's settings; of hyenal/relate, `cars_real_traffic-train`."""
+"""RELATE's settings, as in hyenal/relate, `cars_real_traffic-train`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class RelateSettings(AdversarialSettings):
     beta1: Decay = 0.0
     """Adam's decay of the mean gradient."""
     updates: Updates = Updates(generator=2)
-    """Descents of each player in one training step."""
+    """Updates of each player per training step."""
     objects: Count = 5
-    """Largest number of objects in a scene; 1 to that many are present in training."""
+    """Largest number of objects in a scene; in training, 1 to `objects` objects are present."""
     object_latent: Count = 20
     """Dimensions of an object's z ~ U(-1, 1)."""
     background_latent: Count = 1

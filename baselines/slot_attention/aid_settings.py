@@ -7,7 +7,7 @@ from denf.settings import AidSettings
 
 
 class SlotAttentionAids(AidSettings):
-    """What Slot Attention needs to learn within minutes; not in its paper or code."""
+    """The addition with which Slot Attention learns within minutes; not in its paper or code."""
 
     view: ViewSettings = ViewSettings()
-    """What is shown of the images and explained."""
+    """View of the images that is encoded and reconstructed."""

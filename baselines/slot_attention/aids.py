@@ -1,4 +1,4 @@
-"""Slot Attention with an aid for a small budget: what it is shown."""
+"""Slot Attention with an aid for a small budget: a view of the images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from baselines.slot_attention.settings import SlotAttentionSettings
 
 
 class AidedSlotAttention(Viewed, SlotAttentionMethod):
-    """Slot Attention and its aid; with its default it is Slot Attention."""
+    """Slot Attention with its aid; with its default it equals Slot Attention."""
 
     def __init__(self, settings: SlotAttentionSettings, aids: SlotAttentionAids) -> None:
         super().__init__(settings)

@@ -2,11 +2,11 @@
 
 Locatello et al., "Object-centric learning with slot attention", NeurIPS 2020, section 3.1 and
 appendices E.2–E.3. Settings: google-research/google-research, folder slot_attention (Apache 2.0);
-its Keras defaults (layer normalisation, initial values) are kept. Different here: the number of
-strided decoder layers is a setting, so that other image sizes than 128 can be trained, evaluation
-draws the initial slots from a fixed seed, so that an image has one segmentation; TensorFlow's SAME
-pads a strided layer more at the bottom and right, ours at the top and left, so that a layer is the
-other's turned by 180°.
+its Keras defaults (layer normalisation, initial weights) are kept. What differs here: the number of
+strided decoder layers is a setting, so that sizes other than 128 can be trained; evaluation draws
+the initial slots from a fixed seed, so that an image has one segmentation; TensorFlow's SAME pads a
+strided layer more at the bottom and right, our padding at the top and left, so that our layer
+equals TensorFlow's rotated by 180°.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from denf.harness.method import Step, descend
 
 
 class SlotAttentionMethod(MixtureMethod):
-    """Mean squared error of images in [−1, 1] (appendix E.3); all in float32.
+    """Mean squared error of images in [−1, 1] (appendix E.3), in float32.
 
-    A label is the slot of the decoder's largest mask.
+    Labels are the slots of the decoder's largest masks.
     """
 
     settings: SlotAttentionSettings
@@ -45,7 +45,7 @@ class SlotAttentionMethod(MixtureMethod):
         self.attend = SlotAttention(s.channels, s.slot_size, s.hidden, iterations=s.iterations)
         self.decoder = nn.Sequential(PositionEmbedding(s.slot_size), *_decoder_layers(s))
         self.apply(initialise_as_keras)
-        limit = math.sqrt(6 / (1 + s.slot_size))  # Glorot's, of a weight with shape (1, 1, D)
+        limit = math.sqrt(6 / (1 + s.slot_size))  # Glorot-uniform, of a weight with shape (1, 1, D)
         for parameter in (self.slot_mean, self.slot_log_std):
             nn.init.uniform_(parameter, -limit, limit)
 
@@ -66,7 +66,7 @@ class SlotAttentionMethod(MixtureMethod):
         return SlotMixture((decoded.rgb + 1) / 2, decoded.logits)
 
     def _decode(self, x: Tensor, noise: SlotNoise) -> SlotMixture:
-        """Slots of images (B, 3, H, W), with colours, as the images, on the scale of [−1, 1]."""
+        """Slots of images (B, 3, H, W) in [−1, 1], with colours on the same scale."""
         s, (batch, _, height, width) = self.settings, x.shape
         stride = math.prod(s.decoder_strides)
         check_multiple(x, stride, "Slot Attention")

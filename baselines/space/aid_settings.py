@@ -7,24 +7,24 @@ from denf.settings import AidSettings, Positive
 
 
 class SpaceAids(AidSettings):
-    """What SPACE needs to find objects within minutes; not in its paper or code."""
+    """Additions with which SPACE finds objects within minutes; not in its paper or code."""
 
     separate: bool = False
-    """While alpha is fixed, foreground and background explain the image each on its own. In the
-    mixture the half that fits worse has next to no share of the gradient: the background learns
-    first, glimpses never."""
+    """While alpha is fixed, foreground and background have separate likelihoods of the image. In
+    their mixture, the half that fits worse gets almost no gradient: the background learns first,
+    and glimpses do not learn at all."""
     quiet: Positive = 1.0
-    """Factor on the first weights of the glimpse decoder's last layer; see
+    """Factor on the initial weights of the glimpse decoder's last layer; see
     `baselines.blocks.convolutions.quieten`."""
     alpha_bias: float = 0.0
-    """Added to the first bias of the logits of the glimpses' alpha: above 0, glimpses show their
-    colours, which alpha multiplies, from the first step."""
+    """Added to the initial bias of the logits of the glimpses' alpha: above 0, the colours of
+    glimpses, which alpha multiplies, are visible from the first step."""
     std_bias: float = 0.0
-    """Added to the first bias of the raw deviations of all posteriors: below 0, latents say
-    something before the decoder has learned to do without them."""
+    """Added to the initial bias of the raw standard deviations of all posteriors: below 0, latents
+    carry information before the decoder has learned to ignore them."""
     what_weight: Ramp = Ramp(1.0, 1.0, first=0, last=0)
-    """Weight of the divergence of z_what, by step: below 1 at first, the glimpses' latents are in
-    use before they cost."""
+    """Weight of the divergence of z_what, by step. If it is below 1 at first, the decoder uses
+    z_what before the divergence suppresses it."""
     foreground_adam: bool = False
-    """Adam for the foreground as well. RMSprop's first steps are tenfold, because its second moment
-    starts at 0; at rates for a few hundred steps they leave z_what nothing to say."""
+    """Adam for the foreground too. The first steps of RMSprop are ten times as large, because its
+    second moment starts at 0; with learning rates for a few hundred steps, z_what collapses."""

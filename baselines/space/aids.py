@@ -1,4 +1,4 @@
-"""SPACE with aids for a small budget: first values, separate halves, a weight, an optimiser."""
+"""SPACE with aids for a small budget: initial weights, likelihoods, a weight and an optimiser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from baselines.space.settings import SpaceSettings
 
 
 class AidedSpace(SpaceMethod):
-    """SPACE and its aids; with their defaults it is SPACE."""
+    """SPACE with aids; with their defaults it equals SPACE."""
 
     def __init__(self, settings: SpaceSettings, aids: SpaceAids) -> None:
         super().__init__(settings)
@@ -35,7 +35,7 @@ class AidedSpace(SpaceMethod):
     def log_likelihood(
         self, x: Tensor, rendering: Rendering, background: Background, index: int
     ) -> Tensor:
-        """When separate, the lower bound of the mixture by Jensen's inequality:
+        """With `separate`, the lower bound of the mixture by Jensen's inequality:
         α log N(x; foreground, σ_fg²) + (1 - α) log Σ_k π_k N(x; component_k, σ_bg²).
         """
         if not self.aids.separate or index >= self.settings.fixed_alpha_until:
@@ -52,12 +52,12 @@ class AidedSpace(SpaceMethod):
 
 @torch.no_grad()
 def set_first_values(foreground: SpaceForeground, aids: SpaceAids) -> None:
-    """Change the initial parameters that the aids name, in place."""
+    """Change initial weights and biases by the aids, in place."""
     decoder, encoder = foreground.glimpse_decoder[-1], foreground.glimpse_encoder[-1]
     _bias(quieten(decoder, aids.quiet))[3:] += aids.alpha_bias  # red, green, blue, alpha
     for layer in (*(foreground.heads[name] for name in ("depth", "scale", "shift")), encoder):
         bias = _bias(layer)
-        bias[len(bias) // 2 :] += aids.std_bias  # means, raw deviations
+        bias[len(bias) // 2 :] += aids.std_bias  # means, raw standard deviations
 
 
 def _bias(layer: nn.Module) -> Tensor:

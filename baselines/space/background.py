@@ -1,7 +1,7 @@
-"""The background of SPACE: K components whose masks are drawn one after another.
+"""The background of SPACE: K components whose masks are inferred in sequence.
 
-Lin et al. (2020), SPACE, section 2.2 and appendix D; a small GENESIS. Convolutions before a batch
-normalisation have no bias, which the normalisation would take away.
+Lin et al. (2020), SPACE, section 2.2 and appendix D; a small GENESIS. Convolutions before batch
+normalisation have no bias, because the normalisation would remove it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from baselines.blocks.gaussian import draw, posterior
 from baselines.blocks.stick_breaking import stick_breaking
 from baselines.space.settings import SpaceSettings
 
-LATENT = 32  # dimensions of a mask's latent and of a component's
+LATENT = 32  # dimensions of the latents of masks and of components
 HIDDEN = 64  # units of the recurrent networks, features of the image
 _LOG_MASK_FLOOR = math.log(1e-5)
 
 
 @dataclass(frozen=True)
 class Background:
-    """What a pass through the background gives.
+    """Masks, components and divergence of the background.
 
     Args:
-        log_masks: (B, K, 1, H, W); exponentials sum to one over K.
+        log_masks: (B, K, 1, H, W); their exponentials sum to one over K.
         components: (B, K, 3, H, W) in [0, 1].
         kl: (B,) in nats, of masks and components.
     """
@@ -47,7 +47,7 @@ class SpaceBackground(nn.Module):
     """q(z_mask,k | z_mask,<k, x), q(z_comp,k | mask_k, x) and the priors of both.
 
     Args:
-        settings: `size`, `components` (a single one covers the image) and `width` of them.
+        settings: uses `size`, `components` (if 1, the component covers the image) and `width`.
     """
 
     def __init__(self, settings: SpaceSettings) -> None:
@@ -79,7 +79,7 @@ class SpaceBackground(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor, generator: torch.Generator | None) -> Background:
-        """Infer, draw (means without a generator) and decode; x (B, 3, size, size) in [0, 1]."""
+        """Infer, sample (means without a generator) and decode; x (B, 3, size, size) in [0, 1]."""
         b, k = len(x), self.components
         features = self.encoder(x)
         z, h, c = (self.mask_start[name].expand(b, -1) for name in ("z", "h", "c"))
@@ -113,7 +113,7 @@ class SpaceBackground(nn.Module):
         return Background(self._log_masks(masks), self._decode(z, count), z.new_zeros(count)).mean
 
     def _log_masks(self, z: Tensor) -> Tensor:
-        """(B, K, 1, H, W) from (B, K, LATENT); the last latent's mask is what is left."""
+        """(B, K, 1, H, W) from (B, K, LATENT); the last mask is the remaining scope."""
         if self.components == 1:
             return z.new_zeros(len(z), 1, 1, self.size, self.size)
         logits = self.mask_decoder(z[:, :-1].flatten(0, 1)[:, :, None, None])
@@ -133,7 +133,7 @@ def _strided(channels: int, outs: tuple[int, ...]) -> list[nn.Module]:
 
 
 def _mask_decoder(size: int, width: int) -> nn.Sequential:
-    """From (N, LATENT, 1, 1) to a logit for every pixel; 128 = 4 · 2 · 4 · 4 as published."""
+    """From (N, LATENT, 1, 1) to one logit per pixel; 128 = 4 · 2 · 4 · 4 as published."""
     factors = [4, 2, 4, 4]
     for stage in (3, 2, 0):  # smaller images: the later stages enlarge less
         if math.prod(factors) > size:

@@ -1,4 +1,4 @@
-"""SPACE's foreground in pixels: glimpses placed and weighed by depth, and the boundary loss."""
+"""SPACE's foreground in pixels: glimpses placed and weighted by depth, and the boundary loss."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from baselines.blocks.glimpse import place
 from baselines.blocks.likelihood import gaussian_log_prob
 
-RIM = 3 / 16  # width in glimpses of the frame that the boundary loss keeps free
+RIM = 3 / 16  # width of the boundary loss's frame, as a fraction of the glimpse's side
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Rendering:
 
 
 def composite(rgb: Tensor, alpha: Tensor, objects: Objects, shape: tuple[int, int]) -> Rendering:
-    """Place glimpses and weigh them by a softmax over cells of 100 · alpha · σ(-depth).
+    """Place glimpses and weight them by a softmax over cells of 100 · alpha · σ(-depth).
 
     Args:
         rgb: (B, N, 3, side, side) in [0, 1].
-        alpha: (B, N, 1, side, side) in [0, 1], presence not yet in it.
+        alpha: (B, N, 1, side, side) in [0, 1], before it is multiplied by presence.
         objects: of the same cells.
         shape: height and width of the image in pixels.
     """
@@ -69,13 +69,13 @@ def composite(rgb: Tensor, alpha: Tensor, objects: Objects, shape: tuple[int, in
 
 
 def boundary_loss(rendering: Rendering) -> Tensor:
-    """-log N(1000 · rims · alpha; 0, 0.7²), (B,): objects stay inside their boxes' frames."""
+    """-log N(1000 · rims · alpha; 0, 0.7²), (B,): keeps objects inside their boxes' frames."""
     overlap = 1000 * rendering.rims * rendering.alpha
     return -gaussian_log_prob(overlap, torch.zeros_like(overlap), 0.7).flatten(1).sum(1)
 
 
 def _rim(like: Tensor) -> Tensor:
-    """(side, side) frame, a share RIM of the side wide, with the value 1/32²; 0 inside."""
+    """A frame (side, side) of width RIM · side with the value 1/32²; 0 inside."""
     side = like.shape[-1]
     width = round(RIM * side)
     rim = like.new_full((side, side), 1 / 32**2)

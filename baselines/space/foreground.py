@@ -1,7 +1,7 @@
 """SPACE's foreground: latents of all cells at once, and the decoder of their glimpses.
 
-Layers as in the authors' repository. Other image sides than 128 change strides and enlargements as
-the authors' code does for other grids.
+Layers as in the authors' repository. For image sides other than 128, strides and upsampling change
+as in the authors' code for other grids.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from baselines.space.compositing import Objects
 from baselines.space.settings import SpaceSettings
 from denf.errors import DenfError
 
-LOGIT_BOUND = 8.8  # of presence
+LOGIT_BOUND = 8.8  # largest absolute value of the logit of presence
 
 
 class SpaceForeground(nn.Module):
@@ -28,10 +28,10 @@ class SpaceForeground(nn.Module):
     with where = (scale, shift).
 
     Args:
-        settings: `size`, `grid`, `what`, `glimpse` and `width` of them.
+        settings: uses `size`, `grid`, `what`, `glimpse` and `width`.
 
     Raises:
-        DenfError: for a grid that the strides do not give.
+        DenfError: for a grid that no choice of strides yields.
     """
 
     def __init__(self, settings: SpaceSettings) -> None:
@@ -65,7 +65,7 @@ class SpaceForeground(nn.Module):
         Args:
             x: (B, 3, H, W) in [0, 1].
             temperature: of the relaxed presence.
-            generator: None for means and the probability of presence.
+            generator: of all samples; None: means and the probability of presence.
         """
         features = self.features(x)
         joint = self.joint(torch.cat((features, self.lateral(features)), 1))

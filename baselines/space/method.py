@@ -5,27 +5,28 @@ Unsupervised object-oriented scene representation via spatial attention and deco
 2020. Architecture and losses as in the authors' repository zhixuan-lin/SPACE. It has no settings
 for CLEVR; the defaults are those that addtt/object-centric-library trains on CLEVR (Dittadi et
 al., ICML 2022): config/model/space.yaml with config/special_cases/space-clevr.yaml on top. The
-authors' for 128² rooms differ in: deviation of the pixels (0.15), mean of the scale prior (-1 to
--2), boundary loss (until step 100,000), rate of the foreground (1e-5), batch (12) and steps
-(160,000).
+authors' settings for rooms at 128² differ in: standard deviation of the pixels (0.15), mean of the
+scale prior (-1 to -2), boundary loss (until step 100,000), learning rate of the foreground (1e-5),
+batch size (12) and steps (160,000).
 
-That library sets K = 5 background components, but its loop over them never writes a share: its
-masks are exactly [1, 0, 0, 0, 0], so that its settings were tuned with one component in effect. The
-default here is that one, without the four whose masks are empty and whose latents only cost.
+That library sets K = 5 background components, but its loop over them never sets a mask: its masks
+are exactly [1, 0, 0, 0, 0], so that its settings were tuned with effectively one component. The
+default here is one component, without the four whose masks are empty and whose latents only add to
+the divergence.
 
-Differences: labels and reconstructions take the means of all latents and the probability of
-presence in place of samples; deviations have a floor of 1e-8.
+What differs here: labels and reconstructions use the means of all latents and the probability of
+presence instead of samples; standard deviations have a floor of 1e-8.
 
 In the paper's order:
 
 - `SpaceMethod.log_likelihood`: p(x | z_fg, z_bg) = α p(x | z_fg) + (1 - α) Σ_k π_k p(x | z_bg,k);
-- `compositing`: α and the foreground from the glimpses of all cells, weighed by depth;
-- `prior`: p(z_fg), its divergences and its samples;
+- `compositing`: α and the foreground from the glimpses of all cells, weighted by depth;
+- `prior`: p(z_fg), divergences from it and samples;
 - `background`: p(z_bg) = Π_k p(z_c,k | z_m,k) p(z_m,k | z_m,<k), π_k, and q(z_bg | x);
 - `foreground`: q(z_fg | x), the parallel inference of all cells, and the decoder of glimpses;
 - `SpaceMethod.training_step`: the evidence lower bound
   log p(x | z_fg, z_bg) - KL(q(z_fg | x) ‖ p(z_fg)) - KL(q(z_bg | x) ‖ p(z_bg));
-- `compositing.boundary_loss`: no object is split over several boxes.
+- `compositing.boundary_loss`: the penalty on objects that are split over several boxes.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ _EMPTY = 1e-5  # floor of alpha in the likelihood
 
 
 class SpaceMethod(OnePassMethod):
-    """The evidence lower bound and the boundary loss; one optimiser for each half."""
+    """The evidence lower bound and the boundary loss; foreground and background have one optimiser
+    each."""
 
     settings: SpaceSettings
     capabilities = GLIMPSE_CAPABILITIES | {Capability.SAMPLE}
@@ -115,24 +117,24 @@ class SpaceMethod(OnePassMethod):
         return mixture_log_prob(log_weights, halves).flatten(1).sum(1)
 
     def alpha(self, rendering: Rendering, index: int) -> Tensor:
-        """α (B, 1, H, W) of the likelihood at a 0-based step, at first a constant."""
+        """α (B, 1, H, W) of the likelihood at a 0-based step; at first it is `fixed_alpha`."""
         if index < self.settings.fixed_alpha_until:
             return torch.full_like(rendering.alpha, self.settings.fixed_alpha)
         return rendering.alpha
 
     def halves(self, x: Tensor, rendering: Rendering, background: Background) -> Tensor:
-        """(B, 2, 3, H, W), log N(x; foreground, σ_fg²) and log Σ_k π_k N(x; component_k, σ_bg²)."""
+        """log N(x; foreground, σ_fg²) and log Σ_k π_k N(x; component_k, σ_bg²), (B, 2, 3, H, W)."""
         s = self.settings
         components = gaussian_log_prob(x[:, None], background.components, s.background_std)
         behind = mixture_log_prob(background.log_masks, components)
         return torch.stack((gaussian_log_prob(x, rendering.image, s.foreground_std), behind), 1)
 
     def divergence(self, kl: Mapping[str, Tensor], index: int) -> Tensor:
-        """KL(q(z_fg | x) ‖ p(z_fg)) from those of its latents at a 0-based step."""
+        """KL(q(z_fg | x) ‖ p(z_fg)) at a 0-based step, the sum over its latents."""
         return torch.stack(list(kl.values())).sum()
 
     def predict(self, images: Tensor, truth: Tensor | None = None) -> Prediction:
-        """The reconstruction is α · foreground + (1 - α) · background, as the authors show it."""
+        """The reconstruction is α · foreground + (1 - α) · background, as in the authors' code."""
         x = self._unit(images)
         objects, rendering = self._foreground(x)
         background, presence = self.background(x, None).mean, objects.presence[:, :, 0]

@@ -1,8 +1,8 @@
 """SPACE's prior p(z_fg) of the foreground: divergences from it, and objects drawn from it.
 
-p(z_fg) = Π_i p(z_pres,i) p(z_scale,i) p(z_shift,i) p(z_depth,i) p(z_what,i), all cells i alike:
-presence is a Bernoulli, z_scale is N(μ, s²), all others are N(0, I). The probability of presence
-and μ move with the step.
+p(z_fg) = Π_i p(z_pres,i) p(z_scale,i) p(z_shift,i) p(z_depth,i) p(z_what,i), equal for all cells i:
+presence is a Bernoulli variable, z_scale is N(μ, s²), all others are N(0, I). The probability of
+presence and μ depend on the step.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from baselines.space.settings import SpaceSettings
 def divergences(
     posteriors: Mapping[str, DiagonalGaussian], logits: Tensor, settings: SpaceSettings, index: int
 ) -> dict[str, Tensor]:
-    """KL(q(z_fg | x) ‖ p(z_fg)) by the names of the latents: scalars in nats, means over images.
+    """KL(q(z_fg | x) ‖ p(z_fg)) per latent, by name: scalars in nats, means over images.
 
     Args:
         posteriors: of depth, scale, shift and what, (B, N, ·).
@@ -48,10 +48,10 @@ def draw_objects(
     """Objects of `count` scenes from the priors at the ends of their schedules.
 
     Args:
-        foreground: gives the boxes of the cells.
+        foreground: computes the boxes of the cells.
         settings: of the priors.
         count: B.
-        generator: on the device of the objects.
+        generator: of all samples, on the device of the objects.
     """
     cells, device = settings.grid**2, generator.device
 

@@ -1,4 +1,4 @@
-"""SPAIR's prior of presence: a geometric number of objects, in cells that are all as likely."""
+"""SPAIR's prior of presence: a geometric number of objects, in equally likely cells."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _EDGE = 1e-6  # of the prior probability of presence
 
 
 class CountPrior:
-    """p(z_pres,i | z_pres,<i) when the number C of objects is geometric and every subset of C
-    cells is as likely (section 3.3 of the paper).
+    """p(z_pres,i | z_pres,<i) if the number C of objects is geometric and all subsets of C cells
+    are equally likely (section 3.3 of the paper).
 
-    p(z_i = 1 | z_<i) = Σ_C p(C | z_<i) max(C - n_i, 0) / (N - i), n_i objects in the cells before.
+    p(z_i = 1 | z_<i) = Σ_C p(C | z_<i) max(C - n_i, 0) / (N - i), n_i objects in earlier cells.
 
     Args:
         cells: N.
         success: s of p(C) ∝ s^C, C = 0, …, N.
-        like: gives batch, device and dtype.
+        like: a tensor with the batch size, device and dtype of the result.
     """
 
     def __init__(self, cells: int, success: float, like: Tensor) -> None:
@@ -28,11 +28,11 @@ class CountPrior:
         self.found = like.new_zeros(len(like), 1)
 
     def probability(self, cell: int) -> Tensor:
-        """(B, 1) of presence in the 0-based cell that comes next."""
+        """Prior probability (B, 1) of presence in the next cell, whose index is 0-based."""
         return (self.belief * self._given_count(cell)).sum(1, keepdim=True).clamp(_EDGE, 1 - _EDGE)
 
     def observe(self, presence: Tensor, cell: int) -> None:
-        """Bayes' rule for the rounded presence (B, 1) of this cell; no gradient."""
+        """Bayes' rule for p(C | z_<i), given the rounded presence (B, 1) of a cell; no gradient."""
         seen = presence.detach().round()
         p = self._given_count(cell)
         belief = self.belief * (seen * p + (1 - seen) * (1 - p))

@@ -1,4 +1,4 @@
-"""q(z | x) of SPAIR: the cells of a grid in raster order, each knowing its neighbours before it."""
+"""q(z | x) of SPAIR: the cells of a grid in raster order, each given its earlier neighbours."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from baselines.spair.count_prior import CountPrior
 from baselines.spair.settings import SpairSettings
 
 BOX = 4  # logits of width, height and of the centre along x and y
-LOOK_BACK = ((-1, -1), (-1, 0), (-1, 1), (0, -1))  # rows and columns of the context
-SIZE_PRIOR = (-2.197, 0.5)  # mean and deviation of the logits of width and height
+LOOK_BACK = ((-1, -1), (-1, 0), (-1, 1), (0, -1))  # offsets (row, column) of the context
+SIZE_PRIOR = (-2.197, 0.5)  # mean and standard deviation of the logits of width and height
 
 
 class Objects(NamedTuple):
@@ -26,7 +26,7 @@ class Objects(NamedTuple):
     Args:
         presence: (B, N, 1) in (0, 1).
         boxes: (B, N, 4); see `baselines.blocks.glimpse`.
-        depth: (B, N, 1) in (0, 1); less is nearer.
+        depth: (B, N, 1) in (0, 1); smaller is nearer.
         what: (B, N, what).
         kl_presence, kl_where, kl_depth, kl_what: (B, N) in nats.
     """
@@ -73,13 +73,13 @@ class SpairInference(nn.Module):
         *,
         wheels: bool = False,
     ) -> Objects:
-        """Visit the cells row by row.
+        """Infer the latents of the cells, row by row.
 
         Args:
             x: (B, 3, H, W) in [0, 1].
             success: of the geometric prior.
-            generator: None for means.
-            wheels: cut the gradients of presence, depth and where.
+            generator: of all samples; None: means and the probability of presence.
+            wheels: stop the gradients of presence, depth and where.
         """
         features = self.backbone(x)
         rows, columns = features.shape[2:]
@@ -108,7 +108,7 @@ class SpairInference(nn.Module):
         *,
         wheels: bool = False,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One cell: its state for the neighbours, and its entries of `Objects`."""
+        """One cell: its latents as context for later cells, and its entries of `Objects`."""
         s = self.settings
         seen = torch.cat((features, *around), 1)
         raw, passed = self.box_head(seen).split((2 * BOX, s.passed), 1)
@@ -143,11 +143,11 @@ class SpairInference(nn.Module):
         return state, (presence, box, depth, what, *divergences)
 
     def boxes(self, where: Tensor, cell: tuple[int, int], side: int) -> tuple[Tensor, Tensor]:
-        """Boxes from logits (B, 4) in a cell (row, column) of images of so many pixels a side.
+        """Boxes from logits (B, 4) of a cell (row, column), in images of `side` pixels per side.
 
         Returns:
-            in units of anchor and cell: sizes in (0, 1), centre in (-0.5, 1.5) from the cell's
-            corner; and as `glimpse` takes them. (B, 4) each.
+            two tensors (B, 4): in units of anchor and cell, with sizes in (0, 1) and the centre in
+            (-0.5, 1.5) from the cell's corner; and as in `baselines.blocks.glimpse`.
         """
         s = self.settings
         size, centre = torch.sigmoid(where).split(2, 1)

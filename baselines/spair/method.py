@@ -1,16 +1,16 @@
-"""SPAIR: the cells of a grid look for objects one after another, each knowing its neighbours.
+"""SPAIR: objects in the cells of a grid, inferred in sequence, each given its earlier neighbours.
 
 Crawford, E. and Pineau, J., "Spatially invariant unsupervised object detection with convolutional
 neural networks", AAAI 2019. The networks and settings are those that karazijal/clevrtex trains on
-CLEVR at 128² (Karazija et al., "ClevrTex", NeurIPS Datasets and Benchmarks 2021), which adjust the
-original (e2crawfo/auto_yolo) in these points: a deeper backbone with cells of 32 pixels, glimpses
-of 24², a broadcast decoder, a background of one latent number, a Bernoulli divergence of presence
-with weight 2.7 on all divergences of objects, and a depth that divides: less is nearer.
+CLEVR at 128² (Karazija et al., "ClevrTex", NeurIPS Datasets and Benchmarks 2021). They differ from
+the original (e2crawfo/auto_yolo) in these points: a deeper backbone with cells of 32 pixels,
+glimpses of 24², a broadcast decoder, a background with one latent dimension, a Bernoulli divergence
+of presence, weight 2.7 on all divergences of objects, and division by depth: smaller is nearer.
 
-Differences: a constant learning rate in place of one that falls on a plateau of the validation
-loss; the four neighbours visited before alone are the context (the code adds the trained vector
-for cells outside the grid a fifth time); labels and reconstructions take means and the probability
-of presence in place of samples. No score on CLEVR6 is published.
+What differs here: the learning rate is constant, not reduced on a plateau of the validation loss;
+only the four earlier neighbours are the context (the code adds the trained vector for cells outside
+the grid a fifth time); labels and reconstructions use means and the probability of presence instead
+of samples. No score on CLEVR6 is published.
 
 In the paper's order:
 
@@ -37,7 +37,7 @@ from baselines.spair.inference import Objects, SpairInference
 from baselines.spair.settings import SpairSettings
 from denf.harness.method import OnePassMethod, Prediction, Step, descend
 
-_LEAST_WEIGHT = 0.01  # of a cell in a pixel
+_LEAST_WEIGHT = 0.01  # least weight w_n of a cell in a pixel
 
 
 def blend(rgb: Tensor, masks: Tensor, depth: Tensor, background: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def blend(rgb: Tensor, masks: Tensor, depth: Tensor, background: Tensor) -> Tens
 
 
 class SpairMethod(OnePassMethod):
-    """A weighted evidence lower bound; presence is relaxed, so that all gradients go through."""
+    """A weighted evidence lower bound; presence is relaxed and therefore differentiable."""
 
     settings: SpairSettings
     capabilities = GLIMPSE_CAPABILITIES

@@ -1,4 +1,4 @@
-"""The game of two players: losses, penalty, alternation, and when one of them has won."""
+"""The adversarial game: losses, penalty, alternating updates, and a discriminator that has won."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def random(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_losses_are_the_printed_ones():
+def test_losses_equal_cross_entropy_and_hinge_loss():
     real, fake = torch.randn(7, 1, generator=random()), torch.randn(7, 1, generator=random(1))
     ones, zeros = torch.ones(7, 1), torch.zeros(7, 1)
     bce = F.binary_cross_entropy_with_logits
@@ -49,7 +49,7 @@ def test_losses_are_the_printed_ones():
     assert float(generator_loss(Game.HINGE, fake)) == pytest.approx(-float(fake.mean()))
 
 
-def test_gradient_norms_are_those_of_each_image_alone():
+def test_gradient_norms_equal_those_of_single_images():
     critic = discriminator(stages(16, 3), nn.InstanceNorm2d).double()
     x = torch.randn(4, 3, 16, 16, generator=random(), dtype=torch.double)
     norms = gradient_norms(critic, x).detach()
@@ -59,7 +59,7 @@ def test_gradient_norms_are_those_of_each_image_alone():
         torch.testing.assert_close(norm, one.grad.norm())
 
 
-def test_the_gradient_of_the_penalty_is_that_of_a_linear_critic():
+def test_penalty_of_a_linear_critic_and_its_gradient():
     """D(x) = w·x has ‖∇D‖ = ‖w‖ everywhere, so the penalty is (‖w‖ - k)²."""
     w = torch.tensor([0.5, -2.0, 1.0], requires_grad=True)
     real = torch.randn(6, 3, 1, 1, generator=random())
@@ -70,8 +70,8 @@ def test_the_gradient_of_the_penalty_is_that_of_a_linear_critic():
     torch.testing.assert_close(w.grad, 2 * (length - 0.75) * w.detach() / length)
 
 
-def test_the_penalty_is_measured_between_real_and_noisy_images():
-    """D(x) = Σ x²/2 has the gradient x: the critic tells where it was evaluated."""
+def test_penalty_is_evaluated_between_real_and_noisy_images():
+    """D(x) = Σ x²/2 has the gradient x, which shows where the critic was evaluated."""
     seen: list[Tensor] = []
 
     def critic(x: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ def test_the_penalty_is_measured_between_real_and_noisy_images():
 
 
 @pytest.mark.parametrize(("judges", "forgers"), [(1, 1), (1, 2), (3, 1)])
-def test_players_alternate_and_move_alone(judges, forgers):
+def test_players_are_updated_alternately_and_separately(judges, forgers):
     d, g = nn.Linear(1, 1), nn.Linear(1, 1)
     order: list[str] = []
 
@@ -114,7 +114,7 @@ def test_players_alternate_and_move_alone(judges, forgers):
     torch.testing.assert_close(g.bias.detach(), before[1]["bias"] + pull)
 
 
-def test_frozen_gives_back_what_was_trainable():
+def test_frozen_restores_trainable_parameters():
     module = nn.Linear(2, 2)
     module.bias.requires_grad_(False)
     with pytest.raises(RuntimeError), frozen(module):
@@ -129,14 +129,14 @@ def rows(losses: list[float]) -> list[dict[str, float]]:
 
 
 @given(st.lists(st.sampled_from([0.0, WON / 2, WON, 1.3]), max_size=40))
-def test_a_win_is_a_long_spell_and_nothing_else(losses):
+def test_a_win_is_a_long_period_of_low_loss(losses):
     spells = "".join("w" if x < WON else " " for x in losses).split()
     longest = max(map(len, spells), default=0)
     won = longest >= FEWEST_ROWS and (longest - 1) >= 0.1 * len(losses)
     assert bool(discriminator_won(rows(losses))) == won
 
 
-def test_a_win_is_described():
+def test_note_about_a_win():
     losses = [1.3] * 4 + [0.001] * 5 + [1.0] + [0.001] * 2
     assert discriminator_won(rows(losses)) == [
         "the discriminator won: its loss stayed below 0.02 from step 50 to 90 of 120, where the "
@@ -144,7 +144,7 @@ def test_a_win_is_described():
     ]
 
 
-def test_samples_do_not_depend_on_the_batch_they_are_drawn_in():
+def test_samples_do_not_depend_on_their_batch():
     method = Dcgan(DcganSettings(size=16, width=4, latent=5))
     method.optimizers = method.make_optimizers()
     images = torch.randint(0, 256, (4, 3, 16, 16), generator=random(), dtype=torch.uint8)

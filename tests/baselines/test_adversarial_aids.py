@@ -1,4 +1,4 @@
-"""Aids of the adversarial methods: averaged weights, first values, style heads."""
+"""Aids of the adversarial methods: averaged weights, initial weights, style heads."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def steps(method: Adversarial, count: int = 3) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_samples_are_drawn_with_the_average_and_training_is_not_changed(name):
+def test_samples_use_averaged_weights_and_training_does_not(name):
     plain, averaged = made(name, {}), made(name, {"average": 0.9})
     assert isinstance(averaged, Averaged)
     for method in (plain, averaged):
@@ -66,7 +66,7 @@ def test_samples_are_drawn_with_the_average_and_training_is_not_changed(name):
 
 
 @pytest.mark.parametrize("name", ["blockgan", "relate"])
-def test_the_style_heads_pull_the_generator_by_their_weight(name):
+def test_style_heads_are_in_the_generator_loss_with_their_weight(name):
     weight = 0.7
     plain, aided = made(name, {}), made(name, {"generator_style": weight})
     assert isinstance(aided, AidedStyleGame)
@@ -75,16 +75,16 @@ def test_the_style_heads_pull_the_generator_by_their_weight(name):
         head.register_forward_hook(lambda _, __, output: heads.append(output))
     published = plain.eval().generator_terms(3, random())
     terms = aided.eval().generator_terms(3, random())
-    count = len(aided.discriminator.styles)  # the first pass is that of the whole scenes
+    count = len(aided.discriminator.styles)  # the first pass is on the complete scenes
     styles = sum(F.softplus(-head).mean() for head in heads[:count])
     torch.testing.assert_close(terms["generator_style"], styles)
     torch.testing.assert_close(terms["objective"], published["objective"] + weight * styles)
-    assert "generator_style" in published  # logged, not descended
+    assert "generator_style" in published  # logged, not minimised
 
 
 @pytest.mark.parametrize("name", ["blockgan", "relate"])
-def test_initial_weights_of_the_generator_have_the_given_deviation(name):
-    """A normal layer, within its sampling error, and a convolution, cut at two deviations."""
+def test_initial_weights_of_the_generator_have_the_given_standard_deviation(name):
+    """Of linear layers up to the sampling error, and of convolutions, truncated at two std."""
     changes = {"width": 16, "size": 32, "object_latent": 50}
     aided, plain = (made(name, aids, **changes) for aids in ({"weight_std": 0.1}, {}))
     for (key, ours), (_, published) in zip(
@@ -104,6 +104,6 @@ def test_initial_weights_of_the_generator_have_the_given_deviation(name):
 )
 @pytest.mark.parametrize(("std", "alive"), [(0.02, False), (0.16, True)])
 def test_narrow_networks_need_larger_initial_weights(name, changes, std, alive):
-    """At the published deviation a sixteenth of the width draws one grey."""
+    """At the published std, a network of a sixteenth of the width generates a constant grey."""
     method = made(name, {"weight_std": std}, **changes).eval()
     assert (float(method.sample(8, random()).float().std()) > 3) == alive

@@ -1,4 +1,4 @@
-"""AIR: the stop rule, REINFORCE against the exact gradient, boxes, and layers over each other."""
+"""AIR: the stop rule, REINFORCE against the exact gradient, boxes, and composition of layers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def images(count: int) -> torch.Tensor:
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 1000))
-def test_nothing_follows_the_first_absence(seed):
+def test_no_object_follows_the_first_absent_one(seed):
     method, x = small(), images(16) / 255
     trace = method.inference(x, torch.Generator().manual_seed(seed), 0.01)
     presence = trace.presence
@@ -55,11 +55,11 @@ def test_nothing_follows_the_first_absence(seed):
     for value in (trace.log_q, trace.kl, trace.baseline):
         assert (value[undecided] == 0).all()
     assert (trace.log_q[~undecided] < 0).all()
-    # One absence is decided and paid for; what it would have been is not.
+    # One absent object is drawn and has a divergence; its z_where and z_what have none.
     assert (trace.deciding.sum(1) == (presence.sum(1) + 1).clamp(max=method.settings.steps)).all()
 
 
-def test_presence_stops_with_the_probability_of_a_chain_of_coins():
+def test_number_of_objects_is_geometric():
     """Scenes of n objects have probability p^n (1 - p) when every step has the same p."""
     method = small(steps=3)
     torch.nn.init.zeros_(method.inference.head[2].weight)
@@ -74,7 +74,7 @@ def test_presence_stops_with_the_probability_of_a_chain_of_coins():
 
 @pytest.mark.parametrize("baseline", [0.0, -3.0])
 def test_reinforce_equals_the_gradient_of_the_exact_expectation(baseline):
-    """All outcomes 0..T objects are enumerated; any baseline leaves the expectation unchanged."""
+    """All outcomes of 0 to T objects are enumerated; a baseline does not change the expectation."""
     g = torch.Generator().manual_seed(1)
     logits = torch.randn(T, generator=g, dtype=torch.float64, requires_grad=True)
     cost = torch.randn(T + 1, generator=g, dtype=torch.float64)
@@ -97,7 +97,7 @@ def test_reinforce_equals_the_gradient_of_the_exact_expectation(baseline):
     )
 
 
-def test_the_baseline_is_fitted_to_the_cost_from_each_step_on():
+def test_the_baseline_is_fitted_to_the_cost_of_this_and_later_steps():
     kl = torch.tensor([[1.0, 2.0, 4.0]])
     presence = torch.tensor([[1.0, 0.0, 0.0]])
     baseline = torch.tensor([[0.0, 1.0, 0.0]])
@@ -106,10 +106,11 @@ def test_the_baseline_is_fitted_to_the_cost_from_each_step_on():
     none = torch.zeros(1, 3)
     trace = Trace(presence, empty, empty, none, decided, none, baseline)
     _, loss = surrogate(trace, torch.tensor([10.0]))
-    assert float(loss) == (1 + 2 + 10) ** 2 + (2 + 10 - 1) ** 2  # the third step decides nothing
+    # Presence is not drawn at the third step.
+    assert float(loss) == (1 + 2 + 10) ** 2 + (2 + 10 - 1) ** 2
 
 
-def test_only_the_baseline_learns_from_the_baselines_loss():
+def test_the_loss_of_the_baseline_trains_only_the_baseline():
     method = small()
     trace = method.inference(images(4) / 255, torch.Generator().manual_seed(0), 0.01)
     surrogate(trace, torch.ones(4))[1].backward()
@@ -118,7 +119,7 @@ def test_only_the_baseline_learns_from_the_baselines_loss():
     assert with_gradient == mine
 
 
-def test_a_glimpse_survives_being_placed_and_cropped():
+def test_cropping_a_placed_glimpse_returns_it():
     """scale 2 and shift (1, -0.5): half the side, centre (0.5, -0.25)."""
     boxes = to_boxes(torch.tensor([[2.0, 1.0, -0.5]]))
     assert boxes.tolist() == [[0.5, 0.5, 0.5, -0.25]]
@@ -129,7 +130,7 @@ def test_a_glimpse_survives_being_placed_and_cropped():
     assert to_boxes(torch.tensor([[-5.0, 0.0, 0.0]]))[0, 0] == 1  # never larger than the image
 
 
-def test_layers_equal_painting_one_after_another():
+def test_layers_equal_sequential_alpha_blending():
     g = torch.Generator().manual_seed(0)
     rgb, alpha, background = (
         torch.rand(shape, generator=g) for shape in ((2, T, 3, 4, 5), (2, T, 1, 4, 5), (2, 3, 4, 5))
@@ -154,8 +155,8 @@ def test_published_parameter_count():
     assert count == 2 * lstm + heads + glimpses + background
 
 
-def test_training_wheels_leave_presence_to_its_prior():
-    """The coins' gradient is then that of their own divergence, whatever the image costs."""
+def test_with_training_wheels_presence_is_trained_by_its_prior_only():
+    """The gradient of presence is that of its divergence and does not depend on the likelihood."""
 
     def slope(wheels: int, std: float) -> torch.Tensor:
         method = aided(training_wheels=wheels, std=std)
@@ -168,12 +169,12 @@ def test_training_wheels_leave_presence_to_its_prior():
     assert not torch.allclose(slope(0, 0.1), slope(0, 0.3), rtol=1e-2)
 
 
-def test_aids_that_are_off_change_nothing():
+def test_default_aids_change_nothing():
     assert losses(aided()) == losses(small())
 
 
-def test_the_weight_multiplies_what_objects_cost():
-    """With the training's step; what presence costs, and evaluation, are as without it."""
+def test_object_weight_multiplies_the_divergence_of_objects():
+    """In training only; the divergence of presence and evaluation do not change."""
     x = images(4) / 255
     step = Step(5, 9, torch.Generator())
 
@@ -189,7 +190,7 @@ def test_the_weight_multiplies_what_objects_cost():
     torch.testing.assert_close(trace(0.5, None).kl, trace(1.0, None).kl)
 
 
-def test_presence_costs_what_its_prior_says():
+def test_divergence_of_presence_depends_on_its_prior():
     x = images(4) / 255
     rare, even = (
         small().inference(x, torch.Generator().manual_seed(0), p).kl_presence for p in (0.01, 0.5)
@@ -197,8 +198,8 @@ def test_presence_costs_what_its_prior_says():
     assert rare.sum() > even.sum()
 
 
-def test_first_values_of_alpha_and_deviations():
-    """As if the logits had the sum as their constant from the start."""
+def test_initial_biases_of_alpha_and_standard_deviations():
+    """The aids add constants to the logits and raw standard deviations."""
     plain, method = small(), aided(alpha_bias=3, std_bias=-2, quiet=0.5)
     what = torch.randn(5, plain.settings.what)
     colour, alpha = method.decoder(what).view(5, 4, 36).split((3, 1), 1)
@@ -211,8 +212,8 @@ def test_first_values_of_alpha_and_deviations():
     torch.testing.assert_close(shift, torch.tensor([0.0] * 50 + [-2.0] * 50))
 
 
-def test_what_stands_out_is_all_that_the_networks_see():
-    """A scene that equals its background is black to them."""
+def test_the_networks_see_the_difference_from_the_background():
+    """If a scene equals its background, their input is black."""
     x = images(4) / 255
     shown = aided(above_background=True)
     torch.testing.assert_close(shown.trace(x, x, None), shown.inference(0 * x, None, 0.01))

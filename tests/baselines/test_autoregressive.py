@@ -1,4 +1,4 @@
-"""The prior over slots: given latents and sampled ones see the same densities."""
+"""The prior over slots: densities of given latents, and samples that follow them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_densities_of_given_latents_equal_a_step_by_step_loop():
         torch.testing.assert_close(found.std[:, k], torch.sigmoid(raw + 4) + 1e-4)
 
 
-def test_prior_of_a_slot_depends_on_the_slots_before_it_alone():
+def test_prior_of_a_slot_depends_only_on_earlier_slots():
     torch.manual_seed(0)
     prior = AutoregressivePrior(3, 5)
     z = torch.randn(1, 4, 3, requires_grad=True)
@@ -31,11 +31,11 @@ def test_prior_of_a_slot_depends_on_the_slots_before_it_alone():
 
 
 def test_samples_follow_the_densities():
-    """Standardised by the densities of the latents before them, samples are N(0, 1)."""
+    """Standardised by p(z_k | z_{<k}), samples are N(0, 1)."""
     torch.manual_seed(0)
     prior = AutoregressivePrior(2, 8)
     with torch.no_grad():
-        prior.linear.weight.mul_(5)  # means and deviations far from those of slot one
+        prior.linear.weight.mul_(5)  # means and standard deviations far from those of slot one
         z = prior.sample(20_000, 3, torch.Generator().manual_seed(1))
         p = prior(z)
         noise = ((z - p.mean) / p.std).flatten(1)

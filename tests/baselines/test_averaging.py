@@ -15,11 +15,11 @@ def module() -> nn.Module:
     return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
 
 
-def test_it_is_the_printed_recursion(module):
+def test_average_equals_its_recursion(module):
     average, decay = WeightAverage(module, 0.6), 0.6
     expected = module[0].weight.detach().double()
-    for n in range(20):  # the decay is in force from the 13th on
-        module(torch.randn(4, 2))  # moves the running statistics and their integer count
+    for n in range(20):  # `decay` is the smaller value from the 13th update on
+        module(torch.randn(4, 2))  # changes the running statistics and their integer count
         module[0].weight.data.normal_()
         average.update(module)
         d = min(decay, (1 + n) / (10 + n))
@@ -39,7 +39,7 @@ def test_a_module_gets_its_own_weights_back(module):
     torch.testing.assert_close(dict(module.state_dict()), own)
 
 
-def test_it_is_saved_and_has_no_parameters(module):
+def test_average_is_saved_and_has_no_parameters(module):
     average = WeightAverage(module, 0.9)
     assert not list(average.parameters())
     average.update(module)

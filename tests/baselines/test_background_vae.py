@@ -1,4 +1,4 @@
-"""What stands out from a background, and the methods whose networks see that alone."""
+"""The difference from the background, and the methods whose networks get it as input."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def scenes() -> Tensor:
     return torch.randint(0, 256, (2, 3, 16, 16), generator=torch.Generator().manual_seed(1)).byte()
 
 
-def test_nothing_stands_out_from_itself_and_no_gradient_reaches_the_background():
+def test_difference_from_itself_is_zero_and_the_background_gets_no_gradient():
     background = torch.rand(2, 3, 5, 5, requires_grad=True)
     assert not standing_out(background.detach(), background).any()
     x = torch.rand(2, 3, 5, 5, requires_grad=True)
@@ -46,8 +46,8 @@ def test_nothing_stands_out_from_itself_and_no_gradient_reaches_the_background()
 
 
 @pytest.mark.parametrize("name", ["air", "gmair"])
-def test_networks_see_what_stands_out(name):
-    """In evaluation; the background is that of the same images."""
+def test_networks_see_the_difference_from_the_background(name):
+    """In evaluation, with the background of the same images."""
     method = small(name, above_background=True).eval()
     seen: list[Tensor] = []
     method.inference.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -59,8 +59,8 @@ def test_networks_see_what_stands_out(name):
 
 
 @pytest.mark.parametrize("name", ["air", "gmair"])
-def test_the_background_also_explains_the_image_alone(name):
-    """Its decoder's gradient grows by that of a likelihood of its own."""
+def test_the_background_has_an_additional_likelihood_of_the_image(name):
+    """The gradient of its decoder grows by that of the additional likelihood."""
     gradients = []
     for above in (False, True):
         method = small(name, above_background=above)

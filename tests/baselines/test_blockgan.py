@@ -31,7 +31,7 @@ def volume() -> Tensor:
     return torch.randn(1, 2, 8, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_no_pose_changes_nothing(volume):
+def test_the_identity_pose_changes_nothing(volume):
     torch.testing.assert_close(resample(volume, pose(), UNSEEN), volume)
 
 
@@ -47,7 +47,7 @@ def test_whole_shifts_move_voxels_and_leave_zeros(volume, shift):
     torch.testing.assert_close(moved[0], torch.from_numpy(expected), rtol=1e-4, atol=1e-5)
 
 
-def test_quarter_turns_are_those_of_the_axes(volume):
+def test_quarter_turns_equal_rotations_of_the_array(volume):
     about_y = resample(volume, pose(azimuth=math.pi / 2), UNSEEN)
     torch.testing.assert_close(about_y, volume.rot90(1, (4, 2)), rtol=1e-4, atol=1e-4)
     about_x = resample(volume, pose(elevation=math.pi / 2), UNSEEN)
@@ -64,7 +64,7 @@ def test_quarter_turns_are_those_of_the_axes(volume):
 def test_any_pose_equals_scipys_affine_transform(volume, azimuth, elevation, scale, shift):
     matrix = pose(azimuth, elevation, scale, shift)
     moved = resample(volume, matrix, UNSEEN)
-    # SciPy maps output to input indices (z, y, x); its border is cut off, ours fades to zero.
+    # SciPy maps output to input indices (z, y, x). Its border is sharp, ours fades to zero.
     inner = np.linalg.inv(matrix[0].numpy().astype(float))
     linear, offset = inner[:3, :3][::-1, ::-1], inner[:3, 3][::-1]
     middle = np.full(3, 3.5)
@@ -97,7 +97,7 @@ def test_perspective_is_the_homography_of_the_frustums_corners():
     np.testing.assert_allclose(ours / ours[2, 2], solution / solution[2, 2], atol=1e-6)
 
 
-def test_far_things_look_smaller():
+def test_far_objects_are_smaller():
     slab = torch.zeros(1, 1, 32, 32, 32)
     slab[:, :, 12:20] = 1
     view = perspective_matrix(Camera())
@@ -108,8 +108,8 @@ def test_far_things_look_smaller():
     assert areas[0] > areas[1] > areas[2] > 0
 
 
-def test_the_far_side_is_seen_higher_at_every_published_elevation():
-    """A marker behind the middle, seen by cameras from 0 to 35 degrees above the scene."""
+def test_the_far_side_is_higher_in_the_image_at_larger_elevations():
+    """A marker behind the centre, at camera elevations from 0 to 35 degrees."""
     marker = torch.zeros(1, 1, 16, 16, 16)
     marker[:, :, 11:13, 7:9, 7:9] = 1  # z > 0
     still = Poses(azimuth_high=0, scale_low=1, scale_high=1, x_low=0, x_high=0, z_low=0, z_high=0)
@@ -121,7 +121,7 @@ def test_the_far_side_is_seen_higher_at_every_published_elevation():
         pose = draw_poses(still, elevation, torch.Generator().manual_seed(0))
         seen = resample(marker, pose, view)[0, 0].sum((0, 2))  # over depth and columns
         rows.append(float((seen * torch.arange(16)).sum() / seen.sum()))
-    assert rows[0] == pytest.approx(7.5, abs=0.01)  # level: in the middle
+    assert rows[0] == pytest.approx(7.5, abs=0.01)  # elevation 0: in the middle
     assert rows[0] - 1 > rows[1]  # row 0 is the top
     assert rows[1] - 1 > rows[2]
 
@@ -136,7 +136,7 @@ def test_one_elevation_is_shared_by_all_objects_and_the_background(blockgan):
     assert cosine[:, 0].std() > 0.01  # scenes differ
 
 
-def test_all_updates_of_a_step_see_the_same_scenes():
+def test_all_updates_of_a_step_use_the_same_scenes():
     torch.manual_seed(0)
     method = Blockgan(BlockganSettings(size=16, width=2, objects=2)).train()
     method.optimizers = method.make_optimizers()
@@ -149,7 +149,7 @@ def test_all_updates_of_a_step_see_the_same_scenes():
         assert all(torch.equal(a, b) for a, b in zip(shown[0], other, strict=True))
 
 
-def test_poses_lie_in_their_ranges():
+def test_poses_are_in_their_ranges():
     ranges = Poses(scale_low=0.5, scale_high=0.8)
     elevation = torch.linspace(0, 35, 200)
     matrices = draw_poses(ranges, elevation, torch.Generator().manual_seed(0))

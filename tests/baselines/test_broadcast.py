@@ -39,8 +39,8 @@ def test_broadcast_decoder_keeps_the_size_and_counts_its_parameters(padded: bool
     assert sum(p.numel() for p in decoder.parameters()) == expected
 
 
-def test_without_padding_a_point_depends_on_its_neighbourhood_alone():
-    """No border is seen: a linear decoder of constant weights is linear in the coordinates."""
+def test_without_padding_there_are_no_border_effects():
+    """A linear decoder with constant weights is linear in the coordinates up to the border."""
     decoder = BroadcastDecoder(1, (1, 1), 1, activation=nn.Identity, padded=False)
     with torch.no_grad():
         for p in decoder.parameters():

@@ -1,4 +1,4 @@
-"""Label maps of objects over a background, centres of cells, and values that move with the step."""
+"""Label maps of objects over a background, centres of cells, and ramps over steps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_labels_are_the_largest_share_pixel_by_pixel(seed):
 
 
 def test_cells_without_an_object_have_no_label():
-    """The second cell's share is the largest everywhere, but nothing is there."""
+    """The second cell has the largest share everywhere, but no object is present in it."""
     masks = torch.tensor([0.2, 0.6, 0.1])[None, :, None, None].expand(2, -1, 3, 3)
     found = label_maps(masks, torch.tensor([[0.9, 0.4, 0.6], [0.1, 0.5, 0.2]]))
     assert found.labels.eq(0).all()  # 0.7 and 1 are left for the background

@@ -1,4 +1,4 @@
-"""The component VAE of MONet and GENESIS: what its encoder sees, and where its posterior starts."""
+"""The component VAE of MONet and GENESIS: input of its encoder, initial posterior."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def vae() -> ComponentVAE:
 
 @torch.no_grad()
 @pytest.mark.parametrize("masked", [True, False])
-def test_masked_encoders_are_blind_outside_of_their_slot(vae: ComponentVAE, masked: bool):
+def test_masked_encoders_do_not_see_pixels_outside_their_slot(vae: ComponentVAE, masked: bool):
     if masked:
         vae.encoder_input = mask_and_masked_image
     x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -35,7 +35,7 @@ def test_masked_encoders_are_blind_outside_of_their_slot(vae: ComponentVAE, mask
 
 @torch.no_grad()
 @pytest.mark.parametrize("bias", [0.0, -3.5])
-def test_deviation_starts_at_softplus_of_one_half_and_the_bias(vae: ComponentVAE, bias: float):
+def test_std_starts_at_softplus_of_one_half_plus_the_bias(vae: ComponentVAE, bias: float):
     nn.init.zeros_(vae.encoder[-1].weight)
     nn.init.zeros_(vae.encoder[-1].bias)
     add_to_deviations([vae.encoder[-1]], bias)

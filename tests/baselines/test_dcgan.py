@@ -1,4 +1,4 @@
-"""DCGAN and DRAGAN: published sizes, initial weights, what their discriminators may see."""
+"""DCGAN and DRAGAN: published sizes, initial weights, dependence of discriminators on the batch."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_initial_weights():
             assert (module.bias == 0).all()
 
 
-def test_only_dragans_discriminator_judges_images_one_by_one():
+def test_only_the_discriminator_of_dragan_is_independent_of_the_batch():
     torch.manual_seed(0)
     x = torch.randn(4, 3, 16, 16)
     for kind, settings, alone in ((Dcgan, DcganSettings, False), (Dragan, DraganSettings, True)):

@@ -64,7 +64,7 @@ def test_heads_are_separate_networks_that_start_at_zero():
         torch.testing.assert_close(heads(x)[:, n], h)
 
 
-def test_a_sprite_starts_in_the_middle_at_half_the_image_and_follows_the_affine_map():
+def test_a_sprite_starts_centred_with_half_the_image_side_and_follows_the_affine_map():
     torch.testing.assert_close(boxes_of(torch.zeros(3)), torch.tensor([0.5, 0.5, 0.0, 0.0]))
     raw, picture = torch.tensor([[[0.3, 0.4, -0.2]]]), torch.rand(1, 1, 2, 6, 6)
     theta = torch.cat(((1 + raw[..., :1].exp()) * torch.eye(2), raw[..., 1:].mT), 2)
@@ -80,11 +80,11 @@ def test_clamp_leaks_outside_the_unit_interval():
     torch.testing.assert_close(x.grad[[0, 2, 4]], torch.tensor([0.01, 1.0, 0.01]))
 
 
-def test_sprites_wait_while_frozen_and_bending_waits_longer(images):
+def test_sprites_are_frozen_at_first_and_homographies_start_later(images):
     method = method_of()
     sprites, masks = method.sprites.clone(), method.sprite_masks.clone()
     step(method, images, 0)
-    # Adam's first step is at most its rate.
+    # Adam's first update is at most its learning rate.
     torch.testing.assert_close(method.background, (images / 255).mean(0), rtol=0, atol=0.0101)
     step(method, images, 39)
     assert torch.equal(method.sprites, sprites)
@@ -97,7 +97,7 @@ def test_sprites_wait_while_frozen_and_bending_waits_longer(images):
 
 
 def test_while_frozen_no_layer_is_empty_and_the_sprites_learn_later(images):
-    method = method_of(empty_margin=100.0)  # nothing is cheaper than any sprite
+    method = method_of(empty_margin=100.0)  # an empty layer costs less than any sprite
     x, generator = images / 255, torch.Generator().manual_seed(0)
     assert (method._scene(x, frozen=True, generator=generator).choice.sum(2) == 1).all()
     assert (method._scene(x, frozen=False, generator=generator).choice == 0).all()
@@ -107,7 +107,7 @@ def test_while_frozen_no_layer_is_empty_and_the_sprites_learn_later(images):
     assert not torch.equal(method.sprites, before)
 
 
-def test_heads_and_encoder_slow_down_and_prototypes_do_not(images):
+def test_learning_rate_falls_for_heads_and_encoder_only(images):
     method = method_of()
     for index, factor in ((249, 1.0), (250, 0.1), (399, 0.1), (400, 0.01)):
         step(method, images, index)
@@ -117,14 +117,14 @@ def test_heads_and_encoder_slow_down_and_prototypes_do_not(images):
     assert (prototypes["weight_decay"], rest["weight_decay"]) == (0, 1e-6)
 
 
-def test_a_hardly_used_sprite_starts_anew_as_a_copy_of_the_most_used(images):
+def test_a_rarely_used_sprite_restarts_as_a_copy_of_the_most_used(images):
     method = method_of(empty_sprite=False, projective_from=0.0, frozen_until=0.0)
     step(method, images, 1)
     with torch.no_grad():
         for parameter in (method.sprites, method.sprite_masks, *method.bend.parameters()):
             parameter.copy_(torch.randn_like(parameter))
     before = {n: p.detach().clone() for n, p in method.named_parameters()}
-    # 0.2 / 3 of the most used is 6.7; both layers say the same.
+    # 0.2 / 3 of the most used is 6.7; the usage is equal in both layers.
     method.usage.copy_(torch.tensor([10.0, 100.0, 0.5]))
     method._restart_unused(torch.Generator().manual_seed(0))
 
@@ -140,14 +140,14 @@ def test_a_hardly_used_sprite_starts_anew_as_a_copy_of_the_most_used(images):
         kept = parameter.unflatten(0, (2, 3))[:, :2]
         assert torch.equal(kept, before[f"bend.{name}"].unflatten(0, (2, 3))[:, :2])
 
-    method.usage.zero_()  # every layer was empty: no sprite is better than another
+    method.usage.zero_()  # every layer was empty: no sprite restarts
     after = method.sprites.clone()
     method._restart_unused(torch.Generator().manual_seed(0))
     assert torch.equal(method.sprites, after)
 
 
-def test_one_random_layer_says_which_sprites_are_unused(images):
-    """What the first layer hardly uses the second uses most, and the other way round."""
+def test_usage_in_one_random_layer_decides_about_restarts(images):
+    """The sprite that is rarely used in one layer is used most in the other."""
     restarted = set()
     for seed in range(20):
         method = method_of(empty_sprite=False, frozen_until=0.0)
@@ -162,20 +162,20 @@ def test_one_random_layer_says_which_sprites_are_unused(images):
     assert restarted == {(0,), (1,)}
 
 
-def test_usage_is_checked_and_forgotten_at_intervals(images):
+def test_usage_is_checked_and_reset_at_intervals(images):
     method = method_of(empty_sprite=False, restart_every=2)
     step(method, images, 0)
-    assert method.usage.sum(1).tolist() == [3, 3]  # images, for each of the layers
+    assert method.usage.sum(1).tolist() == [3, 3]  # number of images, per layer
     step(method, images, 1)
     assert method.usage.sum() == 0
 
 
 @pytest.mark.parametrize(("hides", "front"), [(0.7, 2), (0.5, 1), (0.3, 1)])
-def test_labels_name_the_front_layer_and_the_nearest_colour_elsewhere(hides: float, front: int):
-    """Two layers on a row of four pixels: alone, both, alone, none; at a tie the first wins."""
+def test_labels_are_the_front_layer_and_elsewhere_the_nearest_colour(hides: float, front: int):
+    """Two layers on four pixels: first, both, second, none; at a tie the first is in front."""
     masks = torch.tensor([[[1.0, 1, 0, 0], [0, 1, 1, 0]]])[:, :, None, None]
     colours = torch.tensor([0.2, 0.8]).view(1, 2, 1, 1, 1).expand(1, 2, 3, 1, 4)
-    order = torch.tensor([[[0.0, 1 - hides], [hides, 0.0]]])  # how far the second hides the first
+    order = torch.tensor([[[0.0, 1 - hides], [hides, 0.0]]])  # `hides`: the second over the first
     light = torch.full((1, 3, 1, 4), 0.9)
     both, one = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]]), torch.tensor([[[1.0, 0, 0], [0, 0, 0]]])
     for choice, last in ((both, 2), (one, 1)):

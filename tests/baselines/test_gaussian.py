@@ -38,7 +38,7 @@ def test_samples_have_the_stated_moments_and_pass_gradients():
     torch.testing.assert_close(std.grad, ((z - mean) / std).detach(), atol=1e-5, rtol=1e-5)
 
 
-def test_networks_outputs_start_near_one_and_stay_within_their_bounds():
+def test_standard_deviations_start_near_one_and_stay_in_their_bounds():
     at_zero = torch.zeros(1, 2)
     assert posterior(at_zero).std.item() == pytest.approx(0.974, abs=1e-3)  # softplus(0.5)
     assert learned_prior(at_zero).std.item() == pytest.approx(0.982, abs=1e-3)  # sigmoid(4)

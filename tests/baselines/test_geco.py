@@ -34,7 +34,7 @@ def test_multiplier_equals_a_plain_loop(errors):
 
 
 def test_below_the_goal_the_weight_of_the_kl_grows_and_above_it_falls():
-    # The goal is 192 nats; errors are near it, so that the bounds of β stay far.
+    # The goal is 192 nats; errors are near it, so that β does not reach its bounds.
     for error, comparison in ((191.0, torch.gt), (210.0, torch.lt)):
         geco = Geco(SETTINGS, SHAPE)
         for _ in range(3):

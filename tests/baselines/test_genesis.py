@@ -1,4 +1,4 @@
-"""GENESIS: its posterior over slots, its bound, and ancestral samples."""
+"""GENESIS: posterior over slots, evidence lower bound, and ancestral samples."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_masks_sum_to_one_for_any_latents(method):
     torch.testing.assert_close(log_masks.exp().sum(1), torch.ones(2, 1, 16, 16))
 
 
-def test_batch_normalisation_of_the_mask_decoder_counts_the_last_slot(method):
-    """In training mode the logits of all slots come from one batch of B K latents."""
+def test_batch_normalisation_of_the_mask_decoder_includes_the_last_slot(method):
+    """In training mode the logits of all slots come from one batch of B · K latents."""
     z = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
     method.train()
     logits = method.masks.decoder(z.view(6, 4, 1, 1)).view(2, 3, 1, 16, 16)
@@ -60,7 +60,7 @@ def test_mask_networks_fit_every_size(size):
     assert method.masks.decode(z).shape == (1, 3, 1, size, size)
 
 
-def test_posterior_of_a_slot_follows_the_latents_drawn_before_it(method):
+def test_posterior_of_a_slot_depends_on_earlier_latents(method):
     x = torch.rand(1, 3, 16, 16)
     means, _ = method.masks.encode(x, lambda q: q.mean)
     shifted, _ = method.masks.encode(x, lambda q: q.mean + 1)
@@ -68,8 +68,8 @@ def test_posterior_of_a_slot_follows_the_latents_drawn_before_it(method):
     assert not torch.allclose(means.mean[:, 1:], shifted.mean[:, 1:])
 
 
-def test_a_step_descends_the_bound_computed_slot_by_slot(method, images):
-    """The logged terms against loops over slots with torch.distributions, on the same draws."""
+def test_terms_of_a_step_equal_the_bound_computed_slot_by_slot(method, images):
+    """The logged terms against loops over slots with torch.distributions, on the same samples."""
     generator = torch.Generator().manual_seed(1)
     x = images.float() / 255
     q_m, z_m = method.masks.encode(x, lambda q: q.sample(generator))
@@ -107,7 +107,7 @@ def test_a_step_descends_the_bound_computed_slot_by_slot(method, images):
     )
     torch.testing.assert_close(
         logged["loss"], logged["error"] + logged["kl_masks"] + logged["kl_components"]
-    )  # β is one at first
+    )  # β starts at one
     assert method.geco.beta != 1
 
 
@@ -119,7 +119,7 @@ def test_samples_are_ancestral(method):
     assert not torch.equal(first, method.sample(2, seed))
     assert torch.equal(first, method.sample(2, torch.Generator().manual_seed(3)))
 
-    # A prior that is nearly a point: every sample then shows the appearance at its mean.
+    # A prior of nearly zero variance: every sample has the appearance of its mean.
     last = method.component_prior[-1]
     last.weight.zero_()
     last.bias.copy_(torch.tensor([0.5, -0.5, 0.2, -20, -20, -20]))

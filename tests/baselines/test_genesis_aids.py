@@ -1,4 +1,4 @@
-"""GENESIS' aids: what is shown, and where deviations start."""
+"""GENESIS' aids: view, input of the component VAE, initial standard deviations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def images(side: int) -> Tensor:
 
 
 @torch.no_grad()
-def test_shown_less_it_still_answers_at_the_size_of_the_images():
+def test_predictions_with_a_view_have_the_size_of_the_images():
     method = aided(view=ViewSettings(shrink=2)).eval()
     large = images(32)
     found = method.predict(large)
@@ -36,7 +36,7 @@ def test_shown_less_it_still_answers_at_the_size_of_the_images():
 
 
 @torch.no_grad()
-def test_deviations_of_all_latents_start_smaller_and_means_where_they_were():
+def test_standard_deviations_of_all_latents_start_smaller_and_means_are_unchanged():
     plain, method = aided().eval(), aided(std_bias=-3.5).eval()
     x = images(16) / 255
     (before, z), (after, _) = (m.masks.encode(x, lambda q: q.mean) for m in (plain, method))

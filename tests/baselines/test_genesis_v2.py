@@ -1,4 +1,4 @@
-"""GENESIS-V2: clustering against a plain loop, repeatable evaluation, its bound."""
+"""GENESIS-V2: clustering against a plain loop, repeatable evaluation, evidence lower bound."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_clusters_equal_a_plain_loop():
 
 
 def test_clamped_shares_keep_their_gradient():
-    """A pixel far from the seed, whose share is clamped, is still drawn towards it."""
+    """A pixel far from the seed has a clamped share, whose gradient still points to the seed."""
     colours = torch.tensor([0.0, 3.0]).view(1, 1, 1, 2).requires_grad_()
     scores = torch.tensor([[[0.9, 0.1]]])
     log_masks = cluster(colours, torch.tensor(1.0), scores, 2)
@@ -80,7 +80,7 @@ def test_two_colours_become_two_clusters():
 
 @torch.no_grad()
 def test_clusters_are_discs_around_their_seeds_before_training(method, images):
-    """The gate of the semi-convolution starts at zero, so that only positions count."""
+    """The gate of the semi-convolution starts at zero, so that embeddings are positions."""
     first, second = method.segment(images[:1]).labels, method.segment(images[1:2]).labels
     assert torch.equal(first, second)
     log_masks, _ = method.encode(images / 255, method.fixed_scores.expand(3, -1, -1))
@@ -105,18 +105,18 @@ def test_masked_means_equal_a_plain_loop():
 
 
 @torch.no_grad()
-def test_evaluation_can_be_repeated_and_does_not_depend_on_the_batch(method, images):
+def test_evaluation_is_repeatable_and_does_not_depend_on_the_batch(method, images):
     method.eval()
     method.colour_head[1].gate.fill_(3.0)  # as after training: colours depend on the image
     together = method.segment(images).labels
-    torch.rand(7)  # other draws of the process change nothing
+    torch.rand(7)  # other random draws change nothing
     assert torch.equal(together, method.segment(images).labels)
     alone = torch.cat([method.segment(image[None]).labels for image in images])
     assert torch.equal(together, alone)
     assert len(together.unique()) > 1
 
 
-def test_seeds_of_training_come_from_the_steps_generator(method, images):
+def test_cluster_seeds_in_training_come_from_the_generator_of_the_step(method, images):
     method.optimizers = method.make_optimizers()
     weights = {name: value.clone() for name, value in method.state_dict().items()}
 
@@ -128,7 +128,7 @@ def test_seeds_of_training_come_from_the_steps_generator(method, images):
     assert not torch.equal(loss(0), loss(1))
 
 
-def test_a_step_descends_the_bound_computed_slot_by_slot(method, images):
+def test_terms_of_a_step_equal_the_bound_computed_slot_by_slot(method, images):
     generator = torch.Generator().manual_seed(1)
     x = images / 255
     _, q = method.encode(x, torch.rand(3, 16, 16, generator=generator))
@@ -147,7 +147,7 @@ def test_a_step_descends_the_bound_computed_slot_by_slot(method, images):
     logged = method.training_step(images, Step(0, 1, torch.Generator().manual_seed(1)))
     torch.testing.assert_close(logged["error"], error.mean().detach(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(logged["kl"], kl.mean().detach(), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(logged["loss"], logged["error"] + logged["kl"])  # β is one at first
+    torch.testing.assert_close(logged["loss"], logged["error"] + logged["kl"])  # β starts at one
     assert method.geco.beta != 1
 
 

@@ -1,4 +1,4 @@
-"""GENESIS-V2's aids: inputs, first values and the terms of the loss."""
+"""GENESIS-V2's aids: inputs, initial values and terms of the loss."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def images() -> Tensor:
 
 
 @torch.no_grad()
-def test_standardised_images_reach_the_encoder_alone(images):
+def test_only_the_encoder_sees_standardised_images(images):
     plain, method = aided(), aided(standardised=True)
     x, scores = images / 255, method.fixed_scores.expand(3, -1, -1)
     log_masks, q = method.encode(x, scores)
@@ -37,7 +37,7 @@ def test_standardised_images_reach_the_encoder_alone(images):
 
 
 def test_weighted_terms_are_those_of_the_clusters(images):
-    """The loss with the terms less the loss without them, from the same weights and draws."""
+    """The loss with the terms minus the loss without them, from equal weights and samples."""
     method = aided(gate=1.0, cluster_weight=2.0, mask_weight=0.5)
     x, generator = images / 255, torch.Generator().manual_seed(1)
     log_masks, q = method.encode(x, torch.rand(3, 16, 16, generator=generator))
@@ -53,7 +53,7 @@ def test_weighted_terms_are_those_of_the_clusters(images):
     torch.testing.assert_close(added, (0.5 * kl - 2 * by_clusters).detach(), rtol=1e-3, atol=1e-2)
 
 
-def test_standardised_images_know_neither_light_nor_contrast(images):
+def test_standardised_images_do_not_depend_on_light_or_contrast(images):
     x = images / 255
     found = standardise(x)
     tinted = standardise(0.3 * x + torch.tensor([0.1, 0.2, 0.3])[:, None, None])
@@ -63,7 +63,7 @@ def test_standardised_images_know_neither_light_nor_contrast(images):
     torch.testing.assert_close(spread, torch.ones(3), rtol=2e-2, atol=0)
 
 
-def test_positions_are_moments_of_place_under_the_clusters(images):
+def test_positions_are_moments_of_coordinates_over_clusters(images):
     method = aided(positions=True)
     seen = []
     method.latent_head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -78,8 +78,8 @@ def test_positions_are_moments_of_place_under_the_clusters(images):
 
 
 @torch.no_grad()
-def test_start_of_gate_and_deviation(images):
+def test_initial_gate_and_standard_deviation(images):
     method = aided(std_bias=-3.5, gate=5.0)
     log_masks, q = method.encode(images / 255, method.fixed_scores.expand(3, -1, -1))
     assert q.std.mean() < 0.1
-    assert not torch.allclose(log_masks[0], log_masks[1], atol=1e-2)  # the image matters
+    assert not torch.allclose(log_masks[0], log_masks[1], atol=1e-2)  # clusters depend on the image

@@ -1,4 +1,4 @@
-"""Crop and place against torch's sampler, in values and gradients, and against each other."""
+"""Crop and place against `grid_sample`, in values and gradients, and against each other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ B, K, C, SIDE, SHAPE = 2, 3, 2, 5, (12, 10)
 
 
 def boxes(seed: int) -> torch.Tensor:
-    """Boxes that reach over the border now and then."""
+    """Boxes, some of which extend beyond the border."""
     u = torch.rand(B, K, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return torch.cat((0.1 + 0.9 * u[..., :2], 2.4 * u[..., 2:] - 1.2), -1)
 
@@ -24,7 +24,7 @@ def random(*shape: int, seed: int) -> torch.Tensor:
 
 
 def sampled(source, boxes, shape, padding="zeros"):
-    """`affine_grid` and `grid_sample` for every box: x' = size · x + centre."""
+    """`affine_grid` and `grid_sample` per box: x' = size · x + centre."""
     w, h, x, y = boxes.reshape(-1, 4).unbind(1)
     o = torch.zeros_like(w)
     theta = torch.stack((w, o, x, o, h, y), 1).view(-1, 2, 3)
@@ -67,10 +67,10 @@ def test_place_equals_the_sampler_in_values_and_gradients(seed):
         torch.testing.assert_close(a, b)
 
 
-def test_cropping_what_was_placed_gives_it_back():
-    """Boxes of twice the glimpse's pixels: every pixel of the glimpse is met between two."""
+def test_cropping_a_placed_glimpse_returns_it():
+    """A box has twice the pixels of the glimpse, so that glimpse pixels lie between two of its."""
     y, x = torch.meshgrid(*[torch.linspace(-1, 1, 8, dtype=torch.float64)] * 2, indexing="ij")
-    glimpse = (1 + 0.3 * x - 0.5 * y).expand(1, 1, 1, 8, 8)  # linear, so that nothing is smoothed
+    glimpse = (1 + 0.3 * x - 0.5 * y).expand(1, 1, 1, 8, 8)  # linear: interpolation is exact
     where = torch.tensor([[[0.5, 0.5, 0.25, -0.25]]], dtype=torch.float64)
     canvas = place(glimpse, where, (32, 32))
     torch.testing.assert_close(crop(canvas[:, 0], where, 8)[..., 1:-1, 1:-1],

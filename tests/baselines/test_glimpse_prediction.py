@@ -1,4 +1,4 @@
-"""Glimpses as boxes: where `glimpse.place` draws is where the proposed box lies."""
+"""Proposals from glimpses: a proposed box is where `glimpse.place` puts its glimpse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from baselines.blocks.glimpse_prediction import prediction, proposals
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_a_box_holds_what_its_glimpse_draws(seed):
+def test_a_box_contains_its_placed_glimpse(seed):
     generator = torch.Generator().manual_seed(seed)
     size = 0.1 + 0.5 * torch.rand(2, 3, 2, generator=generator)
     centre = 1.6 * torch.rand(2, 3, 2, generator=generator) - 0.8

@@ -54,7 +54,7 @@ def test_divergences_of_the_mixture_equal_torch_distributions():
     torch.testing.assert_close(prior.kl_cluster(logits), expected)
 
 
-def test_a_chosen_cluster_has_its_own_gaussian():
+def test_a_one_hot_cluster_has_its_own_gaussian():
     prior = MixturePrior(clusters=3, what=2)
     for k, row in enumerate(torch.eye(3)):
         chosen = prior.what(row)
@@ -62,7 +62,7 @@ def test_a_chosen_cluster_has_its_own_gaussian():
 
 
 def test_divergences_are_weighted_by_presence(method):
-    """With presence all but 0 nothing is paid for but presence."""
+    """With presence near 0, only the divergence of presence is not 0."""
     head = method.inference.heads["presence"][-1]
     x = torch.rand(2, 3, 16, 16, generator=generator())
     with torch.no_grad():
@@ -110,7 +110,7 @@ def test_compositing_equals_a_loop_over_cells_and_pixels():
     assert found.shares.sum(1).max() <= 1 + 1e-6
 
 
-def test_objects_apart_do_not_overlap_and_equal_ones_do():
+def test_separate_objects_do_not_overlap_and_equal_ones_do():
     decoded = torch.ones(1, 2, 4, 8, 8)
     one = torch.ones(1, 2, 1)
     apart = torch.tensor([[[0.3, 0.3, -0.5, 0.0], [0.3, 0.3, 0.5, 0.0]]])
@@ -143,7 +143,7 @@ def test_the_overlap_term_ends(method):
     assert first["loss"] - second["loss"] == pytest.approx(2 * first["overlap"], rel=1e-2)
 
 
-def test_boxes_stay_in_their_cells_and_below_the_largest(method):
+def test_centres_are_in_their_cells_and_boxes_at_most_the_largest(method):
     inference: GmairInference = method.inference
     zero = inference.boxes(torch.zeros(1, 16, 4))
     assert zero[0, 0].tolist() == pytest.approx([4.5 / 16, 4.5 / 16, -0.75, -0.75])
@@ -153,7 +153,7 @@ def test_boxes_stay_in_their_cells_and_below_the_largest(method):
 
 
 @pytest.mark.parametrize(("size", "grid"), [(128, 16), (64, 8), (16, 4)])
-def test_the_grid_is_that_of_the_backbone(size, grid):
+def test_the_grid_equals_that_of_the_backbone(size, grid):
     settings = GmairSettings(size=size, what=2)
     assert settings.grid == grid
     inference = GmairInference(settings).eval()

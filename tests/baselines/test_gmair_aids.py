@@ -1,4 +1,4 @@
-"""Aids of GMAIR: each on its own. What networks see of a scene: test_background_vae.py."""
+"""Aids of GMAIR, one by one; `above_background` is tested in test_background_vae.py."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def slope_of_presence(method: GmairMethod) -> Tensor:
     return grad
 
 
-def test_training_wheels_leave_presence_to_its_prior_alone():
-    """With them presence gets the gradient of its own divergence: neither the image's, nor that of
-    the divergences which it weighs and which would drive it to 0."""
+def test_with_training_wheels_presence_is_trained_by_its_prior_only():
+    """Presence gets the gradient of its own divergence only: not that of the likelihood, nor that
+    of the divergences that it weights, which would drive it to 0."""
 
     def slope(wheels: int, reconstruction: float = 8.0, weight: float = 1.0) -> Tensor:
         ramp = Ramp(weight, weight, first=0, last=0)
@@ -59,21 +59,21 @@ def test_training_wheels_leave_presence_to_its_prior_alone():
     assert slope(0, weight=0.0) < slope(0, weight=8.0)
 
 
-def test_the_weight_of_what_moves_the_loss_alone():
+def test_what_weight_changes_only_the_loss():
     free, full = (train(aided(what_weight=Ramp(w, w, first=0, last=0))) for w in (0.0, 1.0))
     cost = full["kl_what"] + full["kl_cluster"]
     assert cost > 1
     torch.testing.assert_close(full["loss"] - free["loss"], cost, rtol=1e-2, atol=1e-2)
 
 
-def test_the_prior_of_presence_waits_below_its_ceiling():
+def test_the_prior_of_presence_is_held_at_its_ceiling():
     method = aided({"presence_decay": 0.5}, presence_hold=10, presence_ceiling=0.9)
     assert method.presence_prior(0) == method.presence_prior(10) == 0.9
     assert method.presence_prior(14) == pytest.approx(math.exp(-2))
 
 
-def test_first_values_of_deviations_and_of_the_decoder():
-    """As if the raw deviations had the sum as their constant from the start; means stay."""
+def test_initial_standard_deviations_and_weights_of_the_decoder():
+    """The aid adds a constant to the raw standard deviations; means do not change."""
     plain, method = aided(), aided(std_bias=-2, quiet=0.5)
 
     def bias(inference: GmairInference, name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""The border between uint8 images and networks."""
+"""Conversion between uint8 images and floats."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def test_batches_with_the_channels_last_become_contiguous():
 
 
 @given(level=st.integers(0, 255))
-def test_grey_levels_survive_the_way_there_and_back(level):
+def test_grey_levels_survive_the_round_trip(level):
     images = torch.full((1, 3, 2, 2), level, dtype=torch.uint8)
     assert torch.equal(to_bytes(to_unit(images)), images)

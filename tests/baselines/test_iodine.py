@@ -1,4 +1,4 @@
-"""IODINE: likelihood, inputs of the refinement, weights of the steps, evaluation with gradients."""
+"""IODINE: likelihood, inputs of the refinement, weights of the decodings, evaluation."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ def test_inputs_of_the_refinement_channel_by_channel(small, images, decoded):
     assert inputs[..., 17, 0, 3].unique().tolist() == [-1]
 
 
-def test_no_gradient_reaches_what_the_refinement_takes_as_constant(small, images, decoded):
-    """λ, colours and masks are differentiated through; gradients and log-densities are not."""
+def test_detached_inputs_of_the_refinement_get_no_gradient(small, images, decoded):
+    """λ, colours and masks get gradients; gradients and log-densities are detached."""
     mixture = decoded.mixture
     rgb = mixture.rgb.detach().requires_grad_()
     logits = mixture.logits.detach().requires_grad_()
@@ -139,7 +139,7 @@ def test_no_gradient_reaches_what_the_refinement_takes_as_constant(small, images
     assert d_rgb.grad is None
 
 
-def test_the_gradients_that_are_seen_are_those_of_the_image_s_own_loss(small, images):
+def test_the_refinement_gets_gradients_of_the_loss_of_each_image(small, images):
     x, seen = images / 255, []
     hook = small.refinement.norm_d_posterior.register_forward_pre_hook(
         lambda module, arguments: seen.append(arguments[0])
@@ -155,7 +155,7 @@ def test_the_gradients_that_are_seen_are_those_of_the_image_s_own_loss(small, im
     assert len(seen) == 2
 
 
-def test_steps_weigh_linearly_from_zero_to_one(small, images):
+def test_weights_of_the_decodings_rise_linearly_from_zero_to_one(small, images):
     method = Iodine(SMALL)
     method.load_state_dict(small.state_dict())
     method.optimizers = method.make_optimizers()
@@ -169,7 +169,7 @@ def test_steps_weigh_linearly_from_zero_to_one(small, images):
     assert rate == pytest.approx(1e-3 * math.sqrt(2 / 32))
 
 
-def test_training_and_evaluation_decode_alike_with_and_without_gradients(small, images):
+def test_training_and_evaluation_decode_equally(small, images):
     noise = SlotNoise.fixed(images.device)
     kept = small._infer(images / 255, noise, through_time=True)[-1].mixture
     with torch.no_grad():

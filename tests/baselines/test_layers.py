@@ -1,4 +1,4 @@
-"""Layers that hide one another: composition and greedy choice against loops and brute force."""
+"""Layers with occlusion: composition and greedy choice against loops and brute force."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def scene(layers: int, count: int, seed: int = 0) -> tuple[torch.Tensor, ...]:
 
 
 def loop(background, colours, masks, occlusion):
-    """Eq. 3 for one image, pixel by pixel; the background is hidden by all and hides none."""
+    """Eq. 3 for one image, pixel by pixel; all layers occlude the background."""
     image = torch.zeros_like(background)
     for y, x in itertools.product(*map(range, background.shape[1:])):
         for layer in range(-1, len(colours)):
@@ -38,7 +38,7 @@ def loop(background, colours, masks, occlusion):
     return image
 
 
-def test_either_layer_of_a_pair_hides_the_other():
+def test_occlusions_of_a_pair_of_layers_sum_to_one():
     logits = torch.randn(2, 6)
     matrix = occlusion_matrix(logits, 4)
     pairs = list(itertools.combinations(range(4), 2))
@@ -57,7 +57,7 @@ def test_composition_is_the_loop_over_pixels_and_layers():
         torch.testing.assert_close(got[b], expected)
 
 
-def test_opaque_layers_show_the_one_that_hides_the_rest():
+def test_the_front_one_of_opaque_layers_is_visible():
     colours = torch.rand(1, 2, 3, 1, 1)
     opaque, background = torch.ones(1, 2, 1, 1, 1), torch.rand(1, 3, 1, 1)
     for logit, front in ((50.0, 1), (-50.0, 0)):
@@ -102,8 +102,8 @@ def test_greedy_choice_tries_every_candidate_layer_by_layer(empty: bool, passes:
             assert got[b, layer].tolist() == [float(k == 0), float(k == 1)]
 
 
-def test_greedy_choice_is_the_best_of_all_where_layers_do_not_meet():
-    """Layers in columns of their own: the error is a sum over layers, so greedy is exact."""
+def test_greedy_choice_is_optimal_for_disjoint_layers():
+    """Every layer has its own column, so that the error is a sum over layers."""
     target, background, colours, masks, occlusion = scene(layers=3, count=2, seed=2)
     for layer in range(3):
         masks[:, layer, ..., [c for c in range(4) if c != layer]] = 0
@@ -117,7 +117,7 @@ def test_greedy_choice_is_the_best_of_all_where_layers_do_not_meet():
             assert got[b, layer].tolist() == [float(k == 0), float(k == 1)]
 
 
-def test_margin_decides_between_a_useless_sprite_and_nothing():
+def test_cost_decides_between_an_invisible_sprite_and_none():
     target, background, colours, masks, occlusion = scene(layers=2, count=1)
     masks = torch.zeros_like(masks)
     for cost, shown in ((1e-4, 0.0), (-1e-4, 1.0)):
@@ -127,8 +127,8 @@ def test_margin_decides_between_a_useless_sprite_and_nothing():
         assert (got == shown).all()
 
 
-def test_projection_reads_the_source_where_the_homography_says():
-    """A picture that is linear in its coordinates stays exact under bilinear sampling."""
+def test_projection_samples_the_source_at_the_homography():
+    """Bilinear sampling is exact for an image that is linear in its coordinates."""
     generator = torch.Generator().manual_seed(0)
     size = 9
     axis = (2 * torch.arange(size, dtype=torch.float64) + 1) / size - 1
@@ -144,7 +144,7 @@ def test_projection_reads_the_source_where_the_homography_says():
         torch.testing.assert_close(got[0, :, row, column], torch.stack((u / w, v / w)))
 
 
-def test_projection_by_the_identity_and_beyond_the_picture():
+def test_projection_by_the_identity_and_outside_the_image():
     picture = torch.rand(2, 3, 5, 6)
     eye = torch.eye(3).expand(2, 3, 3)
     torch.testing.assert_close(project(picture, eye), picture)

@@ -1,4 +1,4 @@
-"""Slot mixtures: masks, blend, labels, subsets; and the border between bytes and floats."""
+"""Slot mixtures: masks, mean, labels, subsets; conversion between bytes and floats; schedules."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def test_subsets_keep_the_largest_slot_and_renormalise(mixture):
         torch.testing.assert_close(masks.sum(1), torch.ones(2, 1, 5, 7))
         present = masks.amax((2, 3, 4)) > 0
         assert present.gather(1, areas.argmax(1, keepdim=True)).all()
-        ratio = masks / mixture.masks  # the same for all that is kept
+        ratio = masks / mixture.masks  # equal for all slots that are kept
         for b in range(2):
             rest = ratio[b, present[b]]
             torch.testing.assert_close(rest, rest[:1].expand_as(rest))
         kept.append(present)
     others = torch.stack(kept).float().mean(0)[areas < areas.amax(1, keepdim=True)]
-    assert ((others > 0.25) & (others < 0.75)).all()  # of 40 coins each
+    assert ((others > 0.25) & (others < 0.75)).all()  # of 40 draws each
 
 
-def test_noise_is_an_image_s_own_in_training_and_everyone_s_in_evaluation():
+def test_noise_differs_between_images_in_training_and_is_shared_in_evaluation():
     drawn = SlotNoise.of(torch.Generator().manual_seed(0)).draw(2, 3, 1000)
     assert len(drawn.flatten(0, 1).unique(dim=0)) == 6
     torch.testing.assert_close(drawn.std(2), torch.ones(2, 3), rtol=0.1, atol=0)
@@ -62,7 +62,7 @@ def test_noise_is_an_image_s_own_in_training_and_everyone_s_in_evaluation():
     assert len(fixed[0].unique(dim=0)) == 3
 
 
-def test_bytes_come_back_from_the_unit_interval():
+def test_bytes_survive_the_round_trip_through_the_unit_interval():
     levels = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(to_bytes(to_unit(levels)), levels)
     assert to_bytes(torch.tensor([-0.5, 1.5])).tolist() == [0, 255]

@@ -33,7 +33,7 @@ def test_published_settings_have_the_published_size():
     assert round(count / 1e6, 2) == 1.79
 
 
-def test_masks_sum_to_one_and_their_runs_see_the_scope_that_is_left(method):
+def test_masks_sum_to_one_and_attention_sees_the_remaining_scope(method):
     x = torch.rand(2, 3, 16, 16)
     scopes = []
     method.attention.register_forward_pre_hook(lambda _, inputs: scopes.append(inputs[0][:, 3:]))
@@ -86,7 +86,7 @@ def test_divergence_of_hard_masks_is_finite():
     assert float(mask_kl(q, q.flip(1))) == pytest.approx(expected, rel=1e-3)
 
 
-def test_background_slot_has_its_own_deviation():
+def test_background_slot_has_its_own_standard_deviation():
     std = Monet(SMALL).pixel_std.flatten().tolist()
     assert std == pytest.approx([0.09, 0.11, 0.11, 0.11])
 

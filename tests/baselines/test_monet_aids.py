@@ -1,4 +1,4 @@
-"""MONet's aids: what is shown, and where deviations start."""
+"""MONet's aids: view, input of the component VAE, initial standard deviations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def images(side: int) -> Tensor:
 
 
 @torch.no_grad()
-def test_shown_less_it_still_answers_at_the_size_of_the_images():
+def test_predictions_with_a_view_have_the_size_of_the_images():
     method = aided(view=ViewSettings(shrink=2)).eval()
     large = images(32)
     found = method.predict(large)
@@ -34,7 +34,7 @@ def test_shown_less_it_still_answers_at_the_size_of_the_images():
 
 
 @torch.no_grad()
-def test_deviations_start_smaller_and_means_where_they_were():
+def test_standard_deviations_start_smaller_and_means_are_unchanged():
     x, log_masks = images(16) / 255, torch.full((2, 4, 1, 16, 16), 0.25).log()
     before, after = (aided(std_bias=b).component_vae.encode(x, log_masks) for b in (0.0, -2.5))
     torch.testing.assert_close(after.mean, before.mean)

@@ -1,4 +1,4 @@
-"""ObSuRF-2D: position code and conditioned decoder against loops, size, likelihood, points."""
+"""ObSuRF in two dimensions: position code and decoder against loops, size, likelihood, points."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def test_decoder_shifts_and_scales_before_every_layer_but_the_last():
         torch.testing.assert_close(got[b, k, p], decoder.last(h))
 
 
-def test_a_pixel_is_decoded_at_its_place_and_alone(small, images):
-    """The picture equals the decoder's answers at single points, columns being x."""
+def test_pixels_are_decoded_independently_at_their_positions(small, images):
+    """The image equals the decoder's outputs at single points, with x along columns."""
     with torch.no_grad():
         slots = small._slots(to_unit(images), SlotNoise.fixed(images.device))
         mixture = small.decompose(images)
@@ -66,7 +66,7 @@ def test_a_pixel_is_decoded_at_its_place_and_alone(small, images):
             torch.testing.assert_close(mixture.logits[..., row, column], decoded[..., 3:])
 
 
-def test_loss_is_half_the_squared_error_and_a_constant_over_all_points(small, images):
+def test_loss_is_half_the_squared_error_plus_a_constant(small, images):
     method = Obsurf(SMALL)
     method.load_state_dict(small.state_dict())
     method.optimizers = method.make_optimizers()

@@ -1,4 +1,4 @@
-"""Aids of ObSuRF: first values of unit gain, centred images, and the view."""
+"""Aids of ObSuRF: initial weights of unit gain, centred images, and the view."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def method_of(**aids: Any) -> AidedObsurf:
     return AidedObsurf(SMALL, ObsurfAids(**aids)).eval()
 
 
-def test_unit_gain_lets_place_and_image_reach_the_masks(images):
-    """At the published initial values both all but vanish before they reach the output."""
+def test_with_unit_gain_masks_depend_on_position_and_image(images):
+    """With the published initial weights, the output hardly depends on either."""
 
     def spreads(**aids: Any) -> tuple[float, float, float]:
         method = method_of(**aids)
@@ -43,28 +43,28 @@ def test_unit_gain_lets_place_and_image_reach_the_masks(images):
             found = method.decompose(images)
             slots = method._slots(to_unit(images), SlotNoise.fixed(images.device))
         over_place = float(found.logits.flatten(3).std(3).mean())
-        largest = float(found.masks.max() * found.masks.shape[1])  # 1 when all are even
+        largest = float(found.masks.max() * found.masks.shape[1])  # 1 if all masks are equal
         return over_place, float((slots[0] - slots[1]).abs().mean()), largest
 
     published, gained = spreads(), spreads(unit_gain=True, centred=True)
-    # With unit gain the weights of the logits alone start small, for even masks.
+    # With unit gain only the weights of the logits start small, for nearly equal masks.
     assert published[0] < 1e-3 < 0.05 < gained[0] / EVEN
     assert gained[1] > 5 * published[1]
-    assert gained[2] < 1.5  # no slot has taken the image yet
+    assert gained[2] < 1.5  # no slot has the whole image
 
 
 @torch.no_grad()
-def test_centred_images_are_shown_to_the_encoder_alone(images):
+def test_only_the_encoder_sees_centred_images(images):
     plain, centred = method_of(), method_of(centred=True)
     seen: list[Tensor] = []
     for method in (plain, centred):
         method.encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
         method.decompose(images)
     torch.testing.assert_close(seen[1], 2 * seen[0] - 1)
-    assert torch.equal(plain.shown(images), centred.shown(images))  # what the loss compares with
+    assert torch.equal(plain.shown(images), centred.shown(images))  # the target of the loss
 
 
-def test_answers_of_a_viewed_training_have_the_images_size(images):
+def test_predictions_with_a_view_have_the_size_of_the_images(images):
     method = method_of(view=ViewSettings(shrink=2, contrast=3.0, size=16))
     method.optimizers = method.make_optimizers()
     square = images[..., :12].repeat(1, 1, 2, 2)[..., :16, :16]
@@ -76,7 +76,7 @@ def test_answers_of_a_viewed_training_have_the_images_size(images):
     assert method.reconstruct(square).shape == square.shape
 
 
-def test_the_paper_s_protocol_shows_it_images_of_64_pixels():
+def test_the_view_of_the_paper_s_protocol_has_64_pixels():
     root = Path(__file__).parents[2]
     protocol = read_protocol(root / "config/paper.yaml")
     experiment = load_experiment(root / "config/experiments/obsurf.yaml", protocol)

@@ -1,12 +1,12 @@
-"""What every method computes at its published settings, frozen: two training steps in float64.
+"""Stored values of every method at its published settings: two training steps in float64.
 
-The values in `published_values.json` were written by this file, which a move of code must not
-change. A deliberate change of what a method computes writes them anew, and its commit says why:
+This file wrote the values in `published_values.json`. A refactoring must not change them. After a
+deliberate change of a method's computation, write them again and give the reason in the commit:
 
     uv run python tests/baselines/test_published_values.py [METHOD ...]
 
-Settings are the defaults, which are the published ones, except for those of `SMALLER`: the size of
-the images and what must fit it. DeNF's networks are smaller too.
+Settings are the defaults, which are the published ones, except for those in `SMALLER`: the size of
+the images and settings that depend on it. DeNF's networks are smaller too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from denf.harness.registry import make_method, method_names
 FILE = Path(__file__).with_name("published_values.json")
 RELATIVE = 1e-9
 BATCH, STEPS, SAMPLES = 2, 2, 2
-SIDE = 32  # of the images in pixels, where `SIDES` says nothing else
+SIDE = 32  # of the images in pixels, for methods that are not in `SIDES`
 SIDES: Mapping[str, int] = {"iodine": 16, "slot-attention": 16}
 SIZED = ("blockgan", "dcgan", "dragan", "dti-sprites", "genesis", "genesis-v2", "gmair", "monet")
 SMALLER: Mapping[str, Mapping[str, Any]] = {
@@ -51,7 +51,7 @@ def double_precision() -> Iterator[None]:
 
 
 def pictures(side: int) -> tuple[Tensor, Tensor]:
-    """Discs on a floor that darkens: uint8 images (B, 3, side, side) and masks (B, side, side)."""
+    """Discs on a brightness gradient: uint8 images (B, 3, side, side), masks (B, side, side)."""
     generator = torch.Generator().manual_seed(0)
     axis = (torch.arange(side) + 0.5) / side
     images = (0.4 + 0.3 * axis)[:, None].expand(BATCH, 3, side, side).clone()
@@ -67,7 +67,7 @@ def pictures(side: int) -> tuple[Tensor, Tensor]:
 
 
 def published_values(name: str) -> dict[str, Any]:
-    """Scalars of two steps, norms of gradients, and what the method then says of two images."""
+    """Scalars of two steps, squared gradient norms, and predictions for two images afterwards."""
     images, masks = pictures(SIDES.get(name, SIDE))
     with double_precision(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -130,7 +130,7 @@ def _compare(found: object, frozen: object, where: str) -> None:
 
 
 @pytest.mark.parametrize("name", method_names())
-def test_values_at_published_settings_are_the_frozen_ones(name):
+def test_values_at_published_settings_equal_the_stored_ones(name):
     frozen = json.loads(FILE.read_text())
     _compare(published_values(name), frozen[name], name)
 

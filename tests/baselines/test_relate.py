@@ -1,4 +1,4 @@
-"""RELATE: published sizes, positions, the composition of objects, what the players are told."""
+"""RELATE: published sizes, positions, composition of objects, losses of the players."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def count(*parts: nn.Module) -> float:
 def relate() -> Relate:
     torch.manual_seed(0)
     method = Relate(RelateSettings(size=32, width=4, objects=4, object_latent=3))
-    for parameter in method.generator.parameters():  # larger than initial, to see effects
+    for parameter in method.generator.parameters():  # enlarged, so that effects are visible
         parameter.data += 0.2 * torch.randn_like(parameter)
     return method.eval()
 
@@ -50,7 +50,7 @@ def test_parameters_at_the_published_widths():
     assert constants == 512 * 6**2 + 256 * 16**2
 
 
-def test_scenes_have_one_to_all_objects_within_range(scene):
+def test_scenes_have_one_to_all_objects_in_their_range(scene):
     present = scene.present.sum(1)
     assert set(present.tolist()) == {1, 2, 3, 4}
     assert (scene.places[~scene.present] == PARKED).all()
@@ -58,7 +58,7 @@ def test_scenes_have_one_to_all_objects_within_range(scene):
 
 
 def plain_correction(relate: Relate, scene: Scene, places: Tensor, b: int, i: int) -> Tensor:
-    """Γ of one object by the printed loop over the others."""
+    """Γ of one object by a plain loop over the others."""
 
     def state(k: int) -> Tensor:
         return torch.cat((scene.objects[b, k], places[b, k], torch.zeros(2)))
@@ -72,7 +72,7 @@ def plain_correction(relate: Relate, scene: Scene, places: Tensor, b: int, i: in
 
 
 @torch.no_grad()
-def test_corrections_are_those_of_a_plain_loop(relate, scene):
+def test_corrections_equal_a_plain_loop(relate, scene):
     places = torch.where(scene.present[..., None], 0.5 * torch.tanh(scene.places), PARKED)
     corrected = relate.generator.corrected(scene.background, scene.objects, places, scene.present)
     for b in range(6):
@@ -97,7 +97,7 @@ def test_absent_objects_change_nothing(relate, scene):
 
 
 @torch.no_grad()
-def test_single_objects_are_present_ones_at_their_places(relate, scene):
+def test_single_objects_are_present_and_at_their_positions(relate, scene):
     image, place = relate._single(scene, torch.Generator().manual_seed(1))
     assert image.shape == (64, 3, 32, 32)
     same = (scene.places == place[:, None]).all(2)
@@ -105,7 +105,7 @@ def test_single_objects_are_present_ones_at_their_places(relate, scene):
 
 
 def test_the_position_term_is_the_squared_error_of_the_guess(relate):
-    """For both players, on images of one object; only the generator's term reaches its weights."""
+    """For both players, on images of one object; the discriminator's term leaves the generator."""
     random = torch.Generator().manual_seed(2)
     terms = relate.generator_terms(4, random)
     again = torch.Generator().manual_seed(2)
@@ -124,7 +124,7 @@ def test_the_position_term_is_the_squared_error_of_the_guess(relate):
 
 
 @torch.no_grad()
-def test_samples_keep_all_objects_and_dim_the_background(relate):
+def test_samples_have_all_objects_and_a_smaller_range_of_backgrounds(relate):
     seen: list[Scene] = []
     handle = relate.generator.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     try:
@@ -151,7 +151,7 @@ def test_adaptive_instance_normalisation_equals_its_formula():
 
 
 @pytest.mark.parametrize("spectral", [True, False])
-def test_spectral_norm_is_one_where_it_is_meant(spectral):
+def test_spectral_norm_is_one_for_normalised_layers(spectral):
     torch.manual_seed(0)
     critic = StyleDiscriminator(32, 4, guesses=2, spectral=spectral)
     x = torch.randn(2, 3, 32, 32)

@@ -61,10 +61,10 @@ def test_attention_is_a_distribution_over_slots(attend, inputs, slots):
 
 
 def test_updates_are_means_over_positions(attend, inputs, slots):
-    """Doubling every position leaves a weighted mean, and so the slots, as they are."""
+    """Duplicating every position does not change weighted means, nor therefore the slots."""
     once, _ = attend(inputs, slots)
     twice, _ = attend(torch.cat((inputs, inputs), 1), slots)
-    torch.testing.assert_close(once, twice, rtol=1e-6, atol=1e-6)  # 1e-8 is added at a position
+    torch.testing.assert_close(once, twice, rtol=1e-6, atol=1e-6)  # 1e-8 is added per position
 
 
 def test_permuted_slots_and_positions(attend, inputs, slots):
@@ -128,6 +128,6 @@ def test_rate_rises_and_halves_and_the_loss_is_the_mean_squared_error(small):
     assert rate == pytest.approx(4e-4 * 2 / 4 * 0.5**0.1)
 
 
-def test_images_that_the_decoder_cannot_reach_are_refused(small):
+def test_images_that_the_strides_do_not_divide_are_refused(small):
     with pytest.raises(DenfError, match="18"):
         small.segment(torch.zeros(1, 3, 16, 18, dtype=torch.uint8))

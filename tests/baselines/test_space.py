@@ -49,7 +49,7 @@ def test_published_parameter_counts():
 
 
 def test_defaults_are_the_library_s_for_clevr():
-    """Those of config/special_cases/space-clevr.yaml on top of config/model/space.yaml."""
+    """config/special_cases/space-clevr.yaml on top of config/model/space.yaml."""
     s = SpaceSettings()
     assert (s.foreground_std, s.background_std) == (0.05, 0.05)
     assert s.presence_prior == Ramp(0.1, 0.01, first=4_000, last=10_000)
@@ -57,7 +57,7 @@ def test_defaults_are_the_library_s_for_clevr():
     assert s.temperature == Ramp(2.5, 0.5, first=0, last=20_000)
     assert (s.foreground_rate, s.background_rate) == (1e-4, 1e-3)
     assert s.boundary_until == 20_000
-    assert s.components == 1  # its five masks are exactly [1, 0, 0, 0, 0]
+    assert s.components == 1  # the library's five masks are exactly [1, 0, 0, 0, 0]
 
 
 def test_compositing_equals_a_loop_over_cells_and_pixels():
@@ -86,7 +86,7 @@ def test_compositing_equals_a_loop_over_cells_and_pixels():
     assert 0 <= rendering.alpha.min() <= rendering.alpha.max() <= 1
 
 
-def test_the_nearer_of_two_objects_is_seen():
+def test_the_nearer_of_two_objects_is_visible():
     rgb = torch.stack((torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8)), 1)
     alpha = torch.ones(1, 2, 1, 8, 8)
     where = torch.tensor([[[0.8, 0.8, 0.0, 0.0]] * 2])
@@ -96,8 +96,8 @@ def test_the_nearer_of_two_objects_is_seen():
         torch.testing.assert_close(centre, torch.full((3,), seen))
 
 
-def test_boundary_loss_counts_what_lies_on_the_frame_alone():
-    """An object in the middle of its glimpse is free; the same on its rim costs."""
+def test_boundary_loss_depends_only_on_the_frame():
+    """An object in the middle of its glimpse adds nothing to the loss; one on the frame does."""
     where = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
     objects = Objects(torch.ones(1, 1, 1), torch.zeros(1, 1, 1), where, where)
     side = (GLIMPSE, GLIMPSE)
@@ -133,7 +133,7 @@ def test_likelihood_equals_a_mixture_of_torch_distributions():
     torch.testing.assert_close(found, expected)
 
 
-def test_schedules_move_the_loss_with_the_step():
+def test_schedules_change_the_loss_with_the_step():
     """The same weights, batch and noise: only priors, temperature and boundary differ."""
     changes = {"boundary_until": 5, "foreground_rate": 1e-12, "background_rate": 1e-12}
     method = small(**changes)
@@ -152,8 +152,8 @@ def test_schedules_move_the_loss_with_the_step():
     assert late["kl_presence"] > after["kl_presence"]  # the prior has fallen from 0.5 to 0.05
 
 
-def test_a_fixed_alpha_leaves_all_objects_their_share_of_the_likelihood():
-    """Before its end the likelihood equals that of a rendering whose alpha is 0.3 everywhere."""
+def test_a_fixed_alpha_replaces_the_inferred_one_in_the_likelihood():
+    """Before `fixed_alpha_until` the likelihood is that of a rendering with alpha 0.3."""
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     x = images.float() / 255
     found = []
@@ -178,14 +178,14 @@ def test_a_fixed_alpha_leaves_all_objects_their_share_of_the_likelihood():
 
 @pytest.mark.parametrize("glimpse", [16, 32])
 @pytest.mark.parametrize("width", [16, 4])
-def test_glimpses_have_the_side_that_settings_say(glimpse, width):
+def test_glimpses_have_the_side_of_the_settings(glimpse, width):
     foreground = small(glimpse=glimpse, width=width, what=5).foreground
     rgb, alpha = foreground.decode(torch.zeros(2, 4, 5))
     assert rgb.shape == (2, 4, 3, glimpse, glimpse)
     assert alpha.shape == (2, 4, 1, glimpse, glimpse)
 
 
-def test_labels_name_the_cell_whose_object_covers_the_pixel(monkeypatch):
+def test_labels_are_the_cell_whose_object_covers_the_pixel(monkeypatch):
     method = small().eval()
     where = torch.tensor([[[0.4, 0.4, -0.5, -0.5], [0.4, 0.4, 0.5, 0.5]]])
     objects = Objects(torch.ones(1, 2, 1), torch.zeros(1, 2, 1), where, where)
@@ -201,7 +201,7 @@ def test_labels_name_the_cell_whose_object_covers_the_pixel(monkeypatch):
     assert found.object_labels.min() == 1
 
 
-def test_boxes_lie_around_their_cells():
+def test_zero_latents_give_boxes_centred_on_their_cells():
     foreground = small().foreground
     boxes = foreground.boxes(torch.zeros(1, 4, 2), torch.zeros(1, 4, 2))
     expected = [[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]]

@@ -1,4 +1,4 @@
-"""Aids of SPACE: each on its own, and off by default."""
+"""Aids of SPACE, one by one."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def aided(changes: Mapping[str, object] | None = None, **aids) -> AidedSpace:
 
 
 def train(method: SpaceMethod, index: int = 0) -> Mapping[str, Tensor]:
-    """The scalars of one step at a 0-based index; the images and the noise are always the same."""
+    """The scalars of one step at a 0-based index, always with the same images and noise."""
     g = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=g)
     method.optimizers = method.make_optimizers()
     return method.training_step(images, Step(index, 9, torch.Generator().manual_seed(0)))
 
 
-def test_the_weight_of_what_moves_the_loss_alone():
+def test_what_weight_changes_only_the_loss():
     free, full = (
         train(aided({"boundary_until": 0}, what_weight=Ramp(w, w, first=0, last=0)))
         for w in (0.0, 1.0)
@@ -49,8 +49,8 @@ def test_the_weight_of_what_moves_the_loss_alone():
     torch.testing.assert_close(full["loss"] - free["loss"], full["kl_what"], rtol=1e-2, atol=1e-2)
 
 
-def test_each_half_on_its_own_is_a_lower_bound_whose_gradient_reaches_the_worse_half():
-    """Jensen's inequality; in the mixture a foreground far off has no share of the gradient."""
+def test_separate_likelihoods_are_a_lower_bound_with_a_gradient_for_the_worse_half():
+    """Jensen's inequality; in the mixture, a foreground of large error gets no gradient."""
     stds = {"foreground_std": 0.07, "background_std": 0.07}
     x = torch.full((1, 3, 16, 16), 0.5)
     background = Background(torch.zeros(1, 1, 1, 16, 16), x[:, None].clone(), torch.zeros(1))
@@ -71,7 +71,7 @@ def test_each_half_on_its_own_is_a_lower_bound_whose_gradient_reaches_the_worse_
     assert slopes[0] < 1e-4 * slopes[1]
 
 
-def test_the_halves_are_apart_while_alpha_is_fixed_alone():
+def test_likelihoods_are_separate_only_while_alpha_is_fixed():
     settings = {"fixed_alpha_until": 1, "boundary_until": 0}
     fixed, free, fixed_apart, free_apart = (
         float(train(aided(settings, separate=separate), index)["log_likelihood"])
@@ -82,8 +82,8 @@ def test_the_halves_are_apart_while_alpha_is_fixed_alone():
     assert fixed_apart < fixed
 
 
-def test_biases_move_deviations_and_alpha():
-    """As if the raw values had the sum as their constant from the start; means stay."""
+def test_biases_change_standard_deviations_and_alpha():
+    """The aids add constants to the raw values; means do not change."""
     x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     plain, biased = published().foreground.eval(), aided(std_bias=-2.0, alpha_bias=2.0)
     biased = biased.foreground.eval()
@@ -101,7 +101,7 @@ def test_biases_move_deviations_and_alpha():
 
 
 def test_a_quiet_decoder_starts_near_grey():
-    """Its logits are those of the plain decoder times the share."""
+    """Its logits are those of the plain decoder times `quiet`."""
     z = torch.randn(1, 4, 32, generator=torch.Generator().manual_seed(0))
     plain, quiet = (aided(quiet=q).foreground.eval().decode(z)[0].logit() for q in (1.0, 0.1))
     torch.testing.assert_close(quiet, 0.1 * plain, atol=1e-4, rtol=1e-4)

@@ -24,8 +24,8 @@ def small(**changes) -> SpairMethod:
     return SpairMethod(SpairSettings(**{**shrunk, **changes})).eval()
 
 
-def test_cells_are_visited_in_raster_order_with_the_neighbours_before_them():
-    """A second pass over a padded array of states, three by three cells."""
+def test_cells_are_inferred_in_raster_order_given_their_earlier_neighbours():
+    """A loop over a padded array of states, with 3 × 3 cells."""
     inference = small().inference
     torch.nn.init.normal_(inference.outside)
     x = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
@@ -44,7 +44,7 @@ def test_cells_are_visited_in_raster_order_with_the_neighbours_before_them():
             expected.append(latents)
     for ours, theirs in zip(found, zip(*expected, strict=True), strict=True):
         torch.testing.assert_close(ours, torch.stack(theirs, 1))
-    # Neighbours matter: a first cell that says something else changes the second.
+    # The second cell depends on the first.
     changed = [padded[0][0], padded[0][1], padded[0][2], padded[1][1] + 1]
     _, latents = inference._cell(
         x, features[:, :, 0, 1], changed, (0, 1), CountPrior(9, 0.5, x), None
@@ -55,7 +55,7 @@ def test_cells_are_visited_in_raster_order_with_the_neighbours_before_them():
 @pytest.mark.parametrize("head", ["box_head", "depth_head"])
 @torch.no_grad()
 def test_features_passed_to_the_next_head_go_through_a_relu(head):
-    """Raw features that are all negative say nothing, however negative they are."""
+    """The values of negative raw features have no effect."""
     inference = small().inference
     x = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
     passed = getattr(inference, head)[-1].bias[-inference.settings.passed :]
@@ -71,7 +71,7 @@ def test_features_passed_to_the_next_head_go_through_a_relu(head):
 @settings(max_examples=30, deadline=None)
 @given(success=st.floats(0.01, 0.99))
 def test_the_count_prior_is_bayes_rule_over_all_subsets(success):
-    """p(z) = p(|z|) / (N choose |z|), enumerated; conditionals from sums over what comes after."""
+    """p(z) = p(|z|) / (N choose |z|), enumerated; conditionals by sums over all later cells."""
     n = 4
     total = sum(success**c for c in range(n + 1))
     joint = {z: success ** sum(z) / total / comb(n, sum(z)) for z in product((0, 1), repeat=n)}
@@ -85,7 +85,7 @@ def test_the_count_prior_is_bayes_rule_over_all_subsets(success):
             prior.observe(torch.tensor([[float(z[i])]], dtype=torch.float64), i)
 
 
-def test_the_count_prior_keeps_scenes_apart():
+def test_the_count_prior_is_independent_between_scenes():
     prior = CountPrior(3, 0.5, torch.zeros(2))
     prior.observe(torch.tensor([[0.9], [0.2]]), 0)  # rounded
     assert prior.found.tolist() == [[1.0], [0.0]]
@@ -99,7 +99,7 @@ def test_blending_equals_a_loop_over_cells():
         torch.rand(shape, generator=g)
         for shape in ((2, 3, 3, 4, 5), (2, 3, 1, 4, 5), (2, 3, 1), (2, 3, 4, 5))
     )
-    masks[:, 1] = 0  # an absent object still has the least weight, and shows the background
+    masks[:, 1] = 0  # an absent object has the least weight, and shows the background
     found = blend(rgb, masks, depth, background)
     for b, y, x in product(range(2), range(4), range(5)):
         above, below = torch.zeros(3), 0.0
@@ -119,8 +119,8 @@ def test_the_nearer_object_has_the_smaller_depth():
     torch.testing.assert_close(seen, torch.full((1, 3, 1, 1), 0.1))
 
 
-def test_boxes_lie_around_their_cell():
-    """Zero logits: half an anchor, in the middle of cell (1, 2) of a 64-pixel image."""
+def test_zero_logits_give_a_box_centred_on_its_cell():
+    """Half an anchor, in the centre of cell (1, 2) of an image of 64 pixels."""
     inference = small(cell=16, anchor=24).inference
     local, box = inference.boxes(torch.zeros(1, 4), (1, 2), 64)
     assert local.tolist() == [[0.5, 0.5, 0.5, 0.5]]
@@ -130,8 +130,8 @@ def test_boxes_lie_around_their_cell():
     assert far[0, 2:].tolist() == pytest.approx([-0.5, 1.5])
 
 
-def test_training_wheels_hold_presence_boxes_and_depth_while_glimpses_learn():
-    """Gradients of a step with and without: the heads stand still, glimpses and background not."""
+def test_training_wheels_stop_gradients_of_presence_boxes_and_depth_only():
+    """Gradients of one step: with training wheels, heads have none; glimpses and background do."""
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     for wheels in (True, False):
         method = small(training_wheels=5).train()
@@ -173,7 +173,7 @@ def test_a_large_bias_makes_objects_opaque():
     assert seen[0.0] < 0.7 < 0.98 < seen[5.0]
 
 
-def test_labels_come_from_placed_masks(monkeypatch):
+def test_labels_follow_the_placed_masks(monkeypatch):
     method = small()
     one = torch.zeros(1, 2)
     objects = Objects(
@@ -192,6 +192,6 @@ def test_labels_come_from_placed_masks(monkeypatch):
     assert found.labels[0, 4, 12] == found.labels[0, 12, 4] == 0
 
 
-def test_images_that_the_cells_do_not_fill_are_refused():
+def test_images_that_the_cells_do_not_divide_are_refused():
     with pytest.raises(DenfError, match="that 8 divides"):
         small().segment(torch.zeros(1, 3, 20, 20, dtype=torch.uint8))

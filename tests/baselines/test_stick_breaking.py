@@ -12,7 +12,7 @@ LOGITS = st.lists(st.floats(-8, 8), min_size=1, max_size=6)
 
 
 @given(LOGITS)
-def test_masks_are_shares_of_what_is_left(logits):
+def test_masks_are_shares_of_the_remaining_scope(logits):
     found = stick_breaking(torch.tensor([logits], dtype=torch.float64))[0].exp().tolist()
     scope, expected = 1.0, []
     for logit in logits:
@@ -25,7 +25,7 @@ def test_masks_are_shares_of_what_is_left(logits):
 
 
 @given(LOGITS)
-def test_step_by_step_equals_all_at_once(logits):
+def test_single_steps_equal_all_masks_at_once(logits):
     steps = torch.tensor(logits)
     scope, masks = torch.zeros(()), []
     for logit in steps:

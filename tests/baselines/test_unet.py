@@ -1,4 +1,4 @@
-"""The U-Net: shapes at every size, the reach of its bottleneck, refused sizes."""
+"""The U-Net: shapes at every size, receptive field of its bottleneck, refused sizes."""
 
 from __future__ import annotations
 

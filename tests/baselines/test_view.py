@@ -1,4 +1,4 @@
-"""What methods are shown of pictures: the background's median, the way there and back."""
+"""Views of images: blocks, the background from medians, and restored slots."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def as_slots(x: torch.Tensor) -> SlotMixture:
     return SlotMixture(rgb, rgb[:, :, :1])
 
 
-def test_by_default_images_are_shown_as_they_are(images):
+def test_the_default_view_changes_nothing(images):
     view = View(ViewSettings())
     view(images, 0)
     assert torch.equal(view(images), to_unit(images))
-    assert not view.state_dict()  # so that published weights fit
+    assert not view.state_dict()  # so that published weights can be loaded
 
 
 @pytest.mark.parametrize("contrast", [0, 3])
@@ -41,7 +41,7 @@ def test_blocks_are_averaged(images, contrast):
     torch.testing.assert_close(small(images), blocks)
 
 
-def test_objects_that_cover_a_pixel_now_and_then_leave_no_trace_in_the_background(images):
+def test_objects_that_rarely_cover_a_pixel_are_not_in_the_background(images):
     floor = images[:1]
     view = View(ViewSettings(contrast=2, size=16))
     for step in range(5):

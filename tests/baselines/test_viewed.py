@@ -1,4 +1,4 @@
-"""A view around methods of slots: IODINE and Slot Attention, which have no other aid."""
+"""Views for IODINE and Slot Attention, which have no other aid."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def losses(method: MixtureMethod, images: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_training_on_blocks_is_one_on_images_that_were_shrunk_before(name: str, images: Tensor):
-    """Blocks of equal pixels, whose means are bytes again."""
+def test_training_on_blocks_equals_training_on_smaller_images(name: str, images: Tensor):
+    """Blocks have equal pixels, so that their means are bytes."""
     large = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
     expected = torch.stack(losses(plain(name), images))
     torch.testing.assert_close(torch.stack(losses(viewed(name, shrink=2), large)), expected)
@@ -75,7 +75,7 @@ def test_with_contrast_the_first_batches_give_the_background(name: str, images: 
     background = method.state_dict()["view.background"]
     torch.testing.assert_close(background, (images / 255).median(0).values)
     before = background.clone()
-    found = method.predict(images)  # evaluation adds nothing
+    found = method.predict(images)  # evaluation does not update it
     assert torch.equal(method.state_dict()["view.background"], before)
     assert found.reconstruction.shape == images.shape
     assert found.segmentation.labels.shape == (3, 16, 16)

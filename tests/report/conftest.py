@@ -1,4 +1,4 @@
-"""Small run folders on disk, written as the suite writes them."""
+"""Small run folders on disk, in the format of the suite."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def runs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write_run(runs: Path) -> Callable[..., Path]:
-    """Write one run folder; keyword arguments replace what the files say."""
+    """Write one run folder; keyword arguments replace entries of its files."""
 
     def write(
         name: str,
@@ -141,7 +141,7 @@ def write_panels() -> Callable[..., None]:
 
 @pytest.fixture
 def drawn(runs: Path, write_run: Callable[..., Path], write_panels: Callable[..., None]) -> Path:
-    """DeNF on both data sets with pictures, histories and scores."""
+    """DeNF on both data sets with images, histories and scores."""
     rng = np.random.default_rng(0)
     for name, dataset, count in (("denf", "clevr6", 3), ("denf-traffic", "traffic", 2)):
         for seed in (0, 1):
@@ -156,7 +156,7 @@ def drawn(runs: Path, write_run: Callable[..., Path], write_panels: Callable[...
             )
             frame.to_csv(folder / "history.csv", index=False)
             values = rng.uniform(0, 1, 20)
-            values = 0.9 + (values - values.mean()) / 10  # the mean in metrics.json
+            values = 0.9 + (values - values.mean()) / 10  # with the mean in metrics.json
             scores = pd.DataFrame(
                 {
                     "scene": range(20),

@@ -1,4 +1,4 @@
-"""The card of a data set: what it says and shows is what the prepared folders hold."""
+"""The card of a data set against the content of the prepared folders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def splits(tmp_path, write_scenes):
     ]
 
 
-def test_counts_means_and_examples_are_those_of_the_data(splits):
+def test_counts_means_and_examples_equal_those_of_the_data(splits):
     for split in splits:
         counts = [len(np.unique(mask[mask > 0])) for mask in split.masks]
         assert objects_per_scene(split) == {n: counts.count(n) for n in sorted(set(counts))}
@@ -41,7 +41,7 @@ def test_counts_means_and_examples_are_those_of_the_data(splits):
     np.testing.assert_array_equal(shown[2], splits[0].images[0])
 
 
-def test_the_file_is_a_picture_and_equal_for_equal_data(splits, tmp_path):
+def test_the_file_is_an_image_and_equal_for_equal_data(splits, tmp_path):
     first, second = (
         write_card([s.folder for s in splits], tmp_path / name) for name in ("a.png", "b.png")
     )

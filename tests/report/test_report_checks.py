@@ -1,4 +1,4 @@
-"""Files of runs that were edited, copied or made anew in part are refused by the tables."""
+"""Files of runs that were edited, copied or partly replaced are refused by the tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_numbers_out_of_range_are_refused(runs, write_run, metric, value):
         row.read(Metric(metric))
 
 
-def test_a_mean_is_that_of_the_scores(runs, write_run):
+def test_a_mean_other_than_that_of_the_scores_is_refused(runs, write_run):
     folder = write_run("denf", 0, ari_fg=0.9)
     (folder / "metrics.json").write_text('{"ari_fg": {"mean": 0.5, "std": 0.1, "n": 2}}')
     (folder / "scores.csv").write_text("scene,ari_fg\n0,0.4\n1,0.6\n2,nan\n")
@@ -83,7 +83,7 @@ def test_linked_run_folders_are_read_and_broken_links_named(runs, write_run, tmp
         load_rows(runs)
 
 
-def test_labels_are_text_and_nothing_else():
+def test_labels_are_escaped():
     assert escape_markdown("[x](javascript:alert(1))") == r"\[x\](javascript:alert(1))"
     assert escape_markdown("a\x1b[2J\u202eb\x00") == r"a�\[2J�b�"
     assert escape_markdown("<img>`&") == r"&lt;img&gt;\`&amp;"

@@ -1,4 +1,4 @@
-"""The figure of quality beside cost: which runs it shows, where, and labels that stay apart."""
+"""The figure of quality and cost: runs, positions of points, and labels without overlap."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_points_are_means_over_seeds_in_minutes_and_parameters(runs, trained, wr
     ]
 
 
-def test_labels_of_equal_scores_stand_apart_and_inside_the_panel(runs, trained):
+def test_labels_of_equal_scores_do_not_overlap_and_are_inside_the_panel(runs, trained):
     for k in range(12):
         trained(f"m{k}", 0, 1 + k, 10**3 * (k + 1), ari_fg=0.0 if k < 6 else 1.0)
     axes = quality_beside_cost(load_rows(runs)).axes[1]

@@ -1,4 +1,4 @@
-"""Figures: written when their runs are there, of the right shape, with the right contents."""
+"""Figures: written if their runs exist, with the right size and contents."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_all_figures_are_written_with_the_expected_size(drawn, tmp_path):
             assert np.asarray(image.convert("L")).std() > 5  # not blank
 
 
-def test_no_figure_says_minus_zero(drawn):
+def test_no_figure_has_the_label_minus_zero(drawn):
     rows = load_rows(drawn)
     for name, draw in FIGURES.items():
         try:
@@ -59,7 +59,7 @@ def test_figures_without_runs_are_left_out_and_named(runs, write_run, tmp_path, 
     assert list((tmp_path / "f").iterdir()) == []
 
 
-def test_training_curves_have_a_panel_a_term_and_a_line_a_seed(drawn):
+def test_training_curves_have_one_panel_per_term_and_one_line_per_seed(drawn):
     figure = training_curves(load_rows(drawn))
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["loss", "foreground forward", "presence fraction"] * 2
@@ -69,7 +69,7 @@ def test_training_curves_have_a_panel_a_term_and_a_line_a_seed(drawn):
     np.testing.assert_allclose(figure.axes[0].lines[1].get_xdata(), frame["step"])
 
 
-def test_foreground_ari_has_a_panel_of_the_rows_that_were_scored(runs, write_run):
+def test_foreground_ari_has_a_panel_with_the_scored_steps(runs, write_run):
     folder = write_run("denf", 0, seeds=[0])
     text = "step,loss,validation_ari_fg,presence_fraction\n5,3,,0.1\n10,2,0.25,0.2\n20,1,0.5,0.3\n"
     (folder / "history.csv").write_text(text)
@@ -92,7 +92,7 @@ def test_every_experiment_has_its_page_of_curves(drawn, write_run):
     pages = {row.name: page_of(row) for row in rows}
     assert pages == {
         "denf": Page.TABLE1,
-        "denf-traffic": Page.TABLE1,  # as `drawn` writes it
+        "denf-traffic": Page.TABLE1,  # with the tables of `drawn`
         "dcgan": Page.TABLE2,
         "denf-union": Page.ABLATIONS,
         "mine": Page.OTHERS,
@@ -138,7 +138,7 @@ def test_the_distribution_shows_every_scene_and_the_mean(drawn):
     np.testing.assert_allclose(diamonds.get_xdata(), [everything.mean()])
 
 
-def test_figures_can_be_chosen_and_are_the_same_each_time(drawn, tmp_path):
+def test_figures_can_be_chosen_and_are_reproducible(drawn, tmp_path):
     state = np.random.get_state()[1].copy()
     names = ["figure5", "ari-distribution"]
     first = [p.read_bytes() for p in write_figures(drawn, tmp_path / "a", names=names)]

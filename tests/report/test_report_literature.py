@@ -12,7 +12,7 @@ from denf.errors import DenfError
 from denf.report.literature import load_literature
 
 PAPER = Path(__file__).parents[2].parent / "shared" / "paper.md"
-ROWS = {  # how the lines of the paper's tables begin
+ROWS = {  # first cells of the rows of the paper's tables
     1: ("IODINE", "MONet", "Slot Att.", "ObSuRF", "Sprites", "DeNF (ours)"),
     2: ("GENESIS", "BlockGAN", "DCGAN", "RELATE", "DRAGAN", "DeNF (ours)"),
     3: ("smaller latent space", "w/o bimodal prior", "DeNF (full)"),

@@ -1,4 +1,4 @@
-"""The results page: what it says of the records, and its pictures against their arrays."""
+"""The results page: text from the records, and images against their arrays."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_matched_segments_take_the_numbers_of_the_truth(order, shift):
     np.testing.assert_array_equal(matched(labels, truth), truth)
 
 
-def test_segments_without_a_match_get_a_number_of_their_own():
+def test_segments_without_a_match_get_new_numbers():
     truth = np.array([[0, 0, 0, 0, 1, 1]])
     labels = np.array([[7, 7, 7, 2, 5, 5]])
     found = matched(labels, truth)
@@ -90,7 +90,7 @@ def test_the_gallery_shows_every_scene_of_every_method(pictured):
     assert (entry.label, entry.detail) == ("DENF", "ARI-FG 90.0 · seed 0")
     pictures = {strip.kind: decode(strip.pictures[0]) for strip in [*clevr.scenes, *entry.strips]}
     assert {picture.shape for picture in pictures.values()} == {(64, 3 * 64 + 2 * GAP, 3)}
-    # The truth has the same regions under other numbers, so that both have the same colours.
+    # The truth has the same regions with other labels; matching gives both the same colours.
     np.testing.assert_array_equal(pictures["segmentation"], pictures["truth"])
     np.testing.assert_array_equal(pictures["reconstruction"], pictures["image"])
     assert not np.array_equal(pictures["background"], pictures["image"])
@@ -101,7 +101,7 @@ def test_methods_without_pictures_are_named(drawn, write_run):
     assert galleries(load_rows(drawn))[0].missing == ("BARE",)
 
 
-def test_samples_stand_beside_real_images(pictured):
+def test_samples_are_shown_with_real_images(pictured):
     ((dataset, (real, made)),) = samples(load_rows(pictured))
     assert (dataset, real.label, made.label) == ("CLEVR6", "real images", "DENF")
     assert real.detail == "of the test split"
@@ -130,7 +130,7 @@ def test_cells_link_to_the_record_of_their_run(runs, write_run, literature, tmp_
     assert "Difference" not in grid.head or cells["Difference"].text != ""
 
 
-def test_missing_values_sort_behind_all_others(runs, write_run, literature):
+def test_missing_values_sort_last(runs, write_run, literature):
     write_run("dcgan", 0, fid=50.0, tables=[2])
     for table in load_literature(literature)[:2]:
         grid = grid_of(table, lines_of(table, load_rows(runs)))
@@ -139,7 +139,7 @@ def test_missing_values_sort_behind_all_others(runs, write_run, literature):
         assert abs(best(orders)) < 1e9 or len(set(orders)) == 1
 
 
-def test_records_say_how_a_run_was_made(runs, write_run):
+def test_records_have_the_command_commit_data_and_scores_of_a_run(runs, write_run):
     write_run("denf", 0, ari_fg=0.9)
     (record,) = records(load_rows(runs), [])
     (run,) = record.runs
@@ -150,7 +150,7 @@ def test_records_say_how_a_run_was_made(runs, write_run):
     assert "features: 64" in record.settings
 
 
-def test_settings_are_flat_for_their_difference(runs, write_run):
+def test_settings_are_flattened_for_comparison(runs, write_run):
     write_run("denf", 0, settings={"priors": {"noise": 0.1}, "sizes": [1, 2]})
     (entry,) = compared_settings(load_rows(runs), [])
     settings = entry["settings"]
@@ -159,7 +159,7 @@ def test_settings_are_flat_for_their_difference(runs, write_run):
     assert settings["run.json.commit"] == "c0ffee"
 
 
-def test_curves_are_those_of_the_histories(drawn):
+def test_curves_equal_the_histories(drawn):
     curves = learning_curves(load_rows(drawn))
     assert [(curve["label"], curve["seed"]) for curve in curves] == [
         ("DENF", 0),
@@ -191,7 +191,7 @@ def test_a_row_of_two_tables_is_plotted_once(runs, write_run, literature):
         ("tiny", "whose data, sizes or budgets differ."),
     ],
 )
-def test_the_headline_says_what_a_number_compares_with(
+def test_the_headline_names_the_values_to_compare_with(
     runs, write_run, literature, protocol, ending
 ):
     for seed in range(3):
@@ -208,7 +208,7 @@ def test_the_headline_says_what_a_number_compares_with(
     assert comparison([], protocol) == ("No run has a score yet, so there is nothing to compare.")
 
 
-def test_the_page_is_one_file_without_addresses_to_load(pictured, literature, tmp_path):
+def test_the_page_is_one_file_without_external_resources(pictured, literature, tmp_path):
     page = write_page(pictured, literature, tmp_path / "a/index.html", references=tmp_path / "no")
     text = page.read_text()
     assert page.stat().st_size < 15e6
@@ -219,7 +219,7 @@ def test_the_page_is_one_file_without_addresses_to_load(pictured, literature, tm
     assert again.read_bytes() == page.read_bytes()
 
 
-def test_what_records_say_cannot_become_markup(runs, write_run, literature, tmp_path):
+def test_text_of_records_is_escaped(runs, write_run, literature, tmp_path):
     attack = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
     folder = write_run("denf", 0, ari_fg=0.9, label=attack, notes=[attack], dataset="clevr6")
     (folder / "history.csv").write_text("step,loss\n1,2\n")
@@ -228,7 +228,7 @@ def test_what_records_say_cannot_become_markup(runs, write_run, literature, tmp_
     assert "<img src=x" not in page.read_text()
 
 
-def test_before_any_run_the_page_says_so(runs, literature, tmp_path):
+def test_the_page_before_any_run(runs, literature, tmp_path):
     page = write_page(runs, literature, tmp_path / "index.html", references=tmp_path / "no")
     text = page.read_text()
     assert "No run has a score yet" in text

@@ -1,4 +1,4 @@
-"""The results page in a real browser; skipped where there is none."""
+"""The results page in a browser; skipped if there is none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BROWSER = next(
 )
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH")
-WAIT = 120_000  # milliseconds, of a machine that does much else
+WAIT = 120_000  # milliseconds; enough for a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def address(drawn, write_run, literature, tmp_path):
 
 @pytest.fixture
 def open_page(browser, address):
-    """Open the page at a width; what it logs and asks for beyond itself fails the test."""
+    """Open the page at a width; messages in the console and external requests fail the test."""
     complaints: list[str] = []
     opened = []
 
@@ -81,13 +81,13 @@ def column(page, table: int, number: int) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [1400, 400])
-def test_every_picture_loads_and_nothing_is_clipped(open_page, width):
+def test_every_image_loads_and_nothing_is_clipped(open_page, width):
     page = open_page(width)
     broken = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
     assert page.evaluate("document.images.length") > 9
     assert page.evaluate(broken) == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    # Whatever reaches out of the window must lie in something that scrolls.
+    # Elements that extend beyond the window must be inside an element that scrolls.
     outside = page.evaluate(
         """() => [...document.querySelectorAll("main *, header *, nav *")].filter((one) => {
           const box = one.getBoundingClientRect();
@@ -122,7 +122,7 @@ def test_tables_sort_and_filter(open_page):
     assert column(page, 1, 1) == ["TRUE-LABELS"]
 
 
-def test_a_number_leads_to_its_record(open_page):
+def test_a_number_links_to_its_record(open_page):
     page = open_page(1400)
     link = page.locator("#table-1 tbody a", has_text="50.0").first
     anchor = link.get_attribute("href")
@@ -131,7 +131,7 @@ def test_a_number_leads_to_its_record(open_page):
     assert "denf train slot-attention.yaml" in page.locator(anchor).inner_text()
 
 
-def test_the_gallery_shows_one_kind_of_picture_or_all(open_page):
+def test_the_gallery_shows_one_kind_of_image_or_all(open_page):
     page = open_page(1400)
     gallery = page.locator(".gallery").first
     kinds = gallery.locator(".pictures .strip:visible")
@@ -156,7 +156,7 @@ def test_settings_of_two_runs_are_compared(open_page):
 
 @pytest.fixture
 def crowded(runs, write_run, literature, tmp_path):
-    """The address of a page of twenty methods, half of them with nearly the same score and cost."""
+    """The address of a page with twenty methods, half of them with nearly equal score and cost."""
     rng = np.random.default_rng(0)
     for k in range(20):
         score = 0.7 + 0.002 * k if k % 2 else rng.uniform(0.2, 1)

@@ -1,4 +1,4 @@
-"""Figures 3 to 6: the arrays of a run's panels, each where the caption says."""
+"""Figures 3 to 6: the arrays of a run's panels at the positions given in the captions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from denf.report.style import NothingToDrawError
 
 
 def pictures(figure):
-    """Axes of the picture grid as {(row, column): axes}; colour bars left out."""
+    """Axes of the image grid as {(row, column): axes}, without colour bars."""
     cells = {}
     for axes in figure.axes:
         row, column = axes.get_label().split("-")
@@ -55,7 +55,7 @@ def test_figure4_has_the_rows_of_figure3(drawn):
     assert "segmentation" in [text.get_text() for text in figure.texts]
 
 
-def test_figure5_shows_one_scene_in_every_light_and_with_subsets_of_its_objects(drawn):
+def test_figure5_shows_one_scene_on_every_background_and_with_subsets_of_its_objects(drawn):
     panels = load_panels(drawn / "traffic/denf-traffic/seed-0/panels.npz")
     figure = backgrounds(load_rows(drawn), "denf-traffic")
     cells = pictures(figure)
@@ -70,7 +70,7 @@ def test_figure5_shows_one_scene_in_every_light_and_with_subsets_of_its_objects(
         np.testing.assert_array_equal(shown(cells[0, column]), background[light])
         change = brightness[light] - brightness.mean(axis=0)
         np.testing.assert_allclose(shown(cells[1, column]), change)
-        for row in (2, 3, 4, 5):  # every object is there as a whole or not at all
+        for row in (2, 3, 4, 5):  # every object is shown completely or not at all
             picture, expected = shown(cells[row, column]), background[light].copy()
             kept = [k for k in range(2) if (picture == single[k])[labels == k + 1].all()]
             for k in kept:
@@ -83,7 +83,7 @@ def test_figure5_shows_one_scene_in_every_light_and_with_subsets_of_its_objects(
     assert len(seen) > 1
 
 
-def test_figure6_shows_background_and_one_object_a_column(drawn):
+def test_figure6_shows_the_background_and_one_object_per_column(drawn):
     rows = load_rows(drawn)
     figure = singles(rows, [("CLEVR6", "denf"), ("Traffic", "denf-traffic")])
     cells = pictures(figure)
@@ -95,7 +95,7 @@ def test_figure6_shows_background_and_one_object_a_column(drawn):
     assert len(only) == 12
 
 
-def test_figure6_says_how_many_more_there_are_and_what_a_blank_means(runs, write_run, write_panels):
+def test_figure6_shows_how_many_further_objects_there_are(runs, write_run, write_panels):
     write_panels(write_run("denf", 0), n=1, objects=9, size=80)
     write_panels(write_run("denf-traffic", 0, dataset="traffic"), n=1, objects=4, size=80)
     figure = singles(load_rows(runs), [("CLEVR6", "denf"), ("Traffic", "denf-traffic")])
@@ -112,7 +112,7 @@ def test_boxes_have_the_colour_of_their_instance(drawn):
     panels = load_panels(drawn / "clevr6/denf/seed-0/panels.npz")
     first, second = cells[1, 0].patches
     x0, _, _, _ = panels["boxes"][0, 0]
-    assert first.get_x() == x0  # the first box lies on the second instance
+    assert first.get_x() == x0  # the first box is that of the second instance
     np.testing.assert_allclose(first.get_edgecolor()[:3], instance_colours(2)[1])
     np.testing.assert_allclose(second.get_edgecolor()[:3], instance_colours(2)[0])
 
@@ -144,7 +144,7 @@ def test_colour_ranges_do_not_need_a_present_cell():
     assert present_norm(values, np.zeros((2, 2), bool)).vmax == 1
 
 
-def test_pictures_come_from_a_finished_seed_if_there_is_one(runs, write_run, write_panels, caplog):
+def test_images_come_from_a_finished_seed_if_there_is_one(runs, write_run, write_panels, caplog):
     write_panels(write_run("denf", 0, status="diverged"), n=4)
     assert len(pictures(backgrounds(load_rows(runs), "denf"))) == 6 * 5
     assert "seed-0 diverged: its last good state is shown" in caplog.text

@@ -1,4 +1,4 @@
-"""Loading runs: what is there, what is missing, and what may not be averaged."""
+"""Loading runs: complete and missing seeds, and runs that may not be averaged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from denf.report.loading import load_rows, titles
 from denf.report.records import PLACES, Group, Metric, Status
 
 
-def test_rows_hold_every_seed_with_its_fate(runs, write_run):
+def test_rows_have_every_seed_with_its_status(runs, write_run):
     write_run("denf", 0, ari_fg=0.9)
     write_run("denf", 1, ari_fg=0.8, status="diverged")
     write_run("denf", 5, ari_fg=None, evaluated=False)
@@ -21,7 +21,7 @@ def test_rows_hold_every_seed_with_its_fate(runs, write_run):
     assert {r.seed: r.status for r in readings} == {
         0: Status.VALUE,
         1: Status.DIVERGED,
-        2: Status.NO_RUN,  # asked for in experiment.yaml
+        2: Status.NO_RUN,  # listed in experiment.yaml
         5: Status.NOT_EVALUATED,
         10: Status.NOT_FINITE,
     }
@@ -42,7 +42,7 @@ def test_numbers_within_groups_are_found_and_their_absence_is_no_failure(runs, w
     assert readings[Metric.COUNT_RIGHT][0].status is Status.LACKING
 
 
-def test_a_method_without_the_capability_has_not_failed(runs, write_run):
+def test_a_missing_capability_is_no_failure(runs, write_run):
     write_run("dcgan", 0, ari_fg=None, fid=50.0, seeds=[0])
     (row,) = load_rows(runs)
     (segmentation,), (generation,) = row.read(Metric.ARI_FG), row.read(Metric.FID)
@@ -51,7 +51,7 @@ def test_a_method_without_the_capability_has_not_failed(runs, write_run):
     assert generation.value == 50.0
 
 
-def test_a_run_that_died_before_it_wrote_anything_is_a_failed_seed(runs, write_run):
+def test_a_run_without_files_is_a_failed_seed(runs, write_run):
     write_run("denf", 0, ari_fg=0.9)
     (runs / "clevr6/denf/seed-1").mkdir()
     (runs / "clevr6/denf/.state/seed-2").mkdir(parents=True)  # not a run
@@ -61,7 +61,7 @@ def test_a_run_that_died_before_it_wrote_anything_is_a_failed_seed(runs, write_r
     assert row.read(Metric.ARI_FG)[1].status is Status.NOT_EVALUATED
 
 
-def test_data_sets_and_experiments_are_kept_apart(runs, write_run):
+def test_data_sets_and_experiments_have_separate_rows(runs, write_run):
     write_run("denf", 0, ari_fg=0.9, group="ablation")
     write_run("denf", 0, ari_fg=0.7, dataset="mine")
     write_run("other", 0, ari_fg=0.5, label="DENF")
@@ -75,7 +75,7 @@ def test_data_sets_and_experiments_are_kept_apart(runs, write_run):
     assert titles(rows) == ["DENF (denf)", "DENF (other)", "DENF"]
 
 
-def test_a_listing_says_which_rows_and_seeds_count(runs, write_run):
+def test_a_listing_selects_rows_and_seeds(runs, write_run):
     write_run("denf", 0, ari_fg=0.9, label="old", tables=[1])
     write_run("denf", 1, ari_fg=0.1, settings={"features": 8})  # left from an earlier listing
     write_run("denf", 0, ari_fg=0.5, dataset="mine")
@@ -88,8 +88,8 @@ def test_a_listing_says_which_rows_and_seeds_count(runs, write_run):
         ("denf", "clevr6", (0, 7)),
     ]
     assert rows[0].runs == ()
-    assert (rows[1].label, rows[1].tables) == ("new", (1, 3))  # an edited label reruns nothing
-    assert rows[1].protocol == "paper"  # what was run, not what would be
+    assert (rows[1].label, rows[1].tables) == ("new", (1, 3))  # an edited label repeats no run
+    assert rows[1].protocol == "paper"  # the protocol of the run, not that of the listing
     assert [reading.status for reading in rows[1].read(Metric.ARI_FG)] == [
         Status.VALUE,
         Status.NO_RUN,

@@ -17,12 +17,12 @@ VALUES = st.lists(st.floats(-100, 100), min_size=1, max_size=12)
 
 
 @pytest.mark.parametrize("values", [[0.91, 0.87, 0.95], [96.1, 96.5, 96.3, 95.2, 97.0]])
-def test_the_t_interval_is_scipys(values):
+def test_the_t_interval_equals_that_of_scipy(values):
     expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
     assert t_interval(values) == pytest.approx((expected.low, expected.high), rel=1e-12)
 
 
-def test_the_t_interval_covers_the_mean_as_often_as_it_says():
+def test_the_t_interval_covers_the_mean_at_its_level():
     rng = np.random.default_rng(3)
     ends = np.array([t_interval(values) for values in rng.normal(10, 2, (4000, 3))])
     covered = (ends[:, 0] <= 10) & (ends[:, 1] >= 10)
@@ -51,7 +51,7 @@ def test_summary_agrees_with_the_standard_library(values):
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
-def test_summary_refuses_what_has_no_mean(values):
+def test_summary_refuses_values_without_a_mean(values):
     with pytest.raises(ValueError, match="expected one or more finite numbers"):
         summarise(values)
 

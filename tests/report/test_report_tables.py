@@ -1,4 +1,4 @@
-"""Tables: every number traced back to its file, every row and seed accounted for."""
+"""Tables: every number traced to its file, with every row and seed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_every_number_traces_to_its_file(runs, write_run, literature, tmp_path):
     assert (cells["Difference"], cells["Verdict"], cells["Seeds"]) == ("−0.4", "match", "0, 1, 2")
 
 
-def test_cost_stands_beside_quality(runs, write_run, literature, tmp_path):
+def test_cost_is_in_the_tables(runs, write_run, literature, tmp_path):
     for seed, speed in enumerate((10.0, 14.0)):
         write_run("denf", seed, ari_fg=0.9)
         file = next(runs.rglob(f"denf/seed-{seed}/run.json"))
@@ -74,7 +74,7 @@ def test_cost_stands_beside_quality(runs, write_run, literature, tmp_path):
     assert read(tmp_path / "t", 1)["true-labels"]["parameters"] == ""
 
 
-def test_the_protocol_of_every_reported_value_is_told(runs, literature, tmp_path):
+def test_the_protocol_of_every_reported_value_is_given(runs, literature, tmp_path):
     write_tables(runs, literature, tmp_path / "t")
     lines = read(tmp_path / "t", 1)
     text = (tmp_path / "t" / "table1.md").read_text()
@@ -162,7 +162,7 @@ def test_fid_is_compared_with_inception_features_only(
     )
 
 
-def test_samples_are_judged_by_more_than_their_fid(runs, write_run, literature, tmp_path):
+def test_kid_precision_and_recall_are_in_table_2(runs, write_run, literature, tmp_path):
     for seed, (kid, precision) in enumerate([(0.021, 0.5), (0.025, 0.7)]):
         facts = {"kid": kid, "precision": precision, "recall": 0.25}
         facts["floor"] = {"samples": 500, "fid": 9.25}
@@ -184,9 +184,7 @@ def test_samples_are_judged_by_more_than_their_fid(runs, write_run, literature, 
     assert "kid_mean" not in read(tmp_path / "t", 1)["denf"]
 
 
-def test_what_a_method_says_of_its_training_stands_in_its_row(
-    runs, write_run, literature, tmp_path
-):
+def test_notes_about_a_training_are_in_its_row(runs, write_run, literature, tmp_path):
     note = "the discriminator won: its loss stayed below 0.02"
     options = {"dataset": "traffic", "tables": [2], "seeds": [0, 1]}
     write_run("dcgan", 0, fid=90.0, notes=[note], **options)
@@ -196,10 +194,10 @@ def test_what_a_method_says_of_its_training_stands_in_its_row(
     write_tables(runs, literature, tmp_path / "t")
     lines = read(tmp_path / "t", 2)
     assert lines["dcgan"]["notes"] == lines["dragan"]["notes"] == f"seed 0: {note}"
-    assert float(lines["dcgan"]["mean"]) == 65.0  # noted, not hidden
+    assert float(lines["dcgan"]["mean"]) == 65.0  # a note does not exclude the value
     assert markdown_cells(tmp_path / "t", 2, "DCGAN")["Notes"] == f"seed 0: {note}"
     assert markdown_cells(tmp_path / "t", 2, "RELATE")["Notes"] == "—"
-    assert "Notes" not in (tmp_path / "t" / "table1.md").read_text()  # nothing to say there
+    assert "Notes" not in (tmp_path / "t" / "table1.md").read_text()  # no notes there
 
 
 SCORES = {
@@ -220,7 +218,7 @@ SCORES = {
 
 
 @pytest.mark.parametrize("number", [1, 3])
-def test_boxes_counts_and_backgrounds_stand_beside_the_index(
+def test_scores_of_boxes_counts_and_backgrounds_are_in_the_tables(
     runs, write_run, literature, tmp_path, number
 ):
     write_run("denf", 0, ari_fg=0.95, seeds=[0, 1], tables=[1, 3], scores=SCORES)
@@ -273,7 +271,7 @@ def test_failed_seeds_are_listed_and_few_values_are_shown(runs, write_run, liter
     assert lines["monet"]["failed_seeds"] == "0: diverged; 4: no run"
 
 
-def test_own_rows_and_controls_follow_in_blocks(runs, write_run, literature, tmp_path):
+def test_rows_not_in_the_paper_and_controls_follow_in_blocks(runs, write_run, literature, tmp_path):
     write_run("true-labels", 0, ari_fg=1.0, seeds=[0], group="control", label="a & b_1")
     write_run("denf-literal", 0, ari_fg=0.2, seeds=[0], group="ablation", tables=[1])
     write_run("dcgan", 0, ari_fg=None, seeds=[0])
@@ -290,7 +288,7 @@ def test_own_rows_and_controls_follow_in_blocks(runs, write_run, literature, tmp
         ("true-labels", "controls"),
     ]
     assert lines[6]["state"] == "no segmentation"
-    assert lines[7]["verdict"] == "—"  # nothing reported to compare with
+    assert lines[7]["verdict"] == "—"  # no reported value
     assert lines[8]["verdict"] == "not run"
     text = (tmp_path / "t" / "table1.md").read_text()
     assert text.index("*Not in the paper*") < text.index("*Controls*")
@@ -307,7 +305,7 @@ def test_one_experiment_on_two_data_sets_has_two_lines(runs, write_run, literatu
     assert r"| DeNF \[mine\] |" in text
 
 
-def test_tables_are_the_same_each_time(runs, write_run, literature, tmp_path):
+def test_tables_are_reproducible(runs, write_run, literature, tmp_path):
     for seed in range(4):
         write_run("denf", seed, ari_fg=0.9 + seed / 97)
     first = [p.read_bytes() for p in write_tables(runs, literature, tmp_path / "a")]
@@ -339,7 +337,7 @@ def test_latex_escapes_every_special_character():
     assert not set(bare) & set("\\&%$#_{}~^<>|±×—−…")
 
 
-def test_latex_and_markdown_have_one_cell_a_column():
+def test_latex_and_markdown_have_one_cell_per_column():
     sheet = Sheet(7, "50 % | all", ["Method", "A|B"], [("", [["[x] & y", "1"]]), ("Own", [])], "lr")
     latex = to_latex(sheet).splitlines()
     assert r"\caption{50 \% \textbar{} all}" in latex

@@ -1,4 +1,4 @@
-"""A checkout of the suite in a folder of its own."""
+"""A copy of the suite in a separate folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def checkout() -> Callable[[Path], Path]:
-    """Copy what Snakemake reads of the suite into a folder."""
+    """Copy the parts of the suite that Snakemake reads into a folder."""
 
     def copy_into(folder: Path) -> Path:
         for name in ("Snakefile", "workflow", "config", "baselines"):
@@ -29,6 +29,6 @@ def checkout() -> Callable[[Path], Path]:
 
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
-    """Environment in which `denf` is the one of this Python."""
+    """Environment variables with which `denf` is that of this Python."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""The campaign for real, at tiny size: order, a time that is too short, releases."""
+"""The campaign, executed at tiny size: order of runs, too little time, releases."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_campaign_that_is_stopped_leaves_states_and_the_next_one_finishes_and_releases(folder):
+def test_a_stopped_campaign_saves_states_and_the_next_one_finishes_and_releases(folder):
     often = {"log_every": 1, "save_minutes": 0}
     long = {"training": {"steps": 1_000_000, "batch_size": 2, **often}}
     values = {**PROTOCOL, "overrides": {"denf": {**PROTOCOL["overrides"]["denf"], **long}}}
@@ -94,7 +94,7 @@ def test_a_campaign_that_is_stopped_leaves_states_and_the_next_one_finishes_and_
         assert (folder / "released/tiny" / run / "panels.npz").exists()
 
 
-def test_without_time_nothing_is_started_for_long_and_all_is_named(folder):
+def test_without_time_all_runs_are_reported_as_not_finished(folder):
     process = start(folder, "--minutes", "0")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 1

@@ -1,4 +1,4 @@
-"""The data rules for real: a protocol's published sets are fetched and prepared by one target."""
+"""The data rules, executed: one target fetches and prepares a protocol's published data sets."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_published_sets_are_fetched_prepared_and_drawn(suite, tmp_path):
     datasets = {
         "clevr6": {
             "id": "c6",
-            "url": "http://127.0.0.1:9/clevr_with_masks_train.tfrecords",  # nobody answers
+            "url": "http://127.0.0.1:9/clevr_with_masks_train.tfrecords",  # no server
             "mirror": str(tmp_path / "Anna's mirror"),
             **published,
         },
@@ -92,7 +92,7 @@ def test_published_sets_are_fetched_prepared_and_drawn(suite, tmp_path):
     assert "Nothing to be done" in snakemake(suite, protocol, "data")
 
 
-def test_own_pictures_are_read_again_when_they_change(suite, tmp_path):
+def test_own_images_are_read_again_after_a_change(suite, tmp_path):
     pictures = tmp_path / "Anna's {own} photos"
     for split in ("train", "test"):
         (pictures / split).mkdir(parents=True)

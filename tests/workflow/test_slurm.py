@@ -1,4 +1,4 @@
-"""Clusters: what jobs ask for, and a reduced protocol on a real SLURM of one node."""
+"""Clusters: requests of jobs, and a small protocol on a real SLURM cluster of one node."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def asked_for(
     return found
 
 
-def test_only_what_trains_or_runs_a_network_asks_for_a_card():
+def test_only_jobs_that_run_a_network_request_a_gpu():
     jobs = asked_for("--config", ROWS)
     cards = {job: int(resources["gpu"]) for job, resources in jobs.items()}
     assert cards == {
         ("train", "denf"): 1,
         ("evaluate", "denf"): 1,
-        ("train", "denf-colours"): 0,  # it has the weights of `denf`
+        ("train", "denf-colours"): 0,  # uses the weights of `denf`
         ("evaluate", "denf-colours"): 1,
         ("train", "control-tiles"): 0,
         ("evaluate", "control-tiles"): 0,
@@ -65,19 +65,19 @@ def test_only_what_trains_or_runs_a_network_asks_for_a_card():
 
 
 @pytest.mark.parametrize("without", [("--resources", "gpu=0"), ("--config", ROWS, "cards=False")])
-def test_a_cluster_without_cards_is_asked_for_none(without):
+def test_no_gpu_is_requested_from_a_cluster_without_gpus(without):
     arguments = without if "--config" in without else ("--config", ROWS, *without)
     assert not any(int(resources["gpu"]) for resources in asked_for(*arguments).values())
 
 
-def test_threads_are_not_those_of_the_machine_that_submits():
+def test_threads_may_exceed_the_cores_of_the_submitting_machine():
     many = str(4 * (os.cpu_count() or 1))
     jobs = asked_for("--config", ROWS, "--set-threads", f"train={many}")
     assert jobs["train", "denf"]["threads"] == many
 
 
 @pytest.mark.parametrize(("step", "minutes"), [(100, "49"), (10_000, "600")])
-def test_time_of_a_training_follows_its_steps_up_to_the_most(tmp_path, step, minutes):
+def test_time_of_a_training_depends_on_its_steps_and_has_a_maximum(tmp_path, step, minutes):
     protocol = yaml.safe_load((REPOSITORY / "config/ci.yaml").read_text())
     protocol["runtime"] = {"step": step, "most": 600}
     (tmp_path / "slow.yaml").write_text(yaml.safe_dump(protocol))
@@ -86,5 +86,5 @@ def test_time_of_a_training_follows_its_steps_up_to_the_most(tmp_path, step, min
 
 
 @pytest.mark.skipif(not HAS_SLURM or os.geteuid() != 0, reason="needs SLURM, munge and root")
-def test_a_reduced_protocol_on_a_real_slurm():
-    assert "All of it holds" in run("bash", "workflow/profiles/slurm/try.sh")
+def test_a_small_protocol_on_a_real_slurm():
+    assert "All checks passed" in run("bash", "workflow/profiles/slurm/try.sh")

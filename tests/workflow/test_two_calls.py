@@ -1,4 +1,4 @@
-"""Two Snakemake calls in one checkout: what runs is what was asked for, whatever else is asked."""
+"""Two Snakemake calls in one checkout: a call does not change the runs of another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TARGETS = [f"{RUN}/run.json", f"{RUN}/experiment.yaml", f"{RUN}/history.csv"]
 
 
 def protocol(name: str, *, steps: int, learning_rate: float) -> str:
-    """A protocol whose data, and so whose run folders, are those of the other one."""
+    """A protocol; all of them have the same data and therefore the same run folders."""
     scenes = {"id": "tiny-clevr6", "source": "render", "kind": "clevr6", "size": 32}
     training = {"steps": steps, "batch_size": 2, "log_every": 2}
     settings = {"architecture": {"features": 4}, "learning_rate": learning_rate}
@@ -42,7 +42,7 @@ def suite(checkout, tmp_path) -> Path:
 
 @pytest.fixture
 def call(suite, environment):
-    """Start a Snakemake call for the run; what is still running at the end is killed."""
+    """Start a Snakemake call for the run; calls that still run at the end are killed."""
     started = []
 
     def start(configfile: str, *arguments: str) -> subprocess.Popen[str]:
@@ -73,13 +73,13 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def test_other_calls_do_not_change_what_a_running_one_computes(suite, call):
-    """They come after the first has read its protocol and before its training starts."""
+def test_other_calls_do_not_change_a_running_one(suite, call):
+    """The others start after the first has read its protocol and before its training starts."""
     first = call("asked.yaml")
     wait_for(suite / "results/logs/data/tiny-clevr6-train.log", first)
-    os.kill(first.pid, signal.SIGSTOP)  # no job starts meanwhile; the one that runs goes on
+    os.kill(first.pid, signal.SIGSTOP)  # no new job starts meanwhile; the running job continues
     try:
-        again = "--rerun-incomplete"  # what the first is making counts as that
+        again = "--rerun-incomplete"  # unfinished outputs of the first call count as incomplete
         planning, second = call("other.yaml", "--dry-run", again), call("other.yaml", again)
         planned, refused = planning.communicate()[0], second.communicate()[0]
         assert not (suite / RUN).exists()

@@ -1,4 +1,4 @@
-"""The workflow for real, at tiny size: end to end, nothing twice, a new row from one file."""
+"""The workflow, executed at tiny size: end to end, no repeated jobs, a new row from one file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tiny_protocol() -> dict:
 
 
 def snakemake(folder: Path, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
-    # Targets come first: several of the options that follow would swallow them.
+    # Targets come first: options that take several values would consume them.
     command = [sys.executable, "-m", "snakemake", *arguments, "--cores", str(cores)]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
@@ -54,7 +54,7 @@ def snakemake(folder: Path, *arguments: str, cores: int = 2) -> subprocess.Compl
 
 
 def planned(folder: Path, *arguments: str) -> list[str]:
-    """`rule:experiment` of the jobs that a dry run would start, `all` left out."""
+    """`rule:experiment` of the jobs that a dry run lists, without `all`."""
     done = snakemake(folder, "--dry-run", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     jobs, rule = [], ""
@@ -69,7 +69,7 @@ def planned(folder: Path, *arguments: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def finished(checkout, tmp_path_factory) -> Path:
-    """A folder in which the tiny suite has run once."""
+    """A folder in which the tiny protocol has run once."""
     folder = checkout(tmp_path_factory.mktemp("suite"))
     (folder / "tiny.yaml").write_text(yaml.safe_dump(tiny_protocol()))
     done = snakemake(folder)
@@ -77,7 +77,7 @@ def finished(checkout, tmp_path_factory) -> Path:
     return folder
 
 
-def test_every_table_and_figure_is_there(finished):
+def test_every_table_and_figure_is_written(finished):
     for number in (1, 2, 3):
         for kind in ("csv", "md", "tex"):
             assert (finished / f"results/tables/table{number}.{kind}").stat().st_size > 200
@@ -88,11 +88,11 @@ def test_every_table_and_figure_is_there(finished):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Its files but those that Snakemake keeps there."""
+    """Contents of the files in a folder, without those of Snakemake."""
     return {file.name: file.read_bytes() for file in folder.glob("[!.]*")}
 
 
-def test_the_last_protocol_is_copied_and_the_others_stay(finished):
+def test_results_of_the_last_protocol_are_copied_and_others_are_kept(finished):
     results = finished / "results"
     assert (results / "tiny/index.html").stat().st_size > 1_000_000
     assert contents(results / "figures") == contents(results / "tiny/figures")
@@ -130,7 +130,7 @@ def weights_sha256(model: Path) -> str:
     return json.loads(model.with_name("run.json").read_text())["weights_sha256"]
 
 
-def test_a_row_without_a_training_takes_the_weights_of_another(finished):
+def test_an_experiment_without_a_training_has_the_weights_of_another(finished):
     runs = finished / "results/runs/tiny-clevr6"
     theirs, ours = (runs / name / "seed-0/model.safetensors" for name in ("denf", "denf-colours"))
     a, b = load_file(theirs), load_file(ours)
@@ -141,7 +141,7 @@ def test_a_row_without_a_training_takes_the_weights_of_another(finished):
     assert record["first_weights_sha256"] == weights_sha256(theirs)
 
 
-def test_a_row_may_be_trained_on_from_the_weights_of_another(finished):
+def test_an_experiment_can_continue_from_the_weights_of_another(finished):
     runs = finished / "results/runs/tiny-clevr6"
     theirs, ours = (runs / name / "seed-0/model.safetensors" for name in ("denf", "denf-plus"))
     a, b = load_file(theirs), load_file(ours)
@@ -152,7 +152,7 @@ def test_a_row_may_be_trained_on_from_the_weights_of_another(finished):
     assert record["first_weights_sha256"] == weights_sha256(theirs)
 
 
-def test_weights_of_a_row_that_is_left_out_are_asked_for(finished):
+def test_weights_of_a_missing_experiment_are_an_error(finished):
     done = snakemake(finished, "--dry-run", "--config", 'only=["denf-plus"]')
     assert done.returncode != 0
     assert "expected one of denf-plus, got 'denf'" in done.stdout + done.stderr
@@ -168,7 +168,7 @@ def test_provenance_of_a_run(finished):
     assert record["data"]["count"] == data["count"] == 10
 
 
-def test_trainings_score_scenes_that_are_neither_trained_on_nor_tested_on(finished):
+def test_validation_scenes_are_neither_training_nor_test_scenes(finished):
     data = finished / "results/data/tiny-clevr6"
     facts = {s: json.loads((data / s / "dataset.json").read_text()) for s in ("train", "val")}
     assert facts["train"]["seed"] == facts["val"]["seed"]
@@ -189,13 +189,13 @@ def test_a_second_invocation_runs_nothing(finished):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
-def test_more_cores_than_there_are_start_no_more_jobs(finished):
+def test_jobs_use_at_most_the_cores_of_the_machine(finished):
     done = snakemake(finished, "--dry-run", "--forceall", cores=999)
     threads = [int(n) for n in re.findall(r"threads: (\d+)", done.stdout + done.stderr)]
     assert max(threads) <= available_cpu_count()
 
 
-def test_a_dropped_file_adds_one_row_and_reruns_nothing_else(finished):
+def test_a_new_file_adds_one_row_and_repeats_no_other_run(finished):
     added = finished / "config/experiments/my-ablation.yaml"
     added.write_text("extends: denf\nsettings: {priors: {noise: 0.0}}\n")
     rows = ["--config", f"only={json.dumps([*ROWS, 'my-ablation'])}"]
@@ -226,7 +226,7 @@ def test_an_edited_label_redraws_and_a_changed_setting_retrains(finished):
     assert planned(finished) == []
 
 
-def test_a_rule_of_one_s_own(finished):
+def test_a_user_s_own_rule(finished):
     (finished / "workflow/rules/local.smk").write_text(
         "use rule evaluate as evaluate_on_train with:\n"
         "    input:\n"

@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# Runs in the new environment, from the folder in which Snakemake was started.
+# Runs in the new environment, in the folder in which Snakemake was started.
 set -euo pipefail
 python -m pip install --no-deps --editable .

@@ -1,6 +1,6 @@
-# The plan of the protocol, and what the other rules take from it. The suite's code is known here by
-# its commands alone: `denf experiments` checks the configuration, resolves all experiment files and
-# hashes the sources.
+# The plan of the protocol, and functions of it for the other rules. The workflow uses the suite
+# only through its commands: `denf experiments` checks the configuration, resolves all experiment
+# files and hashes the sources.
 import json
 import os
 import shlex
@@ -11,23 +11,23 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count
 
-# A run starts many processes; kept bytecode spares each some seconds of compiling its imports.
+# A run starts many processes; cached bytecode saves each of them some seconds of imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# --jobs is a cluster's limit: a local run has none. The executor itself is not known yet, here.
+# Only runs on a cluster have --jobs; the executor itself is not known at this point.
 ELSEWHERE = workflow.resource_settings.nodes is not None or not workflow.is_main_process
 
-# --cores may promise more than this machine has; more jobs at once than cores only slow each other.
-# A cluster's cores are not those of the machine that submits.
+# --cores may exceed the cores of this machine; more jobs than cores slow each other down. On a
+# cluster, --cores does not mean the cores of the submitting machine.
 if workflow._cores and not ELSEWHERE:
     workflow.register_resource("_cores", min(workflow.cores, available_cpu_count()))
 
 RUN = "results/runs/{dataset}/{experiment}/seed-{seed}"
-PLAN = "results/.plan"  # files named by their content: no invocation changes another's
+PLAN = "results/.plan"  # file names contain a hash of the content, so invocations do not interfere
 
 
 def list_experiments():
-    # The effective configuration, --config values included, goes to standard input.
+    # Standard input is the effective configuration, including --config values.
     command = ["denf", "experiments", "--plan", PLAN, "--protocol", "-"]
     for file in workflow.configfiles:
         command += ["--configfile", str(file)]
@@ -37,7 +37,7 @@ def list_experiments():
         )
     except FileNotFoundError:
         raise WorkflowError(
-            "denf: expected on the PATH, found nowhere. Put `uv run` before the command, or "
+            "denf: expected on the PATH, got nothing. Put `uv run` before the command, or "
             "activate the environment."
         )
     if done.returncode:
@@ -76,16 +76,16 @@ def runs_of(names):
 
 
 def planned(wildcards, input):
-    """The file of the resolved experiment, whose name has a hash of its label and protocol too.
+    """The file of the resolved experiment; its name has a hash of all content, including the label.
 
-    Snakemake keeps no record of parameters that are functions of `input`; what a run depends on is
-    in `inputs_hash`, so that an edited label retrains nothing.
+    Snakemake does not record parameters that are functions of `input`. Everything on which a run's
+    weights depend is in `inputs_hash`, so that an edited label causes no new training.
     """
     return EXPERIMENTS[wildcards.experiment]["file"]
 
 
 def first_weights(wildcards):
-    """The run whose weights a run starts from, where its experiment names one."""
+    """The weights from which a run starts, if its experiment names a run for them."""
     name = EXPERIMENTS[wildcards.experiment]["weights"]
     if name is None:
         return []
@@ -96,28 +96,28 @@ def first_weights(wildcards):
 
 
 def validation(wildcards):
-    """The scenes that a training's learning curve is of, where its data set has the key."""
+    """The validation scenes of a training's learning curve, if its data set has the key."""
     if not (learns(wildcards.experiment) and DATASETS[wildcards.dataset]["validation"]):
         return []
     return f"results/data/{wildcards.dataset}/val"
 
 
 def learns(name):
-    """Whether an experiment trains anything; controls do not."""
+    """Whether an experiment has a training; controls have none."""
     return EXPERIMENTS[name]["training"]["steps"] != 0
 
 
 def has_model(name):
-    """Whether evaluating or sampling an experiment runs a network; controls have none."""
+    """Whether evaluation and sampling of an experiment run a network; controls have none."""
     return learns(name) or EXPERIMENTS[name]["weights"] is not None
 
 
 def find_cards():
-    """Whether jobs that train or sample ask for a card: the key `cards`, or what is known."""
+    """Whether jobs that train or sample request a GPU: the key `cards`, or what is detected."""
     if PROTOCOL["cards"] != "auto":
         return PROTOCOL["cards"]
     if not workflow.is_main_process:
-        # On a node: what the job was given. The limit below does not travel with it.
+        # In a job on a node: whether the job has a GPU. The limit below is not known there.
         return "SLURM_GPUS" in os.environ
     if ELSEWHERE:
         limit = workflow.global_resources.get("gpu")
@@ -137,10 +137,10 @@ def cards_to_run(wildcards):
 
 
 def training_minutes(wildcards, attempt=1):
-    """Time to ask a cluster for: that of the steps, more after a timeout, to the protocol's most.
+    """Time to request from a cluster: by steps, longer after a timeout, at most `runtime.most`.
 
-    Where only the data tell how many steps an epoch has, it is the most. A training that runs out
-    of time continues from its last saved state.
+    `runtime.most` if the number of steps per epoch is not known before the data are prepared. A
+    training that runs out of time continues from its last saved state.
     """
     e = EXPERIMENTS[wildcards.experiment]
     training, limits = e["training"], PROTOCOL["runtime"]
@@ -159,7 +159,7 @@ SHORT = 60  # minutes of training
 def run_group(wildcards):
     """Jobs of a cluster that become one: a short training with its evaluation, and controls.
 
-    A group that fails is repeated whole, so a long training stays apart.
+    A group that fails is repeated as a whole, so a long training is a separate job.
     """
     name = wildcards.experiment
     if not has_model(name):
@@ -170,12 +170,12 @@ def run_group(wildcards):
 
 
 def controls_group(wildcards):
-    """Fréchet distances are grouped for controls alone: beside an evaluation each wants a card."""
+    """Only Fréchet distances of controls are grouped: all others need a GPU, as evaluations do."""
     return None if has_model(wildcards.experiment) else "controls"
 
 
 def training_threads(wildcards):
-    """The experiment's own number, which its weights depend on, whatever else runs beside it."""
+    """The experiment's number of threads, on which its weights depend, whatever else is running."""
     return EXPERIMENTS[wildcards.experiment]["training"]["threads"]
 
 
@@ -183,12 +183,12 @@ def with_fid():
     return [name for name, e in EXPERIMENTS.items() if 2 in e["tables"]]
 
 
-# What is made of the runs lies apart for each protocol; `rule latest` copies that of the last one.
+# Each protocol has its own folder of results; `rule latest` copies those of the last protocol.
 OUT = f"results/{PROTOCOL['protocol']}"
 TABLE_KINDS = ["csv", "md", "tex"]
 FIGURE_KINDS = ["png", "pdf"]
 CURVES = "training-curves"  # one figure per table, and one of the ablations
-# The experiment whose runs a picture figure shows; without it the figure is not asked for.
+# The experiment whose runs a figure with images shows; without it the figure is not drawn.
 PICTURES = {
     "figure3": "denf",
     "figure4": "denf-traffic",
@@ -202,14 +202,14 @@ def has_masks(name):
 
 
 def figure_names():
-    """Figures but training curves that these experiments and their data can fill."""
+    """Figures, without training curves, that these experiments and their data can fill."""
     shown = [figure for figure, name in PICTURES.items() if name in EXPERIMENTS]
     scores = ["ari-distribution"] if any(map(has_masks, EXPERIMENTS)) else []
     return shown + scores + ["cost"] * any(map(learns, EXPERIMENTS))
 
 
 def reference_scores():
-    """Scores of the reference runs, which tables and the page show beside their own."""
+    """Scores of the reference runs, which tables and the page show too."""
     found = Path("results/reference").rglob("*.json")
     return [local(str(file)) for file in sorted(found) if file.name != "run.json"]
 
@@ -227,7 +227,7 @@ def figure_files(name):
 
 
 def curve_names():
-    """Figures of training curves that these experiments fill: `page_of` in denf/report/curves.py."""
+    """Figures of training curves of these experiments, as `page_of` in denf/report/curves.py."""
     pages = set()
     for name, e in EXPERIMENTS.items():
         table = min(e["tables"], default=0)
@@ -253,17 +253,17 @@ def data_cards():
 
 
 def datasets_where(holds):
-    """Ids of data sets as a wildcard pattern; one that matches nothing when there are none."""
+    """Ids of the data sets for which `holds` is true, as a wildcard pattern."""
     return "|".join(i for i, d in DATASETS.items() if holds(d)) or "(?!)"
 
 
 def dataset(key):
-    """What the plan says of a data set, as a function of the wildcards."""
+    """An entry of the plan for a data set, as a function of the wildcards."""
     return lambda wildcards: DATASETS[wildcards.dataset][key]
 
 
 def specification(wildcards, output):
-    """The file of a data set's specification; no record is kept of it, see `planned`."""
+    """The file of a data set's specification, which Snakemake does not record; see `planned`."""
     return DATASETS[wildcards.dataset]["file"]
 
 
@@ -280,6 +280,6 @@ def fetch_options(wildcards):
 
 
 def source_file(wildcards):
-    """The source, here already or fetched. What is fetched is checked, so dates say nothing."""
+    """The source file, local or fetched. Fetched files are checked by hash, dates are ignored."""
     path = DATASETS[wildcards.dataset]["path"]
     return ancient(path or f"results/downloads/{wildcards.dataset}/archive")

@@ -1,5 +1,5 @@
-# Data sets → results/data/<dataset>/<split>. `denf data prepare` is told the specification, a file of
-# the plan; `content_hash` is of all that the prepared data depend on.
+# Data sets → results/data/<dataset>/<split>. `denf data prepare` reads the specification, a file of
+# the plan; `content_hash` is a hash of everything on which the prepared data depend.
 
 
 rule prepare_split:
@@ -9,7 +9,7 @@ rule prepare_split:
         "results/logs/data/{dataset}-{split}.log",
     wildcard_constraints:
         dataset=datasets_where(lambda d: not d["one_pass"]),
-    priority: 2  # before all trainings, which would leave no two cores free until their end
+    priority: 2  # before all trainings, during which no two cores may be free
     conda:
         "../envs/denf.yaml"
     threads: dataset_resource("threads")
@@ -20,7 +20,7 @@ rule prepare_split:
         content_hash=dataset("content_hash"),
         specification=specification,
         out=subpath(output[0], parent=True),
-        # Names, sizes and times of one's own pictures: one that is added or changed is read.
+        # Names, sizes and times of the user's own images: a change prepares the split again.
         own_files=lambda w: DATASETS[w.dataset]["own_files"].get(w.split),
         code=dataset("code"),
     shell:
@@ -28,8 +28,8 @@ rule prepare_split:
         " --workers {threads} --out {params.out} > {log} 2>&1"
 
 
-# The file keeps its published name beside the link, which is all that Snakemake knows: an edit of
-# the configuration checks the file again, and fetches nothing that is there.
+# Snakemake knows only the link; the file itself keeps its published name. After an edit of the
+# configuration the file is checked again, but not fetched again.
 rule fetch:
     output:
         ensure("results/downloads/{dataset}/archive", non_empty=True),

@@ -1,4 +1,4 @@
-# Scores, pictures and Fréchet distances of a run.
+# Scores, images and Fréchet distances of a run.
 
 
 rule evaluate:

@@ -4,7 +4,7 @@ if PROTOCOL["protocol"] in (
     *("data", "downloads", "figures", "logs", "reference", "runs", "tables"),
 ):
     raise WorkflowError(
-        f"protocol: expected a name that is no folder of results/ yet, got {PROTOCOL['protocol']}. "
+        f"protocol: expected a name that is no other folder of results/, got {PROTOCOL['protocol']}. "
         "Choose another."
     )
 
@@ -44,7 +44,8 @@ rule tables:
         " --literature {input.literature} --out {params.out} > {log} 2>&1"
 
 
-# Needs trainings alone, and is drawn while runs are evaluated: it takes as long as all others.
+# Needs only trainings and so runs beside evaluations; it takes as long as all other figures
+# together.
 rule curves:
     input:
         results_of(EXPERIMENTS, ["history.csv", "experiment.yaml"]),
@@ -162,7 +163,7 @@ rule page:
         " --literature {input.literature} --out {output} > {log} 2>&1"
 
 
-# Folders as a whole, so that nothing of another protocol stays in them.
+# The outputs are whole folders, so that no files of another protocol remain in them.
 rule latest:
     input:
         rules.figures.output,

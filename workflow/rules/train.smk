@@ -1,6 +1,6 @@
-# One training a run: results/runs/<dataset>/<experiment>/seed-<k>/.
-# The training state lies in results/runs/<dataset>/<experiment>/.state/, which Snakemake does not
-# know: after a kill the job starts again and continues from there.
+# One training per run: results/runs/<dataset>/<experiment>/seed-<k>/.
+# Training states are in results/runs/<dataset>/<experiment>/.state/, which Snakemake does not
+# manage: a job that was killed starts again and continues from there.
 
 
 rule train:
@@ -20,7 +20,7 @@ rule train:
         "results/runs/{dataset}/{experiment}/seed-{seed}/train.log",
     benchmark:
         "results/runs/{dataset}/{experiment}/seed-{seed}/train.benchmark.tsv"
-    priority: 1  # the long jobs first; short ones then fill the cores until the end
+    priority: 1  # long jobs first; short ones then fill the remaining cores
     group:
         run_group
     conda:

@@ -2,10 +2,11 @@
 
     uv run python workflow/scripts/campaign.py --minutes 15 --share 3
 
-Runs come in the order of the protocol's key `only`. Each call of Snakemake takes as many of them as
-may run beside one another, with their evaluations; what is not finished when the time is up saves
-its state and continues with the next call. Finished runs are copied to --release, in the layout of
-results/reference/runs. A call may be killed at any moment and repeated.
+Runs are in the order of the protocol's key `only`. Each call of Snakemake makes as many runs as may
+train at the same time (--share), with their evaluations. Trainings that are not finished when the
+time is up save their states and continue in the next call of this script. Finished runs are copied
+to --release, in the layout of results/reference/runs. The script may be killed at any time and
+started again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Run:
 
     Args:
         folder: of the run.
-        files: that say it is finished and scored.
+        files: names of the files that exist once the run is finished and scored.
     """
 
     folder: Path
@@ -41,17 +42,17 @@ class Run:
 
     @property
     def targets(self) -> list[str]:
-        """What Snakemake is asked for."""
+        """The run's files as targets of Snakemake."""
         return [str(self.folder / file) for file in self.files]
 
     @property
     def finished(self) -> bool:
-        """Whether all of it is there."""
+        """Whether all files exist."""
         return all((self.folder / file).exists() for file in self.files)
 
 
 def runs_of(configfile: Path) -> list[Run]:
-    """Every run of a protocol, in the order of its key `only`, seeds of one row together."""
+    """All runs of a protocol in the order of its key `only`, seeds of an experiment together."""
     protocol = yaml.safe_load(configfile.read_text(encoding="utf-8"))
     command = ["denf", "experiments", "--protocol", str(configfile)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -70,17 +71,17 @@ def runs_of(configfile: Path) -> list[Run]:
 
 
 def portions(runs: Sequence[Run], size: int) -> Iterator[list[Run]]:
-    """The runs in portions that run beside one another."""
+    """The runs in portions of `size`, each of which trains at the same time."""
     for start in range(0, len(runs), size):
         yield list(runs[start : start + size])
 
 
 def call_snakemake(runs: Sequence[Run], options: argparse.Namespace, deadline: float) -> bool:
-    """Make the files of some runs; False when the time was up first."""
+    """Make the files of some runs; False if the time was up before."""
     targets = [target for run in runs for target in run.targets]
     command = ["snakemake", *targets, "--configfile", str(options.configfile)]
     command += ["--cores", str(options.cores), "--resources", f"gpu={options.share}"]
-    # Run folders have locks of their own, and a killed call must not need --unlock.
+    # Run folders have their own locks, and --unlock must not be necessary after a kill.
     command += ["--nolock", "--rerun-incomplete", "--keep-going", "--quiet", "all"]
     command += ["--config", *options.config] if options.config else []
     environment = {**os.environ, "DENF_GPU_SHARE": str(options.share)}
@@ -90,7 +91,7 @@ def call_snakemake(runs: Sequence[Run], options: argparse.Namespace, deadline: f
     except subprocess.TimeoutExpired:
         stop(process)
         return False
-    except BaseException:  # Ctrl-C or SIGTERM: the trainings save their states as well
+    except BaseException:  # Ctrl-C or SIGTERM: the trainings save their states too
         stop(process)
         raise
     return True
@@ -107,7 +108,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def release(runs: Sequence[Run], out: Path | None) -> None:
-    """Copy finished runs to where they are published."""
+    """Copy finished runs to the folder for publication."""
     folders = [str(run.folder) for run in runs if run.finished]
     if out is not None and folders:
         subprocess.run(["denf", "release", *folders, "--out", str(out)], check=True)
@@ -117,10 +118,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--configfile", type=Path, default=Path("config/reference.yaml"))
-    parser.add_argument("--config", nargs="*", default=[], help="KEY=VALUE, as Snakemake takes it")
-    parser.add_argument("--minutes", type=float, required=True, help="time for all of it")
+    parser.add_argument("--config", nargs="*", default=[], help="KEY=VALUE, as for Snakemake")
+    parser.add_argument("--minutes", type=float, required=True, help="total time")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--share", type=int, default=1, help="trainings beside one another")
+    parser.add_argument("--share", type=int, default=1, help="number of trainings at a time")
     parser.add_argument("--release", type=Path, help="folder for finished runs")
     return parser.parse_args(arguments)
 

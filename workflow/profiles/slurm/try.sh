@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A reduced protocol on a real SLURM of one node, this machine, with a scancel in the middle:
+# Runs a small protocol on a real SLURM cluster of one node, this machine, and cancels a training:
 #   sudo env "PATH=$PATH" workflow/profiles/slurm/try.sh
-# Needs Debian or Ubuntu and root; installs slurm-wlm and munge where they are missing. The daemons
-# have their own key, ports and folder, and end with the script. Their settings must lie in
-# /etc/slurm, since jobs do not keep SLURM_CONF: a machine that has a SLURM already is refused. The
-# folder, printed first, stays where anything fails.
+# Needs Debian or Ubuntu and root; installs slurm-wlm and munge if they are missing. The daemons
+# have their own key, ports and folder, and end with the script. Their settings must be in
+# /etc/slurm, because jobs do not keep SLURM_CONF; therefore a machine with SLURM settings is
+# refused. The folder, printed first, is kept after a failure.
 set -euo pipefail
 
 fail() {
@@ -17,19 +17,19 @@ say() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 [[ $EUID -eq 0 ]] || fail "expected root, which SLURM's daemons need, got user $EUID. Use sudo."
 python -c "import snakemake_executor_plugin_slurm" 2>/dev/null ||
-    fail "snakemake-executor-plugin-slurm: expected with $(command -v python), got none. Use uv sync --group slurm."
+    fail "snakemake-executor-plugin-slurm: expected it installed for $(command -v python), got none. Use uv sync --group slurm."
 
 export PATH=$PATH:/usr/sbin
 settings=/etc/slurm/slurm.conf
 [[ ! -e $settings && ! -L $settings ]] ||
-    fail "$settings: expected a machine without a SLURM, got one that has these settings. Use a container."
+    fail "$settings: expected a machine without SLURM, got one with these settings. Use a container."
 if ! command -v slurmctld slurmd munged >/dev/null; then
     say "Install SLURM"
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge
 fi
 
-# munged refuses folders that others may write to, and its socket must be reachable.
+# munged refuses folders that others can write to, and its socket must be accessible.
 folder=$(mktemp -d /tmp/denf-slurm.XXXXXX)
 chmod 755 "$folder"
 mkdir "$folder"/{munge,state,spool,suite}
@@ -38,16 +38,16 @@ workflow=
 linked=
 finish() {
     local code=$?
-    # On SIGTERM it would wait for its jobs.
+    # On SIGTERM, Snakemake would wait for its jobs.
     [[ -z $workflow ]] || kill -KILL "$workflow" 2>/dev/null || true
     if [[ ${#daemons[@]} -gt 0 ]]; then
         scancel --user root 2>/dev/null || true
-        # A job whose end slurmctld does not hear keeps slurmd from ending.
+        # slurmd does not end before slurmctld has registered the end of its jobs.
         for _ in {1..60}; do
             [[ -n $(squeue -h 2>/dev/null) ]] || break
             sleep 1
         done
-        # In reverse: each needs those before it.
+        # In reverse order: each daemon needs those started before it.
         for ((k = ${#daemons[@]} - 1; k >= 0; k--)); do kill "${daemons[k]}" 2>/dev/null || true; done
         sleep 3
         kill -KILL "${daemons[@]}" 2>/dev/null || true
@@ -59,7 +59,7 @@ finish() {
 trap finish EXIT
 
 say "Start SLURM in $folder"
-# The port of slurmd follows that of slurmctld; both are free where the first scan finds them so.
+# The port of slurmd follows that of slurmctld; the first free pair is used.
 port=$(python - <<'PYTHON'
 import socket
 
@@ -77,7 +77,7 @@ PYTHON
 host=$(hostname -s)
 head -c 1024 /dev/urandom >"$folder/munge/key"
 chmod 400 "$folder/munge/key"
-# More cores than there are and enough memory for every request: the jobs are tiny.
+# Enough cores and memory for every request, possibly more than the machine has: the jobs are small.
 cat >"$folder/slurm.conf" <<CONF
 ClusterName=try
 SlurmctldHost=$host(127.0.0.1)
@@ -136,7 +136,7 @@ wait_for "an idle node" 60 node_is_idle
 say "Run two experiments of config/ci.yaml"
 cd "$folder/suite"
 cp -R "$repository"/{Snakefile,workflow,config,baselines} .
-# Long enough to be cancelled, with a state at every row of the history.
+# Long enough to be cancelled, with a saved state at every row of the history.
 experiments='only=["denf", "control-tiles"]'
 longer='overrides={"denf": {"training": {"steps": 200, "save_minutes": 0.001}}}'
 python -m snakemake results/ci/index.html results/ci/tables/table1.md \
@@ -147,7 +147,7 @@ python -m snakemake results/ci/index.html results/ci/tables/table1.md \
 workflow=$!
 
 states=results/runs/ci-clevr6/denf/.state/seed-0
-# The folder goes when the training ends: no error.
+# The folder is removed when the training ends, which is no error.
 newest_state() { { find "$states" -name 'step-*.pt' -printf '%f\n' 2>/dev/null || true; } | sort | tail -n 1 | sed 's/step-0*\([0-9]*\).*/\1/'; }
 has_state() { [[ -n $(newest_state) ]]; }
 wait_for "a training's state" 1200 has_state
@@ -160,20 +160,20 @@ step=$(newest_state)
 [[ -n $step ]] || fail "$states: expected a state after scancel, got none"
 say "Cancelled job $job, its training at step $step"
 
-# A training from the start would save step 10 first and drop all later states.
+# A training from the beginning would save step 10 first and remove all later states.
 while kill -0 "$workflow" 2>/dev/null; do
     now=$(newest_state)
     [[ -z $now || $now -ge $step ]] || fail "expected the training to continue from step $step, got step $now"
-    [[ -z $now || $now -eq $step || -n ${continued:-} ]] || { continued=$now; say "It continues, now at step $now"; }
+    [[ -z $now || $now -eq $step || -n ${continued:-} ]] || { continued=$now; say "The training continues, now at step $now"; }
     sleep 0.5
 done
 wait "$workflow" || { workflow=; fail "the workflow failed: $(tail -n 40 "$folder/workflow.log")"; }
 workflow=
 [[ -n ${continued:-} ]] || fail "expected the training to continue from step $step, saw no later state"
 
-say "What it made"
+say "Results"
 for number in 1 2 3; do
     [[ -s results/ci/tables/table$number.md ]] || fail "results/ci/tables/table$number.md: expected a table, got nothing"
 done
 [[ -s results/ci/index.html ]] || fail "results/ci/index.html: expected the results page, got nothing"
-say "All of it holds"
+say "All checks passed"
