@@ -15,8 +15,7 @@ from torch.optim import Adam, Optimizer
 
 from baselines.blocks.adversarial_settings import AdversarialSettings
 from baselines.blocks.alternation import Terms, alternate
-from baselines.blocks.images import to_unit
-from denf.errors import DenfError
+from baselines.blocks.images import check_size, to_unit
 from denf.harness.method import Capability, Method, Step
 
 WON = 0.02  # a discriminator loss below this leaves the generator almost no gradient
@@ -103,14 +102,7 @@ class Adversarial(Method):
 
     def _signed(self, images: Tensor) -> Tensor:
         """uint8 grey levels to [-intensity, intensity]."""
-        side = self.settings.size
-        if images.shape[2:] != (side, side):
-            raise DenfError(
-                f"images for {type(self).__name__}",
-                expected=f"{side}×{side} pixels, the setting `size`",
-                got=f"{images.shape[3]}×{images.shape[2]}",
-                fix="Change `settings.size`, or prepare the data with another --size.",
-            )
+        check_size(images, self.settings.size, type(self).__name__)
         return (2 * to_unit(images) - 1) * self.intensity
 
 

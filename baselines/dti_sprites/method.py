@@ -22,14 +22,13 @@ from torch.optim import Adam, Optimizer
 
 from baselines.blocks.glimpse import place
 from baselines.blocks.heads import POOL, Heads, resnet18
-from baselines.blocks.images import to_bytes, to_unit
+from baselines.blocks.images import check_size, to_bytes, to_unit
 from baselines.blocks.layers import choose_greedily, compose, occlusion_matrix
 from baselines.blocks.warps import project
 from baselines.dti_sprites.restart import restart_unused
 from baselines.dti_sprites.scene import Scene
 from baselines.dti_sprites.settings import DtiSpritesSettings
 from baselines.dti_sprites.transformations import boxes_of, gaussian, leaky, tinted
-from denf.errors import DenfError
 from denf.harness.method import Capability, OnePassMethod, Prediction, Step, descend
 
 OCCLUSION_SPREAD = 1e-3  # not 0: equal layers give their order no gradient
@@ -79,7 +78,7 @@ class DtiSprites(OnePassMethod):
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         s, optimizer, x = self.settings, self.optimizers["adam"], to_unit(batch)
-        self._check(batch)
+        check_size(batch, s.size, "DTI-Sprites")
         done = step.index / step.total
         optimizer.param_groups[1]["lr"] = s.learning_rate * s.decay ** sum(
             done >= at for at in s.decay_at
@@ -129,7 +128,7 @@ class DtiSprites(OnePassMethod):
     ) -> Scene:
         """Layers of images (B, 3, H, W) in [0, 1]; with a generator, masks get training noise."""
         s, batch, size = self.settings, len(x), (x.shape[2], x.shape[3])
-        self._check(x)
+        check_size(x, s.size, "DTI-Sprites")
         features = self.encoder(x)
         colours, raw = (p.detach() if frozen else p for p in (self.sprites, self.sprite_masks))
         shape = (batch, s.layers, s.sprites)
@@ -177,13 +176,3 @@ class DtiSprites(OnePassMethod):
             share=self.settings.restart_share,
             generator=generator,
         )
-
-    def _check(self, images: Tensor) -> None:
-        side = self.settings.size
-        if images.shape[2:] != (side, side):
-            raise DenfError(
-                "images for DTI-Sprites",
-                expected=f"{side}×{side} pixels, the setting `size`",
-                got=f"{images.shape[3]}×{images.shape[2]} pixels",
-                fix="Change the setting, or prepare the data with another --size.",
-            )

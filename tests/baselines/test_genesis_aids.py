@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from baselines.blocks.view_settings import ViewSettings
 from baselines.genesis.aid_settings import GenesisAids
 from baselines.genesis.aids import AidedGenesis
 from baselines.genesis.settings import GenesisSettings
@@ -23,16 +22,6 @@ def aided(**aids) -> AidedGenesis:
 def images(side: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (2, 3, side, side), generator=generator, dtype=torch.uint8)
-
-
-@torch.no_grad()
-def test_predictions_with_a_view_have_the_size_of_the_images():
-    method = aided(view=ViewSettings(shrink=2)).eval()
-    large = images(32)
-    found = method.predict(large)
-    assert found.segmentation.labels.shape == (2, 32, 32)
-    assert found.reconstruction.shape == large.shape
-    assert method.sample(3, torch.Generator().manual_seed(0)).shape == (3, 3, 32, 32)
 
 
 @torch.no_grad()

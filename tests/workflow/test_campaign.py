@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-REPOSITORY = Path(__file__).parents[2]
 PROTOCOL = {
     "protocol": "tiny",
     "seeds": [0],
@@ -36,11 +34,8 @@ PROTOCOL = {
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
-    for name in ("Snakefile", "workflow", "config", "baselines"):
-        source = REPOSITORY / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, tmp_path / name)
+def folder(checkout, tmp_path) -> Path:
+    checkout(tmp_path)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
     return tmp_path
 
