@@ -4,8 +4,8 @@ Results go to standard output as JSON, progress and warnings to standard error. 
 1 for a failure of the machine (a full disk) or pictures that could not be decomposed, 2 for a
 mistake the user can correct, 3 for a training that diverged, 130 after an interruption.
 
-Every file holds the commands of one topic, as a `typer.Typer` without a name: its commands are
-those of `app` itself; those of `denf data` are its own. What they do lies in the other packages.
+Every file holds the commands of one topic, as a `typer.Typer` without a name, so that its commands
+belong to `app`; only `denf data` is a group of its own. Their work is done by the other packages.
 """
 
 from __future__ import annotations

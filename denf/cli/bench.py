@@ -38,9 +38,9 @@ def bench(
         "config/experiments"
     ),
     protocol: Annotated[
-        Path, typer.Option(help="Their settings and image sizes; config/paper.yaml on a GPU.")
+        Path, typer.Option(help="Settings and image sizes of methods; config/paper.yaml on a GPU.")
     ] = Path("config/config.yaml"),
-    variants: Annotated[str, typer.Option(help="For step: names with commas between.")] = "all",
+    variants: Annotated[str, typer.Option(help="For step: names separated by commas.")] = "all",
     size: Annotated[int, typer.Option(help="For step: side of the images.", min=4)] = 128,
     features: Annotated[int, typer.Option(help="For step: width of the subnets.", min=2)] = 64,
     batch: Annotated[int, typer.Option(help="For step: images per step.", min=1)] = 12,
@@ -49,11 +49,11 @@ def bench(
     ] = None,
     _json: Annotated[bool, typer.Option("--json", help="JSON lines, as without it.")] = False,
 ) -> None:
-    """Time and weigh what must be fast; one JSON line per case, method or variant.
+    """Measure speed and memory of critical parts; one JSON line per case, method or variant.
 
     The case methods times a training step of every method: images per second, and memory. The case
-    step compares the ways to evaluate DeNF's couplings, growth what a step costs with image size,
-    cells, objects and batch.
+    step compares the ways to evaluate DeNF's couplings. The case growth varies image size, cells,
+    objects and batch of a step.
     """
     from denf.bench import Workload, run_cases
     from denf.harness.checkpoint import best_device

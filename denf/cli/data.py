@@ -1,4 +1,4 @@
-"""`denf data`: sources into the prepared format."""
+"""`denf data`: preparing sources of data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from denf.cli.files import read_protocol
 from denf.cli.options import Licence, Out, OutFile, Protocol, Size, Splits, Workers
 
 app = typer.Typer(
-    help="Bring data into the prepared format, or render it.",
+    help="Convert data to the prepared format, or render them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -38,8 +38,8 @@ def prepare(
 ) -> None:
     """Prepare a data set from its specification: every split as a folder of --out.
 
-    config/README.md lists the sources and their keys. A published file that the specification
-    gives by its address alone is fetched first.
+    config/README.md lists the sources and their keys. A published file for which the specification
+    has only an address is fetched first.
     """
     from denf.harness.protocol import find_dataset
 
@@ -57,7 +57,7 @@ def render(
     count: Annotated[int, typer.Option(help="Number of scenes.", min=1)],
     out: Out,
     size: Size = 64,
-    seed: Annotated[int, typer.Option(help="With the scene's number, its only seed.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed; it and a scene's number define the scene.")] = 0,
     first: Annotated[int, typer.Option(help="Number of the first scene.", min=0)] = 0,
     split: SplitName = "train",
     workers: Workers = 1,
@@ -86,14 +86,14 @@ def folder(
     images: Annotated[Path, typer.Option(help="Folder of images.")],
     out: Out,
     masks: Annotated[Path | None, typer.Option(help="Folder of label images, same names.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side in pixels; default: as it is.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side in pixels; default: unchanged.")] = None,
     first: Annotated[
         int, typer.Option(help="Number of the first image; negative: from the end.")
     ] = 0,
-    count: Annotated[int | None, typer.Option(help="So many images; default: the rest.")] = None,
+    count: Annotated[int | None, typer.Option(help="Number of images; default: the rest.")] = None,
     split: SplitName = "train",
     name: Annotated[
-        str | None, typer.Option(help="Of the data set; default: the folder's.")
+        str | None, typer.Option(help="Name of the data set; default: the folder's.")
     ] = None,
     licence: Licence = "not stated",
 ) -> None:
@@ -118,17 +118,17 @@ def fetch(
     url: Annotated[str, typer.Argument(help="Address of the file.")],
     out: OutFile,
     sha256: Annotated[
-        str | None, typer.Option(help="Expected checksum; default: as it was first fetched.")
+        str | None, typer.Option(help="Expected checksum; default: that of the first fetch.")
     ] = None,
     size: Annotated[int | None, typer.Option("--bytes", help="Expected length.", min=0)] = None,
     mirror: Annotated[
-        str | None, typer.Option(help="Folder, file or address to take it from instead.")
+        str | None, typer.Option(help="Folder, file or address to use instead of the URL.")
     ] = None,
 ) -> None:
     """Download a file: resumable, checked, renamed when complete.
 
     Without --sha256 the first fetch writes checksum and length to OUT.pinned.json, and every later
-    one must give the same file. A file of this machine is linked, not copied.
+    fetch must give the same file. A file on this machine is linked, not copied.
     """
     from denf.data.download import download
 
@@ -142,7 +142,7 @@ def card(
 ) -> None:
     """Draw the card of a data set: facts, counts, mean images, examples.
 
-    Examples are of the first folder; prints the file's name.
+    Examples are from the first folder. Prints the file's name.
     """
     from denf.report.card import write_card
 

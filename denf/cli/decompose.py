@@ -1,4 +1,4 @@
-"""`denf decompose`: pictures of the user's own."""
+"""`denf decompose`: decomposing a user's own pictures."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def decompose(
     """Decompose your own pictures into background and objects.
 
     Writes an overlay of outlines and boxes, a label map, the background, each object on it and cut
-    out of the picture, and objects.json; of an animated picture or a clip, an animated overlay and
-    objects.json. Prints what was found as JSON. The largest centred square of a picture is taken;
-    any kind of PNG, JPEG, WebP, BMP, TIFF or GIF file is converted to 8-bit RGB. A picture that
-    cannot be decomposed is named at the end, with exit status 1.
+    out of the picture, and objects.json; for an animated picture or a clip, an animated overlay and
+    objects.json. Prints the results as JSON. The largest centred square of a picture is used; any
+    kind of PNG, JPEG, WebP, BMP, TIFF or GIF file is converted to 8-bit RGB. Pictures that cannot
+    be decomposed are listed at the end, and the exit status is 1.
     """
     from denf.pictures.batch import decompose_sources
     from denf.pictures.run import load

@@ -31,14 +31,14 @@ def evaluate(
     scores: Annotated[Path | None, typer.Option(help="CSV of scores, one row per scene.")] = None,
     panels: Annotated[Path | None, typer.Option(help="NPZ of arrays for the figures.")] = None,
     panel_count: Annotated[int, typer.Option(help="Scenes in --panels.", min=1)] = 8,
-    batch_size: Annotated[int, typer.Option(help="Scenes at a time.", min=1)] = 32,
+    batch_size: Annotated[int, typer.Option(help="Scenes per batch.", min=1)] = 32,
     share: Share = 1,
 ) -> None:
     """Score a run: ARI, boxes, numbers of objects, backgrounds, reconstructions, density.
 
     The adjusted Rand index comes in three forms: ari_fg (true objects, no predicted background),
     ari_fg_strict (true objects, a predicted background counts as a segment), ari (all pixels).
-    Backgrounds are compared with the same scenes without their objects, where the data have these
+    Backgrounds are compared with the same scenes without their objects, where the data include them
     (`denf data render --empty`). Statistics are over scenes.
     """
     from denf.data.prepared import open_verified
@@ -74,15 +74,15 @@ def fid(
         ExtractorName, typer.Option(help="random-conv-v1 needs no weights.")
     ] = ExtractorName.INCEPTION,
     weights: Annotated[Path | None, typer.Option(help="Inception weights, if not cached.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the samples.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
     share: Share = 1,
 ) -> None:
     """Measure the Fréchet distance of samples to test images.
 
-    Samples come from the prior or, where a method's paper generates so (DeNF), are the images of
-    --source with a random subset of their objects kept. Beside the distance stand those of parts
-    of the samples and of the source itself, the kernel distance, precision and recall. Numbers of
-    different extractors do not compare.
+    Samples come from the prior, or are the images of --source with a random subset of their objects
+    kept, if the method's paper generates in this way (DeNF). The result also has the distances of
+    parts of the samples and of the source itself, the kernel distance, precision and recall.
+    Numbers of different extractors are not comparable.
     """
     from denf.data.prepared import open_verified
     from denf.harness import evaluate as evaluation
@@ -125,7 +125,7 @@ def sample(
     source: Annotated[
         Path | None, typer.Option(help="Prepared images to recompose; default: the prior.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the samples.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
     share: Share = 1,
 ) -> None:
     """Write generated images as PNG files."""

@@ -1,4 +1,4 @@
-"""Files that commands read and write themselves."""
+"""Files that the commands themselves read and write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from denf.errors import DenfError
 
 
 def read_protocol(path: Path | None) -> dict[str, Any]:
-    """A protocol; `-` is standard input, no path an empty one."""
+    """A protocol from a file; `-` is standard input, and None gives an empty protocol."""
     from denf.harness import protocol
 
     if path is None:
@@ -45,7 +45,7 @@ def publish(result: dict[str, Any], out: Path) -> None:
 
 
 def refuse_existing(out: Path) -> None:
-    """Said before the work, not after it."""
+    """Refuse an existing output folder before any work is done."""
     if out.exists():
         raise DenfError(
             f"output folder {out}",

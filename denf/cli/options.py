@@ -9,7 +9,7 @@ import typer
 
 Out = Annotated[Path, typer.Option(help="Folder to make; must not exist.")]
 OutFile = Annotated[Path, typer.Option(help="File to write.")]
-Run = Annotated[Path, typer.Argument(help="A run folder, results/reference/<name> included.")]
+Run = Annotated[Path, typer.Argument(help="A run folder, such as results/reference/<name>.")]
 Data = Annotated[Path, typer.Option(help="A prepared folder.")]
 Size = Annotated[int, typer.Option(help="Side of the square images in pixels.", min=8)]
 Licence = Annotated[str, typer.Option(help="Licence of the images, kept in dataset.json.")]
@@ -18,7 +18,7 @@ Workers = Annotated[
     int, typer.Option(help="Threads or processes; any number gives the same files.", min=1)
 ]
 Protocol = Annotated[
-    Path | None, typer.Option(help="A protocol, as config/config.yaml; - reads standard input.")
+    Path | None, typer.Option(help="Protocol, as config/config.yaml; - reads standard input.")
 ]
 Share = Annotated[
     int,
@@ -27,5 +27,5 @@ Share = Annotated[
 Runs = Annotated[Path, typer.Option(help="Folder of runs.")]
 Listing = Annotated[
     Path | None,
-    typer.Option(help="JSON list of the rows to show; default: whatever was run."),
+    typer.Option(help="JSON list of the rows to show; default: all that were run."),
 ]

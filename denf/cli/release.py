@@ -19,10 +19,10 @@ def release(
         "results/reference/runs"
     ),
 ) -> None:
-    """Copy finished, scored runs to where reference runs are published.
+    """Copy finished, scored runs to the folder of reference runs.
 
     Weights and other files over 16 MiB are left out. A run on a GPU replaces runs of its experiment
-    on a CPU, and never the other way round. Prints the folders written.
+    on a CPU, but not the reverse. Prints the folders written.
     """
     from denf.harness.release import release as copy_runs
 

@@ -22,9 +22,9 @@ def tables(
     ),
     out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
 ) -> None:
-    """Write Tables 1-3, reported beside reproduced.
+    """Write Tables 1-3 with reported and reproduced numbers.
 
-    Each as CSV, Markdown and LaTeX; prints the files' names.
+    Each table is written as CSV, Markdown and LaTeX. Prints the files' names.
     """
     from denf.report.tables import write_tables
 
@@ -41,7 +41,7 @@ def figures(
 ) -> None:
     """Draw figures 3-6, training curves and ARI distributions.
 
-    Each as PNG and PDF; prints the files' names.
+    Each figure is written as PNG and PDF. Prints the files' names.
     """
     from denf.report.figures import write_figures
 
@@ -75,7 +75,7 @@ def page(
 def document(
     file: Annotated[Path, typer.Argument(help="Markdown with markers.")] = Path("config/README.md"),
 ) -> None:
-    """Make the tables between a document's markers anew: settings, scores of released runs."""
+    """Update the tables between a document's markers: settings, scores of released runs."""
     from denf.documentation.documents import with_tables
     from denf.files import write_atomically
 

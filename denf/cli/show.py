@@ -16,10 +16,10 @@ app = typer.Typer()
 def show(
     run: Run,
     everything: Annotated[
-        bool, typer.Option("--all", help="All settings, defaults included.")
+        bool, typer.Option("--all", help="All settings, including defaults.")
     ] = False,
     panels: Annotated[
-        Path | None, typer.Option(help="PNG file to draw the run's stored pictures into.")
+        Path | None, typer.Option(help="PNG file for a drawing of the run's stored pictures.")
     ] = None,
 ) -> None:
     """Print a run's facts, settings, scores and history as tables for people.

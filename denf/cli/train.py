@@ -48,7 +48,7 @@ def train(
     experiment: Annotated[Path, typer.Argument(help="An experiment file.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Run folder.")],
-    seed: Annotated[int, typer.Option(help="Of parameters, batches and noise.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of parameters, batches and noise.", min=0)] = 0,
     resume: Annotated[bool, typer.Option(help="Continue from the last saved state.")] = False,
     set_: Annotated[list[str], typer.Option("--set", help="key.subkey=value, repeatable.")] = [],  # noqa: B006
     protocol: Protocol = None,
@@ -61,26 +61,26 @@ def train(
         typer.Option(help="Prepared scenes, with masks, for the learning curve of foreground ARI."),
     ] = None,
     validation_scenes: Annotated[
-        int, typer.Option(help="So many of these, the first ones.", min=1)
+        int, typer.Option(help="Number of validation scenes, the first ones.", min=1)
     ] = 32,
     max_minutes: Annotated[
         float | None,
-        typer.Option(help="Stop after so many minutes, with the state saved.", min=0),
+        typer.Option(help="Save the state and stop after this many minutes.", min=0),
     ] = None,
     keep_diverged: Annotated[
-        bool, typer.Option(help="Exit with 0 when a loss is not finite; run.json says so.")
+        bool, typer.Option(help="Exit with 0 when a loss is not finite; run.json records it.")
     ] = False,
     inputs_hash: Annotated[
-        str | None, typer.Option(help="Refuse an experiment with another one (`denf experiments`).")
+        str | None, typer.Option(help="Refuse an experiment with another hash (denf experiments).")
     ] = None,
     share: Share = 1,
 ) -> None:
     """Train one experiment with one seed.
 
-    Writes model.safetensors, experiment.yaml, history.csv and run.json, and prints the last. The
+    Writes model.safetensors, experiment.yaml, history.csv and run.json, and prints run.json. The
     state is saved every few minutes, on SIGTERM or Ctrl-C and after --max-minutes; --resume
-    continues from it with the result of an uninterrupted run. It lies in `.state` beside the run
-    folder and may be carried to another machine.
+    continues from it with the result of an uninterrupted run. The state is in `.state` beside the
+    run folder and may be moved to another machine.
     """
     from denf.data.prepared import open_verified
     from denf.harness.changes import check_changes
