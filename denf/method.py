@@ -185,8 +185,8 @@ class DenfMethod(Method):
         if size == 0:
             raise DenfError(
                 "weights of DeNF",
-                expected="some after a training step, to know the images' size",
-                got="initial ones",
+                expected="trained weights, which store the images' size",
+                got="initial weights",
                 fix="Choose a run that was trained.",
             )
         return size
@@ -205,7 +205,7 @@ class DenfMethod(Method):
         if height != width or height % block:
             raise DenfError(
                 "images for DeNF",
-                expected=f"squares with a side that {block} divides",
+                expected=f"squares whose side is a multiple of {block}",
                 got=f"{width}×{height} pixels",
                 fix="Prepare the data with another --size.",
             )

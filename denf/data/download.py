@@ -77,7 +77,7 @@ def download(
     with locked(out.with_name(f".{out.name}.lock"), f"download {out}", remove=True):
         _fetch(address, part, retries, waiting or Waiting(), stated.size)
         try:
-            fix = "What came was removed: call again, or correct what is expected."
+            fix = "The file received was removed: call again, or correct what is expected."
             check(part.path, url, out, stated, what=address, fix=fix)
         except DenfError:
             part.discard()

@@ -204,7 +204,7 @@ def writing(path: Path) -> Iterator[None]:
             str(path),
             expected="to be written",
             got=error,
-            fix="Free some space or choose another place; what has arrived is kept.",
+            fix="Free some space or choose another place; the part received is kept.",
         ) from error
 
 

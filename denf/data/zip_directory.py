@@ -46,7 +46,7 @@ def check_directory(archive: zipfile.ZipFile) -> None:
             if difference:
                 raise DenfError(
                     f"{what}, entry {member.orig_filename!r}",
-                    expected="what stands before its data",
+                    expected="the header before its data",
                     got=difference,
                     fix=_FIX,
                 )

@@ -196,8 +196,8 @@ def load_experiments(folder: Path, protocol: Mapping[str, Any]) -> list[Experime
         if not NAME.fullmatch(path.stem):
             raise DenfError(
                 f"experiment file {path}",
-                expected="a name of letters, digits, hyphens and underscores, a letter or digit "
-                "first: it names folders, and stands in commands",
+                expected="a name of letters, digits, hyphens and underscores that starts with a "
+                "letter or digit, since folders and commands contain it",
                 got=repr(path.stem),
                 fix="Rename the file.",
             )

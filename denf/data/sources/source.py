@@ -100,7 +100,7 @@ class Source(Settings):
             return self.changed(path=str(file))
         raise DenfError(
             f"data set {self.id}: --file",
-            expected="none, since the source is no published file",
+            expected="none, since the source is not a published file",
             got=file,
             fix="Leave it out.",
         )
