@@ -29,11 +29,11 @@ def bench_step(names: str, work: Workload) -> Iterator[dict[str, Any]]:
 
     Yields:
         the workload; ms per step (forward, backward and optimiser) and images per second; the
-        reference's operations per second of the step, as a fraction of the rate of a matrix
-        product; ms of `encode` alone; peak memory; relative differences of the losses from the
-        reference's, the largest and that of the mean over the last quarter. The reference's own
-        differences are those of a second training with other noise. After a failure, `error` in
-        place of all of these.
+        reference's number of operations divided by the time of a step, as a fraction of the rate
+        of a matrix product; ms of `encode` alone; peak memory; relative differences of the losses
+        from the reference's, the largest and that of the mean over the last quarter. The
+        reference's own differences are those of a second training with other noise. After a
+        failure, `error` in place of all of these.
 
     Raises:
         DenfError: for an unknown variant.

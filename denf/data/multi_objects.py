@@ -1,7 +1,7 @@
 """Preparing Multi-Object Datasets: gzipped TFRecord files of scenes with masks.
 
 One pass over the file makes all splits: a thread reads ahead (inflating and checking), others crop
-and resize, and the main thread writes, so that the files do not depend on the number of threads.
+and resize, the caller's thread writes, so that the files do not depend on the number of threads.
 """
 
 from __future__ import annotations

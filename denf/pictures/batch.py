@@ -55,7 +55,7 @@ def decompose_sources(
 def _squares(
     sources: Iterable[Source], size: int, errors: list[DenfError]
 ) -> Iterator[tuple[Source, Square]]:
-    """The squares of the pictures that can be read; those of the others are added to `errors`."""
+    """The squares of the pictures that can be read; the errors of the others go to `errors`."""
     for source in sources:
         try:
             yield source, Square.of(read_picture(source.path), size)
