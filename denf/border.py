@@ -1,4 +1,4 @@
-"""The border between commands and the world: one line for every error, and an end with the parent.
+"""What surrounds every command: errors as one line and an exit status, and an end with the parent.
 
 Exit status: 0, 1 for a failure of the machine (a full disk, too little memory), 2 for a mistake the
 user can correct, 3 for a training that diverged, 130 after an interruption, 143 after SIGTERM.
@@ -31,10 +31,10 @@ def border() -> Iterator[None]:
 
     Errors of the program itself keep their traceback.
     """
-    for stream in (sys.stdout, sys.stderr):  # a file's name may hold bytes that are no text
+    for stream in (sys.stdout, sys.stderr):  # file names may hold bytes that are not text
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    before = signal.signal(signal.SIGTERM, _exit)  # temporary files and workers go, as at any end
+    before = signal.signal(signal.SIGTERM, _exit)  # exit with clean-up of files and workers
     end_with_parent()
     try:
         yield
@@ -57,18 +57,18 @@ def border() -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """Text without control characters, which a terminal would obey; lines of a list stay."""
+    """Text without control characters, which a terminal would interpret; line breaks are kept."""
     return "".join(
         c if c == "\n" or unicodedata.category(c) != "Cc" else f"\\x{ord(c):02x}" for c in text
     )
 
 
 def end_with_parent() -> None:
-    """Ask this process to end (SIGTERM) soon after the one that `PARENT` names has gone.
+    """Ask this process to end (SIGTERM) soon after the process that `PARENT` names has ended.
 
-    A kill -9 ends a workflow without a word to its jobs; a training that runs on would meet its
-    successor in the same folder. Does nothing where the variable is unset, or names a process of
-    another machine.
+    `kill -9` ends a workflow without notifying its jobs; a training that kept running would write
+    to the same folder as its successor. Does nothing where the variable is unset, or names a
+    process of another machine.
     """
     host, _, pid = os.environ.get(PARENT, "").rpartition(":")
     if host != socket.gethostname() or not (pid.isascii() and pid.isdecimal()):
@@ -104,7 +104,7 @@ def _exit(number: int, frame: FrameType | None) -> None:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    # torch says so by a class of its own on a GPU, and by its text on a CPU
+    # torch raises a class of its own on a GPU, and a plain RuntimeError on a CPU
     return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 

@@ -1,4 +1,4 @@
-"""Files that readers see whole or not at all, and listings that leave nothing out in silence."""
+"""Atomic writing of files, and listings of folders that skip nothing silently."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DIGITS = re.compile("([0-9]+)")
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path in the folder of `path`, renamed to it when the block ends well.
+    """A temporary path in the folder of `path`, renamed to it when the block ends without an error.
 
-    The contents are on the disk before the rename, so that a power cut leaves the file before or
-    the file after. When the block fails, the temporary file is removed and `path` stays as it was.
+    The contents are on the disk before the rename, so that a power cut leaves either the old file
+    or the new one. When the block fails, the temporary file is removed and `path` is unchanged.
 
     Args:
         path: the file to make or replace; its folder exists.
@@ -46,7 +46,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing_to(path: Path) -> Iterator[None]:
-    """Say in an OSError of the block what could not be written: a full disk names no file."""
+    """Name `path` in an OSError of the block; the error of a full disk names no file."""
     try:
         yield
     except OSError as error:
@@ -66,7 +66,7 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def natural_key(path: PurePath) -> tuple[tuple[tuple[Any, ...], ...], tuple[str, ...]]:
-    """Sort key by which numbers in names count as numbers: frame2 comes before frame10."""
+    """Sort key that compares numbers in names as numbers: frame2 comes before frame10."""
     parts = [
         tuple(number_key(text) if k % 2 else text for k, text in enumerate(_DIGITS.split(part)))
         for part in path.parts
@@ -81,13 +81,13 @@ def number_key(digits: str) -> tuple[int, str]:
 
 
 def walk(folder: Path) -> Iterator[tuple[PurePosixPath, os.stat_result]]:
-    """Everything below a folder that is not hidden: relative paths, with what they lead to.
+    """Everything below a folder that is not hidden: relative paths, and the status of each.
 
     Links are followed; a link to a folder that it lies in is left out. The order is that of the
     file system.
 
     Raises:
-        DenfError: for what cannot be listed: a folder without permission, a link to nothing.
+        DenfError: for what cannot be listed: a folder without permission, a broken link.
     """
     yield from _walk(folder, PurePosixPath(), ())
 

@@ -29,15 +29,15 @@ _DELETED = " (deleted)"  # how /proc marks the name of an open file that was rem
 
 
 def try_lock(path: Path, *, kept: bool = True) -> int | None:
-    """Lock a file, made when missing, and note in it who holds it.
+    """Lock a file, created when missing, and note in it which process holds it.
 
     Args:
         path: the file, in a folder that exists.
-        kept: whether its users leave the file; then a file that is missing may have been deleted
-            while a process held it, and such a process is looked for.
+        kept: whether the file is kept after use; a missing file may then have been deleted while a
+            process held its lock, and the function searches for such a process.
 
     Returns:
-        a file descriptor, whose closing frees the lock; None when another process holds it.
+        a file descriptor, whose closing frees the lock; None when another process holds the lock.
 
     Raises:
         OSError: when the file is a link or cannot be opened.
@@ -68,13 +68,13 @@ def locked(path: Path, what: str, *, wait: float = 0.0, remove: bool = False) ->
     """Hold a lock while the block runs.
 
     Args:
-        path: the lock's file; its folder is made when missing.
-        what: that the lock is of, for the message.
+        path: the lock's file; its folder is created when missing.
+        what: what the lock protects, for messages.
         wait: seconds to wait for another process.
         remove: remove the file at the end.
 
     Raises:
-        DenfError: when another process holds it; says which.
+        DenfError: when another process holds the lock; names the process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     until, told = time.monotonic() + wait, False
@@ -99,7 +99,7 @@ def locked(path: Path, what: str, *, wait: float = 0.0, remove: bool = False) ->
 
 
 def holder(path: Path) -> str:
-    """Who holds a lock, for messages."""
+    """The process that holds a lock, for messages."""
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
         return f"process {note['pid']} on {note['host']} since {note['since']}: {note['command']}"
@@ -117,7 +117,7 @@ def _myself() -> dict[str, object]:
 
 
 def _open(path: Path) -> tuple[bool, int]:
-    """Whether the file had to be made, and its descriptor."""
+    """Whether the file had to be created, and its descriptor."""
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     while True:
         try:

@@ -1,4 +1,4 @@
-"""DeNF as a Method: the model and its objective behind the contract that all methods share."""
+"""DeNF as a `Method`: the model and its objective under the contract that all methods share."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ Objective = Callable[
 class DenfMethod(Method):
     """DeNF with Adam (A.4).
 
-    Images are dequantised in training by uniform noise of one grey level; elsewhere the middle of
-    the grey level stands for it.
+    Images are dequantised in training by uniform noise of one grey level; elsewhere half a grey
+    level is added.
     """
 
     settings: DenfSettings
@@ -70,7 +70,7 @@ class DenfMethod(Method):
         self._objective: Objective = objective
 
     def make_optimizers(self) -> dict[str, Optimizer]:
-        # Graphs are recorded for the objective; the optimiser is one fused kernel already.
+        # Graphs record only the objective; the optimiser is already one fused kernel.
         if self.settings.graph and self.device.type == "cuda":
             self._objective = CapturedObjective()
         return {"adam": Adam(self.model.parameters(), self.settings.learning_rate, fused=True)}
@@ -128,7 +128,7 @@ class DenfMethod(Method):
     def boxes(self, images: Tensor) -> Proposals:
         """One box per cell, from (z_scale, z_loc), anchored at the cell's centre (section 3.1.4).
 
-        The count is that of boxes after non-maximum suppression (section 3.1.5).
+        The count is the number of boxes after non-maximum suppression (section 3.1.5).
         """
         return _proposals(*self._decompose(images))
 
@@ -142,7 +142,7 @@ class DenfMethod(Method):
         return _bytes(blend(presence, *self.model.reconstructions(latents, presence, silence)))
 
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Keep the background and each object with probability one half (section 4.1)."""
+        """Keep the background, and each object with probability one half (section 4.1)."""
         seen = self._infer(images)
         found = decompose(seen.latents, images, self.settings.instances)
         most = max((len(b) for b in found.boxes), default=0)
@@ -179,14 +179,14 @@ class DenfMethod(Method):
         """Side of the training images.
 
         Raises:
-            DenfError: when no training step is behind the weights.
+            DenfError: when the weights are untrained.
         """
         size = int(self.image_size)
         if size == 0:
             raise DenfError(
                 "weights of DeNF",
-                expected="some after a training step, to know the images' size",
-                got="initial ones",
+                expected="trained weights, which store the images' size",
+                got="initial weights",
                 fix="Choose a run that was trained.",
             )
         return size
@@ -199,13 +199,13 @@ class DenfMethod(Method):
         return infer(self.model, self._unit(images))
 
     def _unit(self, images: Tensor, noise: Tensor | float = 0.5) -> Tensor:
-        """uint8 grey levels to [0, 1), `noise` in [0, 1) of a level added."""
+        """uint8 grey levels to [0, 1); `noise` is a fraction of a level in [0, 1) that is added."""
         height, width = images.shape[2:]
         block = 2**self.settings.architecture.squeezes
         if height != width or height % block:
             raise DenfError(
                 "images for DeNF",
-                expected=f"squares with a side that {block} divides",
+                expected=f"squares whose side is a multiple of {block}",
                 got=f"{width}×{height} pixels",
                 fix="Prepare the data with another --size.",
             )

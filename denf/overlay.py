@@ -29,12 +29,12 @@ def overlay(
 
     The picture is enlarged smoothly, by the smallest whole number that gives `SIDE` pixels or more;
     labels keep their edges. An outline lies inside its object and has a dark line beside it, so
-    that its colour shows on any ground. A box is the thinner line, its number stands at a corner.
+    that its colour shows on any background. A box is a thinner line with its number at a corner.
 
     Args:
         image: (H, W, 3), H = W.
         labels: (H, W), 0 background and 1…K objects.
-        boxes: K of x0, y0, x1, y1 in pixels of `image`; they may reach out of it.
+        boxes: K of x0, y0, x1, y1 in pixels of `image`; they may extend beyond it.
         numbers: of the objects, K, from 1; each has the colour of its number. Default: 1…K.
 
     Returns:
@@ -75,7 +75,7 @@ def overlay(
 def _free_place(
     box: NDArray[Any], extent: tuple[int, int], size: tuple[int, int], taken: Sequence[_Corners]
 ) -> _Corners:
-    """Where a number hides no other: at a corner of its box, outside rather than inside.
+    """A place where a number hides no other: at a corner of its box, outside rather than inside.
 
     Args:
         box: x0, y0, x1, y1 in pixels of the overlay.
@@ -84,7 +84,7 @@ def _free_place(
         taken: tags of other numbers.
 
     Returns:
-        x0, y0, x1, y1 inside the overlay; the first corner's where none is free.
+        x0, y0, x1, y1 inside the overlay; at the first corner where none is free.
     """
     x0, y0, x1, y1 = (int(value) for value in box)
     width, height = extent
@@ -107,14 +107,14 @@ def outlines(labels: NDArray[np.integer[Any]], width: int) -> NDArray[np.bool_]:
     """Pixels of objects at most `width` pixels (of a square window) from another label.
 
     Args:
-        labels: (H, W), 0 background. The picture's own edge is no outline.
+        labels: (H, W), 0 background. The picture's own edge is not an outline.
         width: of the line, 1 or more.
 
     Returns:
-        (H, W), true inside objects along their edges alone.
+        (H, W), true only inside objects, along their edges.
     """
     low, high = labels, labels
-    for axis in (0, 1):  # a square window's extremes are those of its rows' extremes
+    for axis in (0, 1):  # the extreme of a square window is that of its rows' extremes
         low, high = _window(low, width, axis, np.minimum), _window(high, width, axis, np.maximum)
     return (labels > 0) & (low != high)
 

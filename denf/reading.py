@@ -1,8 +1,8 @@
-"""Reading files: whatever one holds, the answer is its contents or one error that names it.
+"""Reading files: each function returns a file's contents or raises one error that names the file.
 
-Decoders raise what they like on damaged input (struct.error, SyntaxError, KeyError, RecursionError,
+Decoders raise many errors on damaged input (struct.error, SyntaxError, KeyError, RecursionError,
 OverflowError, …), and the list changes with their versions. `reading` therefore turns every
-exception into a `DenfError`; it belongs around calls that decode a file, and around nothing else.
+exception into a `DenfError`. Use it around calls that decode a file, and around nothing else.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 
 from denf.errors import DenfError
 
-_ADDRESS = re.compile(r" ?<[^<>]* object at 0x[0-9a-fA-F]+>")  # Pillow names the open file so
+_ADDRESS = re.compile(r" ?<[^<>]* object at 0x[0-9a-fA-F]+>")  # Pillow's name of an open file
 _LONGEST = 300  # characters of a decoder's own message
 
 
 @contextmanager
 def reading(what: object, *, expected: str, fix: str) -> Iterator[None]:
-    """Turn whatever the block raises into a `DenfError` about `what`.
+    """Turn any exception of the block into a `DenfError` about `what`.
 
     Args:
         what: the file, or the file and the place in it.
@@ -39,7 +39,7 @@ def reading(what: object, *, expected: str, fix: str) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says, in one line."""
+    """The message of an exception, in one line."""
     text = _ADDRESS.sub("", " ".join(str(error).split()))
     name = type(error).__name__
     if isinstance(error, OSError):
@@ -59,7 +59,7 @@ def read_bytes(path: Path, *, what: str = "", expected: str = "a readable file",
 
     Args:
         path: the file.
-        what: how errors name it; its path unless given.
+        what: the file's name in errors; default: its path.
         expected: what it should hold.
         fix: what to do about it.
 
@@ -74,7 +74,7 @@ def read_bytes(path: Path, *, what: str = "", expected: str = "a readable file",
 
 
 def read_text(path: Path, *, what: str = "", expected: str = "text in UTF-8", fix: str) -> str:
-    """The contents of a text file in UTF-8, see `read_bytes`; a byte order mark is no part of it.
+    """The contents of a text file in UTF-8 without its byte order mark; see `read_bytes`.
 
     Raises:
         DenfError: names the file.

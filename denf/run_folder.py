@@ -8,14 +8,14 @@ from typing import Any
 
 from denf.reading import read_json_mapping, read_text, reading
 
-VALIDATION_ARI = "validation_ari_fg"  # column of history.csv, empty but in the scored rows
+VALIDATION_ARI = "validation_ari_fg"  # column of history.csv, filled only in scored rows
 
 
 def read_record(folder: Path, name: str) -> dict[str, Any]:
-    """A JSON file of a run folder, `run.json` for one; empty where there is none.
+    """A JSON file of a run folder, such as `run.json`; empty where there is none.
 
     Raises:
-        DenfError: when it cannot be read.
+        DenfError: when the file cannot be read.
     """
     path = folder / name
     if not path.exists():
@@ -24,16 +24,16 @@ def read_record(folder: Path, name: str) -> dict[str, Any]:
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
-    """What `denf evaluate` and `denf fid` wrote into a run folder; of the latter under `fid`."""
+    """Scores written by `denf evaluate` and, under `fid`, by `denf fid`; empty without files."""
     scores, distance = read_record(folder, "metrics.json"), read_record(folder, "fid.json")
     return {**scores, "fid": distance} if distance else scores
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """Rows of `history.csv`, `step` and what was logged there; empty where there is no file.
+    """Rows of `history.csv`, `step` and the values logged; empty where there is no file.
 
     Raises:
-        DenfError: when a value is no number.
+        DenfError: when a value is not a number.
     """
     path = folder / "history.csv"
     if not path.exists():

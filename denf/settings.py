@@ -38,7 +38,7 @@ class Settings(BaseModel):
 
 
 class MethodSettings(Settings):
-    """Settings of a method: what its paper or its authors' code names, with their values."""
+    """Settings of a method: those that its paper or its authors' code names, with their values."""
 
 
 class AidSettings(Settings):

@@ -11,8 +11,8 @@ from denf.model.instances import Decomposition
 def whole_objects(found: Decomposition, x_bg: Tensor, x_fg: Tensor) -> dict[str, Tensor]:
     """Every object's own cells, whole, over the background.
 
-    The paper masks by the object's box; the cells that were assigned to the object follow its
-    outline, also where boxes overlap or are smaller than their objects.
+    The paper masks by the object's box. Here the mask is the cells that were assigned to the
+    object: they follow its outline, even where boxes overlap or are smaller than their objects.
 
     Args:
         found: objects of a batch of images.

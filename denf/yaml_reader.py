@@ -1,4 +1,4 @@
-"""YAML files and values, read strictly: a key that is given twice is an error."""
+"""YAML files and values, read strictly: a repeated key is an error."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _READABLE, _CORRECT = "a readable YAML file", "Correct it."
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of equal keys silently; this loader refuses them."""
+    """A loader that refuses repeated keys, of which PyYAML silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[str, yaml.Mark] = {}
         for key, _ in node.value:
             name = str(key.value)
             if key.tag == "tag:yaml.org,2002:merge":
-                continue  # keys merged from an anchor may be given anew
+                continue  # keys merged from an anchor may be overridden
             if name in seen:
                 raise yaml.constructor.ConstructorError(
                     f"while reading a mapping, key {name!r} was first given",
@@ -38,7 +38,7 @@ def parse_yaml(text: str) -> Any:
     """The value that a text in YAML holds.
 
     Raises:
-        yaml.YAMLError: for anything else, repeated keys included.
+        yaml.YAMLError: when the text is not YAML or repeats a key.
     """
     return yaml.load(text, _StrictLoader)
 
@@ -48,11 +48,11 @@ def read_mapping(path: Path, *, what: str, fix: str) -> dict[str, Any]:
 
     Args:
         path: the file.
-        what: it should be, for errors.
-        fix: where to read more about it.
+        what: the kind of file, for errors.
+        fix: where to read more about such files.
 
     Raises:
-        DenfError: when it cannot be read, repeats a key or holds no mapping.
+        DenfError: when the file cannot be read, repeats a key or holds no mapping.
     """
     named = f"{what} {path}"
     text = read_text(path, what=named, expected=_READABLE, fix=_CORRECT)
@@ -64,11 +64,11 @@ def parse_mapping(text: str, *, what: str, fix: str) -> dict[str, Any]:
 
     Args:
         text: the text.
-        what: it should be and where it comes from, for errors.
-        fix: where to read more about it.
+        what: the kind of text and its source, for errors.
+        fix: where to read more about such texts.
 
     Raises:
-        DenfError: when it is no YAML, repeats a key or holds no mapping.
+        DenfError: when the text is not YAML, repeats a key or holds no mapping.
     """
     with reading(what, expected=_READABLE, fix=_CORRECT):
         values = parse_yaml(text)

@@ -1,4 +1,4 @@
-"""Speed and memory of what must be fast, against the plain ways of doing it."""
+"""Speed and memory of critical parts, compared with plain implementations."""
 
 from denf.bench.cases import run_cases
 from denf.bench.variants import Workload

@@ -1,4 +1,4 @@
-"""Speed and memory of what must be fast, against the plain ways of doing it."""
+"""Speed and memory of critical parts, compared with plain implementations."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run_cases(
         threads: of torch.
         tfrecord: file of CLEVR with masks for the case "clevr6"; None: a synthetic one.
         protocol: settings, image sizes and experiments of the case "methods".
-        device: where the methods run.
+        device: of the methods.
         variants: names for the case "step", or "all".
         work: of the case "step".
     """
@@ -67,8 +67,8 @@ def run_cases(
 def bench_union() -> dict[str, Any]:
     """Box union (Eq. 12), forward and backward: the separable product against `grid_sample`.
 
-    The sampler's way places a glimpse of ones for every cell: N maps of h × w a scene. It is timed
-    on one scene and scaled to the batch, since the batch would not fit into most machines.
+    The sampler places a glimpse of ones for every cell: N maps of h × w per scene. It is timed on
+    one scene and scaled to the batch, since the batch would not fit into most machines.
     """
     n = CELLS * CELLS
     generator = torch.Generator().manual_seed(0)
@@ -105,9 +105,9 @@ def bench_union() -> dict[str, Any]:
 
 
 def sampler_union(p: Tensor, centres: Tensor, sizes: Tensor) -> Tensor:
-    """1 − exp(−Σ) with one `grid_sample` map a box (B, N): the reference that is timed."""
+    """1 − exp(−Σ) with one `grid_sample` map per box (B, N): the reference that is timed."""
     b, n = p.shape
-    scale = (1 / sizes).flip(-1)  # x before y, as affine_grid has it
+    scale = (1 / sizes).flip(-1)  # x before y, as in affine_grid
     shift = (-(2 * centres - 1) / sizes).flip(-1)
     theta = torch.diag_embed(scale.reshape(b * n, 2))
     theta = torch.cat((theta, shift.reshape(b * n, 2, 1)), -1)
@@ -118,7 +118,7 @@ def sampler_union(p: Tensor, centres: Tensor, sizes: Tensor) -> Tensor:
 
 
 def bench_render() -> dict[str, Any]:
-    """Embedded scenes a second at 64 × 64 in one process, files included."""
+    """Embedded scenes per second at 64 × 64 in one process, including writing."""
     from denf.data.scenes.render import render
 
     line: dict[str, Any] = {"case": "render", "size": 64, "count": 64}
@@ -131,7 +131,7 @@ def bench_render() -> dict[str, Any]:
 
 
 def _best(run: Callable[[], Any], repetitions: int) -> float:
-    """Seconds of the fastest of some repetitions after one to warm up."""
+    """Seconds of the fastest of some repetitions after one warm-up repetition."""
     run()
     times = []
     for _ in range(repetitions):

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 
 def draw_growth(lines: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """One panel for each thing that is varied, seconds a step from zero.
+    """One panel for each quantity that is varied, with seconds per step from zero.
 
     Args:
         lines: of `denf.bench.growth.bench_growth`.
@@ -28,17 +28,17 @@ def draw_growth(lines: Iterable[Mapping[str, Any]], path: Path) -> None:
         axis.plot(*zip(*sorted(points), strict=True), marker="o", color="C0")
         axis.set_xlabel(
             {
-                "pixels": "pixels an image",
-                "cells": "cells an image",
-                "objects": "objects a scene",
-                "batch": "images a step",
+                "pixels": "pixels per image",
+                "cells": "cells per image",
+                "objects": "objects per scene",
+                "batch": "images per step",
             }[varied]
         )
         axis.set_ylim(0, 1.1 * max(seconds for _, seconds in points))
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         if varied in ("pixels", "cells", "batch"):
             axis.set_xlim(left=0)
-    axes[0].set_ylabel("seconds a step")
+    axes[0].set_ylabel("seconds per step")
     figure.savefig(path, dpi=150)
 
 

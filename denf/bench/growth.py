@@ -1,4 +1,4 @@
-"""The case "growth": how the time of a training step grows with what is looked at."""
+"""The case "growth": time of a training step by image size, cells, objects and batch size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Point:
         objects: in every scene.
         batch: images per step.
         features: width of the subnets.
-        couplings: a block.
+        couplings: per block.
     """
 
     size: int = 64
@@ -48,14 +48,14 @@ VARIED: dict[str, Sequence[dict[str, int]]] = {
 
 
 def bench_growth(device: torch.device, standard: Point | None = None) -> Iterator[dict[str, Any]]:
-    """Seconds of a step, the least of three after one to warm up, one thing varied at a time.
+    """Seconds of a step, the least of three after one warm-up step, varying one quantity at a time.
 
     Args:
-        device: where.
-        standard: what is not varied; images of 64 × 64 pixels in batches of 4 unless given.
+        device: of the steps.
+        standard: the fixed quantities; images of 64 × 64 pixels in batches of 4 unless given.
 
     Yields:
-        what is varied, its value, and seconds: of the process on a CPU, of the clock on a GPU.
+        the varied quantity, its value, and seconds: process time on a CPU, wall time on a GPU.
     """
     for varied, changes in VARIED.items():
         for change in changes:
@@ -100,7 +100,7 @@ def _seconds(point: Point, device: torch.device) -> float:
 
 
 def _scenes(point: Point) -> Any:
-    """Pictures of the first scenes that have so many objects, uint8 (B, S, S, 3)."""
+    """Pictures of the first scenes with `point.objects` objects, uint8 (B, S, S, 3)."""
     layouts: list[Layout] = []
     index = 0
     while len(layouts) < point.batch:

@@ -1,7 +1,7 @@
 """The case "step": variants of DeNF's training step side by side, each in a process of its own.
 
-A variant that fails, or does not end, is a line with its error: a GPU that one variant has left in
-a bad state, or memory that another holds, does not reach the next.
+A variant that fails or does not end gives a line with its error. A GPU that a variant leaves in a
+bad state, or memory that it holds, does not affect the next variant.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ LIMIT = 240.0  # seconds for one variant
 
 
 def bench_step(names: str, work: Workload) -> Iterator[dict[str, Any]]:
-    """One line a variant, the reference first.
+    """One line per variant, the reference first.
 
     Args:
         names: of variants, separated by commas, or "all".
-        work: what is trained.
+        work: see `Workload`.
 
     Yields:
-        the workload; ms a step (forward, backward and optimiser) and images a second; the fraction
-        of the rate of a matrix product that the reference's count of operations would give; ms of
-        `encode` alone; peak memory; relative differences of the losses from the reference's, the
-        largest and that of the mean over the last quarter. The reference's own differences are
-        those of a second training with other noise. Or `error` in place of all of these.
+        the workload; ms per step (forward, backward and optimiser) and images per second; the
+        reference's number of operations divided by the time of a step, as a fraction of the rate
+        of a matrix product; ms of `encode` alone; peak memory; relative differences of the losses
+        from the reference's, the largest and that of the mean over the last quarter. The
+        reference's own differences are those of a second training with other noise. After a
+        failure, `error` in place of all of these.
 
     Raises:
         DenfError: for an unknown variant.
@@ -89,7 +90,7 @@ def _child(name: str, work: Workload, sender: Connection) -> None:
 
 
 def _line(found: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
-    """The figures of one variant against those of the reference."""
+    """The figures of one variant, compared with those of the reference."""
     if "error" in found:
         return found
     line = {k: v for k, v in found.items() if k not in ("losses", "losses_with_other_noise")}

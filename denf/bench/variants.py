@@ -1,4 +1,4 @@
-"""A training step of DeNF in several variants: which there are, and how one is measured."""
+"""Variants of DeNF's training step, and measuring one of them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Variant:
 
     Args:
         kind: of the subnets.
-        precision: inside of them.
+        precision: inside the subnets.
         graph: recorded as CUDA graphs; without effect on a CPU.
-        compiled: each coupling by `torch.compile`.
+        compiled: whether each coupling is compiled by `torch.compile`.
     """
 
     kind: SubnetKind
@@ -57,17 +57,17 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained, and for how long.
+    """Model, data and length of the training that is measured.
 
     Args:
         size: side of the images in pixels.
         features: width of the subnets.
         batch: images per step.
-        steps: whose losses are compared, in the phases of a whole training.
-        repetitions: timed steps after them.
+        steps: training steps whose losses are compared, in the phases of a whole training.
+        repetitions: timed steps after these.
         device: "cpu" or "cuda".
         threads: of torch.
-        couplings: a block.
+        couplings: per block.
     """
 
     size: int
@@ -89,7 +89,7 @@ class Workload:
         steps: int | None,
         threads: int,
     ) -> Workload:
-        """With the number of steps that suits the device, unless given."""
+        """A workload with a number of steps that suits the device, unless given."""
         gpu = device.type == "cuda"
         steps = steps or (200 if gpu else 3)
         return cls(size, features, batch, steps, 5 if gpu else 2, device.type, threads)
@@ -114,7 +114,7 @@ def measure(name: str, work: Workload) -> dict[str, Any]:
     began = time.perf_counter()
     losses = torch.stack([step(index) for index in range(work.steps)])
     found["losses"] = losses.double().tolist()
-    found["training_seconds"] = time.perf_counter() - began  # recording and compilation included
+    found["training_seconds"] = time.perf_counter() - began  # including recording and compilation
     seconds = _seconds(lambda: step(work.steps - 1), work)
     found["ms_per_step"] = 1000 * seconds
     found["images_per_second"] = work.batch / seconds
@@ -134,7 +134,7 @@ def measure(name: str, work: Workload) -> dict[str, Any]:
 
 
 def matrix_rate(device: torch.device) -> float:
-    """Operations a second of a square matrix product: bfloat16 on a GPU, float32 on a CPU."""
+    """Operations per second of a square matrix product: bfloat16 on a GPU, float32 on a CPU."""
     gpu = device.type == "cuda"
     n, dtype = (8192, torch.bfloat16) if gpu else (1024, torch.float32)
     a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
@@ -169,7 +169,7 @@ def _method(variant: Variant, work: Workload) -> DenfMethod:
         torch.manual_seed(0)
         method = DenfMethod(settings)
         for name, parameter in method.named_parameters():
-            if ".last." in name or ".skip." in name:  # zero at first: all variants would agree
+            if ".last." in name or ".skip." in name:  # initially zero, so all variants would agree
                 torch.nn.init.normal_(parameter, std=0.003)
     start_training(method, torch.device(work.device))
     if variant.compiled:
@@ -178,7 +178,7 @@ def _method(variant: Variant, work: Workload) -> DenfMethod:
 
 
 def _compile(method: DenfMethod) -> None:
-    """One graph for each shape of a coupling, of both directions."""
+    """Compile one graph for each shape of a coupling, in both directions."""
     import torch._dynamo
 
     torch._dynamo.config.recompile_limit = 64
@@ -223,9 +223,9 @@ def _encoder(method: DenfMethod, images: Tensor, graph: bool) -> Callable[[], An
 
 
 def _seconds(run: Callable[[], Any], work: Workload) -> float:
-    """Of one call: on a GPU the median of groups of ten, on a CPU the least.
+    """Seconds of one call: on a GPU the median of groups of ten, on a CPU the least.
 
-    On one thread processor time, which other processes disturb less.
+    With one thread, processor time is measured, which other processes disturb less.
     """
     gpu = work.device == "cuda"
     clock = time.process_time if not gpu and work.threads == 1 else time.perf_counter
@@ -243,7 +243,7 @@ def _seconds(run: Callable[[], Any], work: Workload) -> float:
 
 
 def _operations(run: Callable[[], Any]) -> int:
-    from torch.utils.flop_counter import FlopCounterMode  # imports Triton, if that is there
+    from torch.utils.flop_counter import FlopCounterMode  # imports Triton where installed
 
     with FlopCounterMode(display=False) as counter:
         run()

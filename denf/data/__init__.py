@@ -1,1 +1,1 @@
-"""Sources of images → the prepared format, and reading it back."""
+"""Preparing sources of images in one format, and reading that format."""

@@ -1,9 +1,9 @@
-"""Files of a source: a folder or a zip archive read in place, behind one listing.
+"""Files of a source, a folder or a zip archive: listed, and read in place.
 
-Nothing is left out in silence: links are followed, what cannot be listed is an error, and an
+No file is skipped silently: links are followed, a file that cannot be listed is an error, and an
 archive's directory is compared with its end record and with the headers of its entries. Nothing is
-unpacked to disk. An archive that could write outside a target folder or expand without
-bound is refused all the same: such an archive is not the data set that it claims to be.
+unpacked to disk. An archive that could write outside a target folder or expand without bound is
+refused nevertheless, because it is not the data set that it claims to be.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from denf.files import natural_key, walk
 from denf.reading import read_bytes
 
 _GIB = 1 << 30
-_DAMAGED = (  # what zipfile raises on archives that are none, or damaged; a method it lacks too
+_DAMAGED = (  # errors of zipfile for files that are not archives, damage, and unknown compression
     OSError,
     ValueError,
     RuntimeError,
@@ -47,8 +47,8 @@ class Limits:
         entries: number of entries.
         total: bytes of all entries together, unpacked.
         member: bytes of one entry, unpacked.
-        ratio: unpacked bytes per byte of archive; pictures are compressed already, so a true
-            archive of them stays near 1. Applied from `ratio_from` unpacked bytes on.
+        ratio: unpacked bytes per byte of archive; pictures are already compressed, so the ratio of
+            their archives is near 1. Applied from `ratio_from` unpacked bytes on.
     """
 
     entries: int = 2_000_000
@@ -66,7 +66,7 @@ class SourceFile:
         path: relative to the source, with forward slashes.
         size: bytes, unpacked.
         read: returns its contents.
-        modified: time of the last change, of the archive for its entries, in nanoseconds.
+        modified: time of the last change in nanoseconds; for an entry, that of its archive.
     """
 
     path: PurePosixPath
@@ -117,7 +117,7 @@ def open_source(source: Path | str, limits: Limits | None = None) -> Iterator[li
 def listing_digest(*sources: Path | str) -> str:
     """Hash of the names, sizes and times of all files of some sources; reads no contents.
 
-    What is prepared from the sources is up to date as long as it stays the same.
+    Data prepared from the sources are up to date as long as the hash is unchanged.
 
     Args:
         sources: folders, or files (a zip archive is one file).
@@ -157,7 +157,7 @@ def _sorted(files: Iterator[SourceFile]) -> list[SourceFile]:
 def check_archive(archive: zipfile.ZipFile, limits: Limits) -> None:
     """Refuse an archive that reaches outside its folder or expands without bound.
 
-    Only the directory is read; the sizes in it bind, since a member is never read beyond its own.
+    Only the directory is read; its sizes are binding, since no member is read beyond its size.
 
     Raises:
         DenfError: names the archive, the entry, and the bound.

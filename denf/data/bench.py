@@ -1,4 +1,4 @@
-"""Speed and memory of preparing CLEVR6, against merely inflating the file."""
+"""Speed and memory of preparing CLEVR6, compared with only inflating the file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from denf.data.tfrecord import read_records
 from denf.data.write_records import scene_record
 
 _DISTINCT = 8  # synthetic scenes, repeated
-# The command, and then the peak memory of its process; resource.getrusage would count what the
-# process had before it became this program.
+# The command, and then the peak memory of its process; resource.getrusage would include memory
+# that the process had before it became this program.
 _PROGRAM = """
 import pathlib, re
 from denf.cli import main
@@ -37,15 +37,15 @@ finally:
 def bench_clevr6(
     tfrecord: Path | None = None, records: int = 1000, repetitions: int = 2
 ) -> dict[str, Any]:
-    """Time `denf data prepare` as a whole command, and `zcat FILE | wc -c`, in turns.
+    """Time `denf data prepare` as a whole command, and `zcat FILE | wc -c`, alternately.
 
     Args:
-        tfrecord: a file of CLEVR with masks; None: one of its layout is written.
+        tfrecord: a file of CLEVR with masks; None: a synthetic file of its layout is written.
         records: of the written file.
         repetitions: the best one counts.
 
     Returns:
-        Seconds of both, their ratio, records per second and the peak memory of a process, as plain
+        seconds of both, their ratio, records per second and the peak memory of a process, as plain
         values.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -79,9 +79,9 @@ def bench_clevr6(
 
 
 def write_clevr(path: Path, records: int, seed: int = 0) -> Path:
-    """Write a file of CLEVR's layout: scenes of 3 to 10 objects, eight distinct ones in turns.
+    """Write a file of CLEVR's layout: scenes of 3 to 10 objects, eight distinct ones in rotation.
 
-    The records lie in as many gzip members as scenes repeat, so that each is compressed once.
+    Each repetition of the eight scenes is one gzip member, so that each scene is compressed once.
     """
     rng = np.random.default_rng(seed)
     scenes = [scene_record(CLEVR6, 3 + k, rng) for k in range(min(records, _DISTINCT))]

@@ -40,7 +40,7 @@ def prepare_clevrtex(
     size: int = 128,
     workers: int = 1,
 ) -> None:
-    """Prepare CLEVRTEX as `<out>/{train,val,test}`; the variant `outd` is all test.
+    """Prepare CLEVRTEX as `<out>/{train,val,test}`; the variant `outd` has only a test split.
 
     The centred square of 0.8 of the height is resized, images by Pillow's bilinear kernel, labels
     by nearest neighbour; transparency is dropped.
@@ -48,7 +48,7 @@ def prepare_clevrtex(
     Args:
         source: folder of the unpacked archives, or a zip of it.
         out: folder of the splits.
-        variant: which one of the variants that lie there.
+        variant: one of the variants in `source`.
         size: side in pixels.
         workers: threads that decode and resize.
 
@@ -74,7 +74,7 @@ def prepare_clevrtex(
             }
             for split, part in parts.items()
         }
-        # all writers close at the end, so that a bad file in the last split undoes the first too
+        # all writers close at the end, so that a bad file in the last split also undoes the first
         writers = {
             split: stack.enter_context(
                 SceneWriter(out / split, size=size, masks=True, info=infos[split])
@@ -90,7 +90,7 @@ def find_renders(source: Path, files: Sequence[SourceFile], variant: Variant) ->
     """Images of a variant by number, each with its label image.
 
     Raises:
-        DenfError: when there are none, numbers are missing or twice there, or labels are missing.
+        DenfError: when there are none, numbers are missing or repeated, or labels are missing.
     """
     name = re.compile(rf"CLEVRTEX_{variant}_(\d{{6}})\.png")
     by_path = {file.path: file for file in files}

@@ -1,4 +1,4 @@
-"""Crop and resize: one stated rule for pictures, one for labels, the same for every source."""
+"""Crop and resize: one rule for pictures and one for labels, the same for every source."""
 
 from __future__ import annotations
 

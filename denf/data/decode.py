@@ -1,7 +1,7 @@
-"""Picture files to arrays, checked: 8-bit RGB pictures and 8-bit label images, nothing guessed.
+"""Decoding picture files to arrays, with checks: 8-bit RGB pictures and 8-bit label images.
 
-Labels come as PNG alone: JPEG changes values. A grey, transparent, CMYK or 16-bit file is refused,
-not converted: a silent conversion would change what a method is trained on.
+Labels must be PNG, because JPEG changes values. A grey, transparent, CMYK or 16-bit file is refused
+and not converted, because a silent conversion would change the training data.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def _opened(data: bytes, name: str, modes: tuple[str, ...], fix: str) -> Iterato
         reading(name, expected="a whole PNG or JPEG picture", fix="Replace or remove the file."),
         Image.open(io.BytesIO(data), formats=_FORMATS) as picture,
     ):
-        # Pillow warns of so many pixels; turning that into an error would change the warnings of
-        # all threads
+        # Pillow only warns of this many pixels; turning that warning into an error would change
+        # the warnings of all threads
         if picture.width * picture.height > _MOST_PIXELS:
             raise ValueError(f"{picture.width}×{picture.height} pixels")
         depth = data[_PNG_DEPTH] if data.startswith(_PNG_SIGNATURE) else 8
@@ -61,9 +61,9 @@ _TO_LABELS = "Save it as an 8-bit grey or palette PNG: 0 for background, 1…K f
 
 
 def image_shape(data: bytes, name: str, *, alpha: bool = False) -> tuple[int, int]:
-    """Height and width of an RGB picture as it is to be seen (EXIF orientation applied).
+    """Height and width of an RGB picture with its EXIF orientation applied.
 
-    Reads the header alone.
+    Reads only the header.
 
     Raises:
         DenfError: when `data` is not an 8-bit RGB (or, with `alpha`, RGBA) PNG or JPEG.
@@ -79,10 +79,10 @@ def decode_image(data: bytes, name: str, *, alpha: bool = False) -> Array:
     Args:
         data: the file's contents.
         name: the file's name, for messages.
-        alpha: also take RGBA, and drop the transparency.
+        alpha: also accept RGBA, and drop the transparency.
 
     Raises:
-        DenfError: when `data` is not such a picture, or not a whole one.
+        DenfError: when `data` is not such a picture, or is truncated.
     """
     with _opened(data, name, _COLOURED[alpha], _TO_RGB) as picture:
         upright = _UPRIGHT.get(_orientation(picture))
@@ -91,7 +91,7 @@ def decode_image(data: bytes, name: str, *, alpha: bool = False) -> Array:
 
 def _orientation(picture: Image.Image) -> int:
     value = picture.getexif().get(_ORIENTATION, 1)
-    return value if isinstance(value, int) else 1  # cameras write numbers, programs anything
+    return value if isinstance(value, int) else 1  # some programs write other types
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def _opened_labels(data: bytes, name: str) -> Iterator[Image.Image]:
 
 
 def labels_shape(data: bytes, name: str) -> tuple[int, int]:
-    """Height and width of a label image; reads the header alone."""
+    """Height and width of a label image; reads only the header."""
     with _opened_labels(data, name) as picture:
         return picture.height, picture.width
 
@@ -123,7 +123,7 @@ def decode_labels(data: bytes, name: str, max_objects: int) -> Array:
         max_objects: the highest label allowed.
 
     Raises:
-        DenfError: when the format or mode is another one or a label is too high.
+        DenfError: when the format or mode is not supported or a label is too high.
     """
     with _opened_labels(data, name) as picture:
         labels = np.asarray(picture)

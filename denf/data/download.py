@@ -1,4 +1,4 @@
-"""Checked downloads: a file is at its path whole and verified, or not at all."""
+"""Checked downloads: a file appears at its path only when it is complete and verified."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Waiting:
     """How long to wait for a server.
 
     Args:
-        connect: seconds until a connection stands.
-        read: seconds until the next bytes come.
-        pause: seconds before the first retry, doubled with each.
+        connect: seconds until a connection is established.
+        read: seconds until the next bytes arrive.
+        pause: seconds before the first retry, doubled with each retry.
     """
 
     connect: float = 15.0
@@ -41,13 +41,13 @@ def download(
     retries: int = 3,
     waiting: Waiting | None = None,
 ) -> Path:
-    """Fetch `url` to `out`, continuing an earlier part; an `out` that is there is kept.
+    """Fetch `url` to `out`, continuing an earlier part; an existing `out` is kept.
 
     Args:
         url: http or https address.
-        out: the file to make; a link when it is found on this machine.
+        out: the file to make; a link when `mirror` is a folder or file on this machine.
         sha256: its checksum in hexadecimal; None: the first fetch pins it (`denf.data.pin`).
-        size: its length in bytes; None: as the server says.
+        size: its length in bytes; None: the length that the server states.
         mirror: folder or base URL that holds a file of the URL's name, or such a file, used in
             place of `url` on machines without a network.
         retries: attempts after the first; each continues where the last one broke off.
@@ -58,7 +58,8 @@ def download(
 
     Raises:
         DenfError: when size or checksum differ (the part is removed), the server refuses, sends a
-            page in place of a file or keeps breaking off, or the disk is full (the part is kept).
+            page in place of a file or keeps closing the connection, or the disk is full (the part
+            is kept).
     """
     out, stated = Path(out), Identity(sha256, size)
     if out.exists():
@@ -76,7 +77,7 @@ def download(
     with locked(out.with_name(f".{out.name}.lock"), f"download {out}", remove=True):
         _fetch(address, part, retries, waiting or Waiting(), stated.size)
         try:
-            fix = "What came was removed: call again, or correct what is expected."
+            fix = "The file received was removed: call again, or correct what is expected."
             check(part.path, url, out, stated, what=address, fix=fix)
         except DenfError:
             part.discard()
@@ -87,7 +88,7 @@ def download(
 
 
 def _file_name(url: str) -> str:
-    """The last part of an address's path, which is a plain name and leads nowhere else."""
+    """The last part of an address's path, checked to be a plain file name."""
     with reading(url, expected="an http or https address", fix="Correct it."):
         address = urlsplit(url)
         name = unquote(address.path.rpartition("/")[2])
@@ -128,7 +129,7 @@ def _fetch(url: str, part: Part, retries: int, waiting: Waiting, most: int | Non
 
 
 def _link(mirror: Path, name: str, url: str, out: Path, stated: Identity) -> None:
-    """Make `out` a link to a file that is here already: the archives have gigabytes."""
+    """Make `out` a link to a file on this machine; archives of gigabytes are not copied."""
     source = mirror / name if mirror.is_dir() else mirror
     if not source.is_file():
         raise DenfError(

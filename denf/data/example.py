@@ -3,9 +3,8 @@
 Multi-Object Datasets stores an image as a list of one-byte strings, one per value. A protobuf
 parser makes a Python object of each (some 3 million per scene); here they are a view with a stride
 of three bytes (tag, length, value), and features that are not asked for are skipped. The messages
-read:
-Example{1: Features{1: map<string, Feature>}}, Feature{1: BytesList | 2: FloatList}, each list
-{1: repeated value}.
+are Example{1: Features{1: map<string, Feature>}}, Feature{1: BytesList | 2: FloatList}, and each
+list is {1: repeated value}.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ from denf.errors import DenfError
 Feature = NDArray[np.uint8] | NDArray[np.float32]
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # protobuf wire types
 _BYTES_LIST, _FLOAT_LIST = 1, 2  # fields of Feature; 3, Int64List, is not read
-# Eight strings of one byte fill three words of 64 bits: tags and lengths, and where those lie.
+# Eight strings of one byte fill three words of 64 bits: the tags and lengths, and a mask of them.
 _STRING = bytes([1 << 3 | _BYTES, 1, 0])
 _FRAMES = np.frombuffer(8 * _STRING, "<u8")
 _FRAME_BITS = np.frombuffer(8 * bytes([255, 255, 0]), "<u8")
 
 
 def parse_example(record: Record, names: Collection[str] | None = None) -> Mapping[str, Feature]:
-    """Read the features of a record; images and masks are views, nothing is copied.
+    """Read the features of a record; images and masks are views without copies.
 
     Args:
         record: a record whose payload is a serialised tf.train.Example.
         names: features to read; None: all.
 
     Returns:
-        One flat array per feature: uint8 for byte strings (their contents in order, whether one
+        one flat array per feature: uint8 for byte strings (their contents in order, whether one
         byte per string or more), float32 for floats. Integer features are left out.
 
     Raises:

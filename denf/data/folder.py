@@ -1,4 +1,4 @@
-"""Your own pictures into the prepared format, with or without masks."""
+"""Preparing a user's own pictures, with or without masks."""
 
 from __future__ import annotations
 
@@ -58,27 +58,27 @@ def prepare_folder(
     """Prepare a folder of pictures as the prepared folder `out`.
 
     Pictures (8-bit RGB PNG or JPEG) are taken in natural order of their paths (2 before 10),
-    folders of clips included.
-    Every one is checked by its header before the first is written.
+    including those in folders of clips. The headers of all pictures are checked before the first
+    picture is written.
 
     Args:
         images: folder or zip archive.
         out: the prepared folder to make.
         masks: folder or zip archive with one label image (PNG, 8-bit grey or palette) per picture,
             under the same path up to the suffix.
-        size: side in pixels; None: that of the pictures, which must then be equal.
+        size: side in pixels; None: that of the pictures, which must all have the same size.
         crop: "centre", the largest centred square, or "whole", the frame squeezed to a square.
         first: number of the first picture to take; negative: counted from the end, so that
             `first=-200` takes the last 200.
         count: how many to take; None: all from `first` on.
         max_objects: the highest label allowed in a mask.
-        split: what `dataset.json` calls this part.
+        split: name of the split in `dataset.json`.
         name: of the data set; None: the name of the folder.
         licence: of the pictures.
 
     Raises:
-        DenfError: when a file is of another mode, depth, size or damaged, a picture and a mask do
-            not pair, or a mask has too many labels: names the file; nothing is written.
+        DenfError: when a file is damaged or of another mode, depth or size, a picture or a mask has
+            no partner, or a mask has too many labels; names the file; nothing is written.
     """
     images, out = Path(images), Path(out)
     label_source = None if masks is None else Path(masks)
@@ -128,7 +128,7 @@ def _scene(side: int, crop: Crop, max_objects: int, number: int, pair: _Pair) ->
 
 
 def _pictures(source: Path, files: Sequence[SourceFile], without: Path | None) -> list[SourceFile]:
-    """Pictures of a source; `without` is a folder to leave out, should it lie inside."""
+    """Pictures of a source; `without` is a folder that is left out where it lies inside."""
     inner: tuple[str, ...] | None = None
     if without is not None and without.resolve().is_relative_to(source.resolve()):
         inner = without.resolve().relative_to(source.resolve()).parts
@@ -148,7 +148,7 @@ def _pictures(source: Path, files: Sequence[SourceFile], without: Path | None) -
 def _pair(
     images: Path, pictures: Sequence[SourceFile], masks: Path, labels: Sequence[SourceFile]
 ) -> list[_Pair]:
-    """Join pictures and masks by path up to the suffix; the order is that of the pictures."""
+    """Pair pictures and masks by path up to the suffix, in the order of the pictures."""
     by_stem = _by_stem(masks, labels)
     stems = _by_stem(images, pictures)
     unpaired = sorted(stems.keys() ^ by_stem.keys())

@@ -1,4 +1,4 @@
-"""Work by threads, results in order: the same output for any number of them."""
+"""Work by threads with results in order: the output is the same for any number of threads."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ R = TypeVar("R")
 def in_order(
     make: Callable[[T], R], items: Iterable[T], *, workers: int, waiting: int
 ) -> Generator[R, None, None]:
-    """`map(make, items)` by threads; they help where `make` waits or works outside of Python.
+    """`map(make, items)` by threads, which help where `make` waits or runs outside Python.
 
     Args:
-        make: called once an item; its exception appears where its result would have been.
+        make: called once per item; its exception is raised where its result would have been.
         items: read in the caller's thread, no further than `waiting` allows.
         workers: threads, 1 or more.
-        waiting: most results that are in the making or finished and not yet taken.
+        waiting: largest number of results in progress or not yet taken.
     """
     with ThreadPoolExecutor(workers) as pool:
         pending: deque[Future[R]] = deque()
@@ -39,7 +39,7 @@ def in_order(
 
 
 def read_ahead(items: Iterator[T], *, waiting: int) -> Iterator[T]:
-    """`items`, made by a thread of their own while the caller works on those before."""
+    """`items`, made by a separate thread while the caller works on the items before."""
     end: Any = object()
     # one thread: an iterator can be advanced by one call at a time
     results = in_order(lambda _: next(items, end), repeat(None), workers=1, waiting=waiting)

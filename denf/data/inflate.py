@@ -1,6 +1,6 @@
 """Gzip streams by ISA-L, several times as fast as zlib: read once, from start to end.
 
-No more is inflated than is asked for, so that damage shows in the read that meets it.
+Only the bytes asked for are inflated, so that damage raises an error in the read that reaches it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import BinaryIO, cast
 from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
 
 _CHUNK = 1 << 20  # compressed bytes read at a time
-# What reading a cut or damaged stream raises; isal's stubs call its class an instance.
+# Errors on reading a truncated or damaged stream; isal's stubs declare its class as an instance.
 DAMAGE = (EOFError, cast(type[Exception], IsalError))
 
 
 class Inflater:
-    """The contents of a gzip file; its members, one after another, are one stream.
+    """The contents of a gzip file, whose members are read as one stream.
 
     Args:
-        file: at the start of the first member.
+        file: positioned at the start of the first member.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -27,7 +27,7 @@ class Inflater:
         self._member = IgzipDecompressor(flag=DECOMP_GZIP)
 
     def read(self, size: int, /) -> bytes:
-        """The next `size` bytes; fewer at the end of the file alone.
+        """The next `size` bytes; fewer only at the end of the file.
 
         Raises:
             EOFError: when the file ends inside a member.

@@ -1,4 +1,4 @@
-"""Scenes one by one into a prepared folder: batching, resuming, and cleaning up after bad input."""
+"""Writing single scenes to a prepared folder: batching, resuming, clean-up after bad input."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Scene:
 
     Args:
         image: uint8 (size, size, 3).
-        mask: uint8 (size, size), or None when there is no truth.
+        mask: uint8 (size, size), or None without true masks.
         factors: its rows of `factors.csv`.
     """
 
@@ -45,7 +45,7 @@ class Scene:
 
 
 class SceneWriter:
-    """Write scenes to a prepared folder; `count` is the number there, or left to be resumed.
+    """Write scenes to a prepared folder; `count` includes those of an interrupted preparation.
 
     A `DenfError` inside the `with` block (bad input) removes what was written; any other failure
     (full disk, interruption) keeps it, and the next writer with the same `info` continues.
@@ -59,7 +59,7 @@ class SceneWriter:
 
     @property
     def count(self) -> int:
-        """Scenes written so far, those of an interrupted preparation included."""
+        """Scenes written so far, including those of an interrupted preparation."""
         return self._writer.count + len(self._waiting)
 
     def __enter__(self) -> SceneWriter:
@@ -130,10 +130,10 @@ def pending_splits(out: Path, infos: Mapping[str, Mapping[str, Any]]) -> list[st
 
     Args:
         out: the folder of the splits.
-        infos: split to the description that it shall have.
+        infos: by split, its description.
 
     Raises:
-        DenfError: when all are there already, or one was made with other settings.
+        DenfError: when all splits exist, or one was made with other settings.
     """
     pending = []
     for split, info in infos.items():

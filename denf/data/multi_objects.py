@@ -1,7 +1,7 @@
-"""Multi-Object Datasets: gzipped TFRecord files of scenes with masks into the prepared format.
+"""Preparing Multi-Object Datasets: gzipped TFRecord files of scenes with masks.
 
-One pass over the file makes all splits: a thread reads ahead (inflating and checking), others cut
-and resize, this one writes, so that the files do not depend on their number.
+One pass over the file makes all splits: a thread reads ahead (inflating and checking), others crop
+and resize, the caller's thread writes, so that the files do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ _READ_AHEAD = 4  # records of 3.2 MB at most
 
 @dataclass(frozen=True)
 class ObjectsFile:
-    """What the records of a published file hold, and which part of it is prepared.
+    """The contents of the records of a published file, and the part of it that is prepared.
 
     Args:
         name: of the data set.
         path: of the file below `URL`.
         height, width: of images and masks in pixels.
-        layers: mask layers, background and unused ones included.
-        size: side of the prepared images, unless asked otherwise.
-        ranges: records of each split, unless asked otherwise.
-        channels: of the image; 1 is repeated to three.
-        background: so many of the first layers are background.
+        layers: mask layers, including the background and unused ones.
+        size: side of the prepared images, unless another is given.
+        ranges: records of each split, unless others are given.
+        channels: of the image; a single channel is repeated to three.
+        background: number of first layers that are background.
         layers_last: masks are stored (height, width, layers).
         rows, columns: start and stop of those kept; None: all.
-        max_objects: scenes of more are left out; None: none is.
+        max_objects: scenes with more objects are left out; None: all scenes are kept.
         reals: float features by name, with the columns of `factors.csv` that their values fill.
         codes: byte features of one value per layer, of which 0 means no object.
     """
@@ -67,7 +67,7 @@ class ObjectsFile:
 
     @property
     def url(self) -> str:
-        """Where it is published."""
+        """Address of the published file."""
         return URL + self.path
 
     @property
@@ -104,12 +104,12 @@ def prepare_objects(
     split, its record in the file, its label, and the stored factors.
 
     Args:
-        file: which of the published files this is.
-        tfrecord: where it lies.
+        file: the layout of the published file.
+        tfrecord: path of the file.
         out: folder of the splits.
         size: side in pixels; None: the file's own.
         ranges: records of splits in place of the file's own; None: the split is not made.
-        workers: threads that cut and resize, beside the one that reads.
+        workers: threads that crop and resize, in addition to the one that reads.
 
     Raises:
         DenfError: when a record is damaged (with its number and byte offset) or not of this data
@@ -141,7 +141,7 @@ def prepare_objects(
 def _wanted(
     file: ObjectsFile, tfrecord: Path, splits: Sequence[Split]
 ) -> Iterator[tuple[Split, int, Record]]:
-    """Records whose scenes are to be written, each with its split and its number there."""
+    """Records whose scenes are to be written, each with its split and its number in the split."""
     count = 0
     records = read_ahead(read_records(tfrecord), waiting=_READ_AHEAD)
     for record in tqdm(records, desc=file.name, unit="record", disable=None):
@@ -168,9 +168,9 @@ def read_features(file: ObjectsFile, record: Record, *names: str) -> Mapping[str
     """Features of a record, checked for presence, length and type; views where possible.
 
     Args:
-        file: which file the record is of.
+        file: the layout of the record's file.
         record: the record.
-        names: of the features; none: all that are read.
+        names: of the features; without names, all features that are used.
     """
     expected = {name: file.features[name] for name in names or file.features}
     features = parse_example(record, expected)
@@ -219,7 +219,7 @@ def _factors(
 ) -> list[dict[str, Any]]:
     """Rows of `factors.csv`: one per object, with its label in the mask.
 
-    Codes are those of the file, 1 and up. Without factors, the objects are those with any pixel.
+    Codes are those of the file, from 1. Without factors, the objects are those with any pixel.
     """
     present = features["visibility"] if file.reals else _layers(file, features).max((1, 2))
     rows = []

@@ -1,4 +1,4 @@
-"""The published files of Multi-Object Datasets, and which records train and which test.
+"""The published files of Multi-Object Datasets, and the records of their splits.
 
 Layouts: the readers in google-deepmind/multi_object_datasets (clevr_with_masks.py,
 multi_dsprites.py, tetrominoes.py, objects_room.py).
@@ -13,9 +13,9 @@ from denf.data.multi_objects import ObjectsFile
 from denf.data.record_splits import RecordRange
 from denf.data.sources.multi_objects import Room, Sprites
 
-# Training on the first 70,000 and testing on the 320 scenes right after them is what Slot Attention
-# did (its maintainer, google-research issue 595); IODINE and EfficientMORL also score 320 scenes.
-# Validation begins at 85,000, so that a larger test set (up to 7,800 scenes) leaves it untouched.
+# Slot Attention trained on the first 70,000 records and tested on the 320 scenes right after them
+# (its maintainer, google-research issue 595); IODINE and EfficientMORL also score 320 scenes.
+# Validation begins at 85,000, so that a larger test set (up to 7,800 scenes) does not overlap it.
 CLEVR_RANGES = {
     "train": RecordRange(0, 70_000),
     "val": RecordRange(85_000),

@@ -1,4 +1,4 @@
-"""What a downloaded file must be: of the stated checksum and size, else as it was first fetched.
+"""Checks of downloaded files: by the stated checksum and size, or else by those first fetched.
 
 Where the publisher states no checksum, the first fetch pins SHA-256 and size in
 `<file>.pinned.json`; every later fetch of that address must give the same file.
@@ -18,7 +18,7 @@ from denf.reading import read_json_mapping, reading
 
 @dataclass(frozen=True)
 class Identity:
-    """What is known of a file.
+    """Known checksum and size of a file.
 
     Args:
         sha256: 64 hexadecimal digits; None: not known.
@@ -30,20 +30,20 @@ class Identity:
 
 
 def pin_file(out: Path) -> Path:
-    """Where the pin of the file `out` lies."""
+    """Path of the pin of the file `out`."""
     return out.with_name(out.name + ".pinned.json")
 
 
 def check(path: Path, url: str, out: Path, stated: Identity, *, what: str, fix: str) -> None:
-    """Compare a file with what is stated, else with its pin; pin it when there is neither.
+    """Compare a file with the stated identity, else with its pin; without either, pin it.
 
     Args:
-        path: the file, under whatever name.
+        path: the file, under its current name.
         url: where it was published.
         out: its final path, beside which the pin lies.
-        stated: by the publisher or the user; a stated checksum goes before the pin.
+        stated: by the publisher or the user; a stated checksum takes precedence over the pin.
         what: the file's name in messages.
-        fix: what to do about a difference from what is stated.
+        fix: what to do about a difference from the stated identity.
 
     Raises:
         DenfError: when size or checksum differ (shows both values), or `out` itself is checked and
@@ -74,7 +74,7 @@ def check(path: Path, url: str, out: Path, stated: Identity, *, what: str, fix: 
 
 
 def read_pin(out: Path) -> tuple[str, Identity] | None:
-    """The address from which `out` was fetched and what it was then; None when it never was.
+    """The address from which `out` was first fetched and its identity then; None without a pin.
 
     Raises:
         DenfError: when the pin is not readable.

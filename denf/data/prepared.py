@@ -1,10 +1,9 @@
 """The prepared format: one folder per split, read by memory map.
 
 A folder holds `images.npy` uint8 (N, H, W, 3), `masks.npy` uint8 (N, H, W) with 0 for background
-and 1…K for objects (absent when there is no truth), `empty.npy` uint8 (N, H, W, 3) with the same
-scenes without their objects (where a renderer made them), `factors.csv` where known, and
-`dataset.json`: where it comes from, how it was made, the count of scenes and how many have how many
-objects.
+and 1…K for objects (absent without true masks), `empty.npy` uint8 (N, H, W, 3) with the same scenes
+without their objects (where rendered), `factors.csv` where known, and `dataset.json`: the source,
+how the folder was made, and the numbers of scenes, in total and by their number of objects.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from denf.files import write_atomically
 from denf.reading import read_json_mapping, reading
 
 Array = NDArray[np.uint8]
-MAX_OBJECTS = 254  # labels are uint8 and 0 is the background; one value is kept free
+MAX_OBJECTS = 254  # labels are uint8 and 0 is the background; one value is reserved
 _AGAIN = "Prepare the data again."
 _MISSING = "Prepare the data with `denf data prepare`; config/README.md lists the sources."
 _ARRAYS = ("images.npy", "masks.npy", "empty.npy")
-_VERIFIED = ".verified.json"  # what was compared with its checksum, by size and time
+_VERIFIED = ".verified.json"  # arrays that matched their checksums, by size and time
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -40,10 +39,10 @@ class Prepared:
     """A prepared split, opened by memory map.
 
     Args:
-        folder: where it lies.
+        folder: path of the split.
         info: the contents of `dataset.json`.
         images: uint8 (N, H, W, 3).
-        masks: uint8 (N, H, W), 0 background and 1…K objects; None when there is no truth.
+        masks: uint8 (N, H, W), 0 background and 1…K objects; None without true masks.
         empty: uint8 (N, H, W, 3), the scenes without their objects; None where not rendered.
     """
 
@@ -116,10 +115,10 @@ def open_prepared(folder: Path | str) -> Prepared:
 
 
 def open_verified(folder: Path | str) -> Prepared:
-    """Open a prepared folder whose arrays are those that were prepared.
+    """Open a prepared folder after comparing its arrays with their checksums.
 
-    Every array is compared with its checksum once; `.verified.json` in the folder records the
-    file by its size and time of change.
+    Every array is compared only once; `.verified.json` in the folder records the file by its size
+    and time of change.
 
     Raises:
         DenfError: as `open_prepared`, and when an array differs from its checksum.
@@ -128,7 +127,7 @@ def open_verified(folder: Path | str) -> Prepared:
     memory = data.folder / _VERIFIED
     known: dict[str, Any] = {}
     if memory.is_file():
-        with contextlib.suppress(DenfError):  # then all is compared again
+        with contextlib.suppress(DenfError):  # an unreadable record: all arrays are compared again
             known = read_json_mapping(memory, expected="what was verified", fix="")
     found: dict[str, Any] = {}
     for name, sha256 in data.info["sha256"].items():
@@ -148,7 +147,7 @@ def open_verified(folder: Path | str) -> Prepared:
                 fix=f"The file has changed or is damaged. {_AGAIN}",
             )
     if known != found:
-        with contextlib.suppress(OSError):  # a folder without permission: compared each time
+        with contextlib.suppress(OSError):  # a read-only folder: compared each time
             write_atomically(memory, json.dumps(found))
     return data
 

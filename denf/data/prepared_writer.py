@@ -1,4 +1,4 @@
-"""Writing the prepared format: batch by batch, resumable, visible when complete."""
+"""Writing the prepared format: batch by batch, resumable, published only when complete."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from denf.files import write_atomically, writing_to
 from denf.locks import locked
 from denf.reading import read_json_mapping
 
-_HEADER_BYTES = 128  # a version-1 .npy header of any shape used here, padded by NumPy to 64
+_HEADER_BYTES = 128  # of a version-1 .npy header of any shape used here; NumPy pads to 64 bytes
 
 
 class PreparedWriter:
@@ -34,7 +34,7 @@ class PreparedWriter:
 
     The arrays grow in `<out>.partial/`. A normal exit of the `with` block hashes them, writes
     `dataset.json` and renames the folder; an exception leaves the partial folder, and the next
-    writer with the same `info` continues after the last complete batch (number `count`).
+    writer with the same `info` continues after the last complete batch, at scene `count`.
 
     Args:
         out: the folder to make; must not exist.
@@ -42,7 +42,7 @@ class PreparedWriter:
         masks: whether every scene comes with a mask.
         info: name, source, licence, split, crop and resize rule …: contents of `dataset.json`.
             A partial folder made with other values is discarded.
-        empty: whether every scene comes with a picture of it without its objects.
+        empty: whether every scene comes with a picture of the scene without its objects.
     """
 
     def __init__(
@@ -94,13 +94,13 @@ class PreparedWriter:
         self.count, self._fields = progress["count"], progress["fields"]
         self._objects = Counter({int(n): scenes for n, scenes in progress["objects"].items()})
         places = self._places(self.count, progress["factor_bytes"])
-        with contextlib.ExitStack() as opened:  # closes what is open when one cannot be opened
+        with contextlib.ExitStack() as opened:  # closes all when one cannot be opened
             for name, position in places.items():
                 self._files[name] = opened.enter_context(self._open_at(name, position))
             self._open = opened.pop_all()
 
     def _progress(self) -> dict[str, Any] | None:
-        """How far an interrupted preparation came; None when there is nothing to continue."""
+        """Progress of an interrupted preparation; None when there is nothing to continue."""
         path = self.partial / "progress.json"
         try:
             progress = read_json_mapping(path, expected="the progress", fix="")
@@ -117,7 +117,7 @@ class PreparedWriter:
         return progress if same and whole and not short else None
 
     def _places(self, count: int, factor_bytes: int) -> dict[str, int]:
-        """Bytes of every file when so many scenes are written."""
+        """Size in bytes of every file after `count` scenes."""
         places = {
             name: _HEADER_BYTES + count * math.prod(item) for name, item in self._items.items()
         }
@@ -144,7 +144,7 @@ class PreparedWriter:
             images: uint8 (n, size, size, 3).
             masks: uint8 (n, size, size), exactly when the writer was made with `masks=True`.
             factors: rows for `factors.csv`; all rows of a data set have the same keys.
-            empty: uint8 (n, size, size, 3), exactly when it was made with `empty=True`.
+            empty: uint8 (n, size, size, 3), exactly when the writer was made with `empty=True`.
         """
         given = {"images.npy": images, "masks.npy": masks, "empty.npy": empty}
         for path, array in given.items():
@@ -201,7 +201,7 @@ class PreparedWriter:
     def _write_row(self, values: Sequence[Any]) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(values)
-        # names of pictures may hold bytes that are no text
+        # names of pictures may hold bytes that are not text
         self._files["factors.csv"].write(text.getvalue().encode("utf-8", "backslashreplace"))
 
     def __exit__(
@@ -212,7 +212,7 @@ class PreparedWriter:
     ) -> None:
         with self._lock, writing_to(self.partial) if kind is None else contextlib.nullcontext():
             if kind is not None:
-                with contextlib.suppress(OSError):  # a full disk again; the first error is the one
+                with contextlib.suppress(OSError):  # a full disk again; the first error is raised
                     self._open.close()
                 return
             with self._open:  # closes every file, even when another cannot be closed

@@ -22,7 +22,7 @@ from denf.data.ingest import Scene, SceneWriter, listing_sha256, pending_splits,
 from denf.errors import DenfError
 from denf.files import natural_key, number_key
 
-# RELATE (hyenal/relate, README); dl=1 asks Dropbox for the file in place of a page about it
+# RELATE (hyenal/relate, README); dl=1 makes Dropbox send the file in place of a web page
 REAL_TRAFFIC_URL = "https://www.dropbox.com/s/n71t0ln6i43ruuo/cars_real_traffic.zip?dl=1"
 REAL_TRAFFIC_FID_URL = "https://www.dropbox.com/s/5v2nyruppc2jsbe/real_traffic.zip?dl=1"
 PAPER_TRAIN, PAPER_TEST = 560, 123  # videos; paper, section 4.1
@@ -42,19 +42,19 @@ class Video:
 
 @dataclass(frozen=True)
 class VideoSplit:
-    """Numbers of videos: the last `test` by number test, up to `train` right before them train."""
+    """Numbers of videos: the last `test` are the test set; up to `train` before them train."""
 
     train: int
     test: int
 
 
 def default_split(videos: int) -> VideoSplit:
-    """The split of a source with that many videos.
+    """The split of a source with `videos` videos.
 
-    With 683 videos or more it is the paper's: the last 123 test, the 560 before them train. The
-    published archive has 614 by the only listing found, too few for that, so smaller sources
-    are split 80:20 in order, as the authors' earlier code does; of 614 that tests the same last
-    123 and trains on the 491 before them.
+    With 683 videos or more this is the paper's split: the last 123 test, the 560 before them train.
+    By the only listing found, the published archive has 614, too few for that split. Smaller
+    sources are therefore split 80:20 in order, as in the authors' earlier code; of 614 videos the
+    last 123 test and the 491 before them train.
 
     Args:
         videos: number of videos.
@@ -85,16 +85,16 @@ def prepare_real_traffic(
         out: folder of the two splits.
         size: side in pixels.
         split: numbers of videos; None: `default_split`.
-        gap: frames dropped at the end of the training videos. Clips cut from one continuous take
-            share cars across the border of the split; the test set stays as it is.
+        gap: frames dropped at the end of the training videos, since clips cut from one continuous
+            recording share cars across the border of the split. The test set is not changed.
         workers: threads that decode and resize.
         name: of the data set.
         licence: of the footage.
 
     Raises:
-        DenfError: when there are no or too few videos, a video without frames, videos of more
-            than one camera (folder), or a frame that is not an RGB picture or not of its video's
-            size; nothing is written.
+        DenfError: for no or too few videos, a video without frames, videos of more than one camera
+            (folder), or a frame that is not an RGB picture or not of its video's size; nothing is
+            written.
     """
     source, out = Path(source), Path(out)
     with ExitStack() as stack:
@@ -118,7 +118,7 @@ def prepare_real_traffic(
             }
             for part in frames
         }
-        # all writers close at the end, so that a bad frame in the last split undoes the first too
+        # all writers close at the end, so that a bad frame in the last split also undoes the first
         writers = {
             part: stack.enter_context(
                 SceneWriter(out / part, size=size, masks=False, info=infos[part])
@@ -135,11 +135,11 @@ def find_videos(source: Path, files: Sequence[SourceFile]) -> list[Video]:
     """Videos of a source in order of their numbers.
 
     Args:
-        source: for messages.
-        files: its files, sorted by path.
+        source: path for messages.
+        files: files of the source, sorted by path.
 
     Raises:
-        DenfError: when there are none, one has no frames, or they lie in more than one folder.
+        DenfError: when there are no videos, one has no frames, or they lie in more than one folder.
     """
     frames: dict[PurePosixPath, list[SourceFile]] = defaultdict(list)
     for file in files:

@@ -36,7 +36,7 @@ class RecordRange:
         """Read `START:STOP[:SCENES]`, START and STOP as in a Python slice, e.g. `70000:85000:320`.
 
         Raises:
-            DenfError: when `text` is of another form.
+            DenfError: when `text` has another form.
         """
         match = re.fullmatch(r"(\d*):(\d*)(?::(\d+))?", text)
         if match is None:
@@ -80,14 +80,14 @@ def check_ranges(ranges: Mapping[str, RecordRange]) -> None:
 
 @dataclass
 class Split:
-    """A split while the file streams by.
+    """State of a split while the file is read.
 
     Args:
         name: of the split.
-        records: that it takes.
-        writer: entered.
-        written: scenes that an interrupted preparation left.
-        kept: scenes found so far, those written before an interruption included.
+        records: of the split.
+        writer: an entered writer.
+        written: number of scenes written before an interruption.
+        kept: number of scenes found so far, including those written before an interruption.
     """
 
     name: str
@@ -98,20 +98,20 @@ class Split:
 
     @property
     def full(self) -> bool:
-        """Whether it has all scenes that it may have."""
+        """Whether the split has reached its largest number of scenes."""
         return self.records.scenes is not None and self.kept >= self.records.scenes
 
     def complete(self, records: int) -> bool:
-        """Whether nothing can come after so many records of the file."""
+        """Whether no record after the first `records` of the file can belong to the split."""
         return self.full or (self.records.stop is not None and records >= self.records.stop)
 
     def keep(self) -> int | None:
-        """Count one more scene; its number, or None when it is written already."""
+        """Count one more scene and return its number, or None when it is already written."""
         number, self.kept = self.kept, self.kept + 1
         return None if number < self.written else number
 
     def check(self, file: Path, records: int) -> None:
-        """Refuse a file that ended before the split did.
+        """Refuse a file that ended before the split was complete.
 
         Raises:
             DenfError: names file and split.

@@ -31,7 +31,7 @@ class Record:
 
     Args:
         index: its number in the file, from 0.
-        offset: where its frame starts, in bytes of the uncompressed stream.
+        offset: start of its frame, in bytes of the uncompressed stream.
         payload: its contents, checked against their checksum.
         file: the file's path, for messages.
     """
@@ -43,7 +43,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        """How messages name this record: file, number and byte offset."""
+        """Name of this record in messages: file, number and byte offset."""
         return _name(self.file, self.index, self.offset)
 
 

@@ -1,7 +1,8 @@
 """One HTTP transfer into a part file, continued where the last one broke off.
 
-Bytes arrive in `<out>.part`; `<out>.part.json` notes which file, of which length and entity tag,
-they are a part of. A part is continued only when the server confirms that it fits (RFC 9110, 14).
+Bytes are written to `<out>.part`; `<out>.part.json` notes the file that they are a part of, with
+its length and entity tag. A part is continued only when the server confirms that it fits (RFC 9110,
+section 14).
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from denf.files import write_atomically
 from denf.reading import reason
 
 _CHUNK = 1 << 20
-_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses that may pass
+_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses that may be temporary
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19})")
 
 
 class _TooLongError(Exception):
-    """A body goes on behind the end of the file."""
+    """A response's body is longer than the file."""
 
 
 class BrokenOffError(Exception):
@@ -37,11 +38,11 @@ class BrokenOffError(Exception):
 
 @dataclass(frozen=True)
 class Note:
-    """What a part belongs to.
+    """The file that a part belongs to.
 
     Args:
-        url: where it comes from.
-        tag: what If-Range carries: a strong entity tag or the date of the last change.
+        url: address of the file.
+        tag: value of If-Range: a strong entity tag or the date of the last change.
         total: length of the whole file in bytes; None: not known.
     """
 
@@ -51,7 +52,7 @@ class Note:
 
 
 class Part:
-    """The file in the making, beside its final path `out`."""
+    """The incomplete file, beside its final path `out`."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -59,7 +60,7 @@ class Part:
         self._note = out.with_name(out.name + ".part.json")
 
     def resume(self, url: str) -> tuple[int, Note]:
-        """Bytes that are there of `url`, and the note about them; 0 to start anew."""
+        """Number of bytes received from `url`, and the note about them; 0 to start again."""
         try:
             note = Note(**json.loads(self._note.read_text(encoding="utf-8")))
             size = self.path.stat().st_size
@@ -70,12 +71,12 @@ class Part:
         return (size, note) if note.url == url else (0, Note(url))
 
     def start(self, note: Note) -> None:
-        """Empty the part and note what it will be a part of."""
+        """Empty the part and note the file that it belongs to."""
         self.path.write_bytes(b"")
         write_atomically(self._note, json.dumps(asdict(note)))
 
     def discard(self) -> None:
-        """Remove part and note."""
+        """Remove the part and its note."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
@@ -92,12 +93,12 @@ def transfer(url: str, part: Part, timeouts: tuple[float, float], most: int | No
 
     Args:
         url: http or https address.
-        part: what is there already is continued if the server says that it fits.
+        part: continued if the server confirms that it fits.
         timeouts: seconds to wait for a connection and for the next bytes.
-        most: bytes of the whole file, if known; no more are taken.
+        most: bytes of the whole file, if known; no more are accepted.
 
     Raises:
-        BrokenOffError: when another attempt may succeed; what has arrived is kept.
+        BrokenOffError: when another attempt may succeed; the bytes received are kept.
         DenfError: when the server refuses, or the disk cannot be written.
     """
     have, note = part.resume(url)
@@ -111,7 +112,7 @@ def transfer(url: str, part: Part, timeouts: tuple[float, float], most: int | No
     except (requests.ConnectionError, requests.Timeout) as error:
         raise BrokenOffError(str(error)) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        raise refused(url, reason(error)) from error  # an address or a header that is none
+        raise refused(url, reason(error)) from error  # an invalid address or header
     with reply, writing(part.path):
         start, total = _place(url, reply, have)
         # a server may not know If-Range and send a range of a file that has changed since
@@ -139,7 +140,7 @@ def _place(url: str, reply: requests.Response, have: int) -> tuple[int | None, i
     if status in _RETRIED:
         raise BrokenOffError(f"status {status}")
     if status == requests.codes.requested_range_not_satisfiable and have:
-        # bytes past the end were asked for: the part is complete if it has the file's length
+        # bytes past the end were requested: the part is complete if it has the file's length
         return (have, have) if span == f"bytes */{have}" else (None, None)
     if status == requests.codes.partial_content and have:
         match = _CONTENT_RANGE.fullmatch(span)
@@ -157,7 +158,7 @@ def _place(url: str, reply: requests.Response, have: int) -> tuple[int | None, i
 
 
 def _tag(reply: requests.Response) -> str | None:
-    tag = reply.headers.get("ETag", "W/")  # If-Range takes no weak tag (RFC 9110, 13.1.5)
+    tag = reply.headers.get("ETag", "W/")  # If-Range accepts no weak tag (RFC 9110, 13.1.5)
     return reply.headers.get("Last-Modified") if tag.startswith("W/") else tag
 
 
@@ -186,7 +187,7 @@ def _receive(
 
 
 def _chunks(reply: requests.Response) -> Iterator[bytes]:
-    # translated here, where no disk error can be meant: both kinds derive from OSError
+    # translated here, where no disk error can occur: both kinds of error derive from OSError
     try:
         yield from reply.raw.stream(_CHUNK, decode_content=False)
     except urllib3.exceptions.HTTPError as error:
@@ -195,7 +196,7 @@ def _chunks(reply: requests.Response) -> Iterator[bytes]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn an OSError of the block, a full disk above all, into a message about `path`."""
+    """Turn an OSError of the block, such as a full disk, into a `DenfError` about `path`."""
     try:
         yield
     except OSError as error:
@@ -203,7 +204,7 @@ def writing(path: Path) -> Iterator[None]:
             str(path),
             expected="to be written",
             got=error,
-            fix="Free some space or choose another place; what has arrived is kept.",
+            fix="Free some space or choose another place; the part received is kept.",
         ) from error
 
 

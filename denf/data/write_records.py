@@ -1,4 +1,4 @@
-"""TFRecord files of tf.train.Example, written: what measurements and tests read."""
+"""Writing TFRecord files of tf.train.Example, for measurements and tests."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from denf.data.tfrecord import masked_crc32c
 
 
 def frame(payload: bytes) -> bytes:
-    """A record: length and payload, each with its checksum."""
+    """A record of a TFRecord file: length and payload, each with its checksum."""
     length = struct.pack("<Q", len(payload))
     crcs = [struct.pack("<I", masked_crc32c(part)) for part in (length, payload)]
     return length + crcs[0] + payload + crcs[1]
 
 
 def varint(value: int) -> bytes:
-    """A protobuf integer: seven bits a byte, the lowest first."""
+    """A protobuf integer: seven bits per byte, the lowest first."""
     parts = []
     while value > 127:
         parts.append(value & 127 | 128)
@@ -56,13 +56,13 @@ def example(features: Mapping[str, bytes]) -> bytes:
 
 
 def scene_record(file: ObjectsFile, objects: int, rng: np.random.Generator) -> bytes:
-    """A record of a published file's layout with that many squares on a grey gradient.
+    """A record of a published file's layout with `objects` squares on a grey gradient.
 
     Args:
         file: the layout.
         objects: at most `file.layers - file.background`.
-        rng: of places, colours, factors, and of the noise of two grey levels, which lets the
-            record shrink by gzip about as far as a rendered one.
+        rng: of places, colours, factors, and noise of two grey levels, with which gzip compresses
+            the record about as much as a rendered one.
     """
     height, width, layers = file.height, file.width, file.layers
     where = np.zeros((height, width), np.intp)

@@ -1,8 +1,8 @@
 """Whether a zip archive's directory lists every entry that the archive holds.
 
-`zipfile` believes the directory: a flipped bit in it renames an entry or hides the next ones, and a
-reader that looks for names then leaves them out. The number of entries stands in the end record
-too, and name, method and sizes stand before each entry's data (PKWARE APPNOTE, 4.3.7 to 4.3.16).
+`zipfile` trusts the directory: a flipped bit in it renames an entry or hides the next ones, and a
+reader that looks for names then leaves them out. The number of entries is also in the end record,
+and name, method and sizes are also before each entry's data (PKWARE APPNOTE, 4.3.7 to 4.3.16).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from denf.reading import reading
 
 _END, _END64, _LOCATOR64, _LOCAL = b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\3\4"
 _END_BYTES, _LOCATOR64_BYTES, _LOCAL_BYTES = 22, 20, 30
-_COMMENT = 0xFFFF  # longest comment behind the end record
+_COMMENT = 0xFFFF  # longest comment after the end record
 _UTF8, _SIZES_BEHIND = 0x800, 0x8  # flags: the name's encoding; sizes follow the data
 _EXPECTED = "a directory that fits its entries"
 _FIX = "The archive is damaged: fetch it again."
@@ -46,7 +46,7 @@ def check_directory(archive: zipfile.ZipFile) -> None:
             if difference:
                 raise DenfError(
                     f"{what}, entry {member.orig_filename!r}",
-                    expected="what stands before its data",
+                    expected="the header before its data",
                     got=difference,
                     fix=_FIX,
                 )

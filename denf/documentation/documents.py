@@ -1,4 +1,4 @@
-"""Tables of documents, made anew: settings from their types, scores from released runs."""
+"""Updating the tables of documents: settings from their types, scores from released runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def settings_table(kind: type[BaseModel], prefix: str = "") -> str:
     """A Markdown table of all settings: dotted key, default, meaning.
 
     Args:
-        kind: a type of settings, its sections included.
+        kind: a type of settings; its sections are included.
         prefix: of the keys.
     """
     lines = ["| key | default | meaning |", "|---|---|---|"]
@@ -38,7 +38,7 @@ def settings_table(kind: type[BaseModel], prefix: str = "") -> str:
 def datasets_table() -> str:
     """A Markdown table of the keys of all specifications of data sets, by their sources.
 
-    Keys of one meaning and default share a line.
+    Keys with the same meaning and default share a line.
     """
     found: dict[tuple[str, str], dict[str, list[str]]] = {}  # (default, meaning): key: sources
     for source, kind in dataset_types().items():
@@ -65,7 +65,7 @@ def dataset_types() -> dict[str, type[BaseModel]]:
 def rows(
     kind: type[BaseModel], prefix: str = "", values: BaseModel | None = None
 ) -> Iterator[tuple[str, str, str]]:
-    """Dotted key, default as Markdown and meaning of every setting; sections come one by one.
+    """Dotted key, default as Markdown and meaning of every setting, including those of sections.
 
     Args:
         kind: a type of settings.
@@ -94,7 +94,7 @@ def _shown(value: Any) -> str:
 
 
 def _in_one_line(value: Any) -> str:
-    """A value as YAML writes it in one line."""
+    """A value as one line of YAML."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k}: {_in_one_line(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
@@ -119,7 +119,7 @@ def _escaped(text: str) -> str:
 
 
 def with_tables(document: str, folder: Path) -> str:
-    """The document with every table between markers made anew.
+    """The document with every table between markers updated.
 
     A marker is `<!-- settings: NAME -->`, with a method's name, `aids of NAME`, or one of
     `experiment`, `training`, `protocol` and `datasets`; `<!-- results: FOLDER -->`, with a folder

@@ -1,4 +1,4 @@
-"""The tables of the reference protocol, as documents show them."""
+"""The tables of the reference protocol for documents."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from denf.report.reference import RUNS, Reference
 
 
 def reference_table(protocol: Path, number: int) -> str:
-    """A Markdown table of the reference runs; a row that was not run yet says so.
+    """A Markdown table of the reference runs; rows that were not run yet are marked.
 
     Args:
         protocol: file of the reference protocol, in `config/` of the repository.
@@ -44,7 +44,7 @@ def reference_table(protocol: Path, number: int) -> str:
 
 
 def _listing(protocol: Path, root: Path) -> Sequence[dict[str, Any]]:
-    """The protocol's rows, whether they were run or not."""
+    """The protocol's rows, including those that were not run."""
     values = read_protocol(protocol)
     checked = check_protocol(values, where=str(protocol))
     resolved = load_experiments(root / checked.experiments, values)

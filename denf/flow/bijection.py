@@ -1,4 +1,4 @@
-"""The contract that every bijection keeps."""
+"""The base class of all bijections."""
 
 from __future__ import annotations
 

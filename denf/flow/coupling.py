@@ -23,10 +23,10 @@ class Coupling(Bijection):
 
     Args:
         channels: channels of the input, at least 2; the first half is the smaller one.
-        swap: take the halves in the other order.
+        swap: exchange the roles of the halves.
         features: width of the subnets F, G, H.
         clamp: c, the largest |log-scale| of one layer.
-        precision: arithmetic inside the subnets; the affine map and `ladj` stay as the input.
+        precision: arithmetic inside the subnets; the affine map and `ladj` keep the input's type.
         kind: how the subnets are evaluated.
 
     Source: Liu et al. (2021), Invertible Denoising Network; layers "Coupling 1–12" of Table 4.
@@ -50,7 +50,7 @@ class Coupling(Bijection):
         self.sizes = (large, small) if swap else (small, large)
         first, second = self.sizes
         self.F = Subnet(second, first, features, precision, kind)
-        # G and H share their input; `evaluate` takes them together.
+        # G and H share their input, so `evaluate` computes them together.
         self.G = Subnet(first, second, features, precision, kind)
         self.H = Subnet(first, second, features, precision, kind)
 

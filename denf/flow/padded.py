@@ -1,4 +1,4 @@
-"""Subnets as few wide convolutions: a GPU's matrix units take multiples of 8 channels."""
+"""Subnets as few wide convolutions: a GPU's matrix units need multiples of 8 channels."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _stacked(nets: Sequence[Subnet], name: str) -> Tensor:
 
 
 def _block_diagonal(weight: Tensor, blocks: int) -> Tensor:
-    """Rows of a weight (out, in, 3, 3) that see their block's `in` channels of blocks·in alone."""
+    """A weight (out, in, 3, 3) over blocks·in channels; rows of a block see its `in` channels."""
     if blocks == 1:
         return weight
     rows = weight.unflatten(0, (blocks, -1))[:, :, None]

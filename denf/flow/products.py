@@ -1,8 +1,9 @@
-r"""Subnets as matrix products: a CPU's way around convolutions of a few channels.
+r"""Subnets as matrix products: faster on a CPU than convolutions with few channels.
 
-A convolution with few channels on one side does little arithmetic and still costs a library call
-that is made for many; so those three of a subnet's four become products, written with the gather N
-of 3×3 neighbourhoods and its adjoint Nᵀ. The wide one in the middle stays a convolution.
+A convolution with few channels on one side does little arithmetic, but its library call is made
+for many channels. The three such convolutions of a subnet's four are therefore products, written
+with the gather N of 3×3 neighbourhoods and its adjoint Nᵀ. The wide one in the middle stays a
+convolution.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ def scatter(columns: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Nᵀ: add every entry to the pixel that `gather` takes it from.
 
     Args:
-        columns: contiguous, 9k·B·H·W elements in the order of `gather`; overwritten, because new
-            memory costs more here than the sums.
+        columns: contiguous, 9k·B·H·W elements in the order of `gather`; overwritten, because
+            allocating memory would take longer than the sums.
         shape: B, H, W.
 
     Returns:
-        maps (k, B·H·W), a part of `columns`.
+        maps (k, B·H·W), a view of part of `columns`.
     """
     k = columns.shape[:-1].numel() // 9
     above, middle, below = columns.view(k, 3, 3, *shape).unbind(1)
@@ -77,8 +78,8 @@ class SubnetProducts(torch.autograd.Function):
         \bar V = d\,h_2^\top, \quad \bar h_2 = V^\top d, \quad \bar S = \bar y\,c^\top, \quad
         \bar W = \bar h_1 c^\top, \quad \bar x = N^\top (W^\top \bar h_1 + S^\top \bar y).
 
-    Hidden maps are channels-last in memory: (B·H·W, features) to a product, (B, features, H, W) to
-    the convolution, which then reorders nothing.
+    Hidden maps are channels-last in memory: (B·H·W, features) for a product, (B, features, H, W)
+    for the convolution, which needs no reordering.
 
     Arguments of `apply`: x, then for each subnet weight and bias of `first`, `second` and `last`
     and the weight of `skip`.
@@ -136,7 +137,7 @@ class SubnetProducts(torch.autograd.Function):
         if grad_columns is None:
             return None, *gradients
         grad_x = scatter(grad_columns, (B, H, W)).view(k, B, H, W).transpose(0, 1)
-        return grad_x.clone(), *gradients  # a clone, or all of grad_columns would live as long
+        return grad_x.clone(), *gradients  # a view would keep all of grad_columns in memory
 
 
 def _grouped(tensors: Sequence[Tensor], size: int) -> list[Sequence[Tensor]]:

@@ -1,4 +1,4 @@
-"""Squeeze: trade resolution for channels (Dinh et al., 2016), as it is or through Haar wavelets."""
+"""Squeeze: trade resolution for channels (Dinh et al., 2016), plainly or by Haar wavelets."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Subnet(nn.Module):
         inputs: channels of the input.
         outputs: channels of the output.
         features: width of the hidden layers.
-        precision: arithmetic of the convolutions; the output has the input's type again.
+        precision: arithmetic of the convolutions; the output has the input's type.
         kind: how the subnet is evaluated.
     """
 
@@ -74,7 +74,7 @@ def evaluate(nets: Sequence[Subnet], x: Tensor, groups: int = 1) -> Tensor:
     """
     kind = chosen(nets[0], x)
     if kind is SubnetKind.TRITON:
-        from denf.flow.kernels import FusedSubnets  # Triton is there on a GPU only
+        from denf.flow.kernels import FusedSubnets  # imported late: Triton may be missing
 
         return FusedSubnets.apply(x, groups, nets[0].precision, *_all_parameters(nets))
     if kind is SubnetKind.PADDED:
@@ -93,8 +93,8 @@ def evaluate(nets: Sequence[Subnet], x: Tensor, groups: int = 1) -> Tensor:
 def chosen(net: Subnet, x: Tensor) -> SubnetKind:
     """The kind that evaluates a subnet: its own, or the default where that cannot run.
 
-    On a CPU matrix products in float32, convolutions in reduced precision; on a GPU convolutions
-    in float32, padded ones in reduced precision.
+    The default on a CPU is matrix products in float32 and convolutions in reduced precision; on a
+    GPU it is convolutions in float32 and padded ones in reduced precision.
     """
     kind, reduced = net.kind, net.precision != torch.float32
     if kind is SubnetKind.TRITON and not runs_triton(x):
@@ -107,7 +107,7 @@ def chosen(net: Subnet, x: Tensor) -> SubnetKind:
 
 
 def runs_triton(x: Tensor) -> bool:
-    """Whether Triton's kernels take x: float32 and not empty, on a GPU or under the interpreter."""
+    """Whether Triton's kernels accept x: float32, not empty, on a GPU or under the interpreter."""
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"
     possible = x.dtype == torch.float32 and x.numel() > 0 and (x.is_cuda or interpreted)
     return possible and importlib.util.find_spec("triton") is not None

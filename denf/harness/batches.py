@@ -1,4 +1,4 @@
-"""What a training step sees: its images, a function of (seed, step), and the seed of its noise."""
+"""Inputs of a training step: its images, a function of (seed, step), and the seed of its noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ON_DEVICE_BYTES = 8 * 2**30  # data sets up to this size are kept on a GPU as ui
 
 
 def batch_indices(seed: int, step: int, images: int, batch_size: int) -> np.ndarray:
-    """The images of a step: shuffled epochs, a function of (seed, step) alone.
+    """Indices of the images of a step: shuffled epochs, a function of (seed, step) alone.
 
     Returns:
         (batch_size,) sorted within each epoch's share, so that reads of a memory map move forward.
@@ -29,11 +29,11 @@ def batch_indices(seed: int, step: int, images: int, batch_size: int) -> np.ndar
 
 
 def loader(data: Prepared, device: torch.device) -> Callable[[np.ndarray], Tensor]:
-    """From indices (B,) to uint8 images (B, 3, H, W) on the device.
+    """A function from indices (B,) to uint8 images (B, 3, H, W) on the device.
 
     Args:
         data: kept on a GPU as a whole where it fits `ON_DEVICE_BYTES`, otherwise memory-mapped.
-        device: where the batches go.
+        device: of the batches.
     """
     if device.type == "cuda" and data.images.nbytes <= ON_DEVICE_BYTES:
         resident = torch.from_numpy(np.asarray(data.images)).to(device).permute(0, 3, 1, 2)
@@ -49,6 +49,6 @@ def loader(data: Prepared, device: torch.device) -> Callable[[np.ndarray], Tenso
 
 
 def noise_seed(seed: int, step: int) -> int:
-    """A 63-bit seed from (seed, step); neighbours give unrelated streams."""
+    """A 63-bit seed from (seed, step); neighbouring steps give unrelated streams."""
     state = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]
     return int(state) & (2**63 - 1)

@@ -22,17 +22,17 @@ REPETITIONS = 3
 def bench_methods(
     folder: Path, protocol: Mapping[str, Any], device: torch.device
 ) -> Iterator[dict[str, Any]]:
-    """Time a training step of every experiment that trains, but ablations; one line each.
+    """Time a training step of every experiment that trains, except ablations; one row each.
 
     Args:
         folder: of the experiment files.
-        protocol: whose overrides and image sizes apply.
-        device: where.
+        protocol: its overrides and image sizes apply.
+        device: where the steps run.
 
     Yields:
-        experiment, method, size, batch, parameters, seconds of the fastest of three steps after
-        one to warm up, images per second, and the largest sum of bytes that torch held at once in a
-        step beyond what it held before it (parameters, moments); JSON-able.
+        experiment, method, size, batch, parameters, seconds of the fastest of three steps after one
+        warm-up step, images per second, and the peak in bytes that torch allocated during a step
+        beyond what was allocated before it (parameters, moments); JSON-able.
     """
     for experiment in load_experiments(folder, protocol):
         trains = experiment.training.steps != 0 and experiment.group is not Group.ABLATION
@@ -83,7 +83,7 @@ def _step(experiment: Experiment, size: int, device: torch.device) -> dict[str, 
 
 
 def peak_bytes(run: Callable[[], Any], device: torch.device) -> int:
-    """Largest sum of bytes that torch allocated and held at once during `run`."""
+    """Largest number of bytes that torch held allocated at once during `run`."""
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)

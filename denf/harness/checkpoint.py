@@ -1,4 +1,4 @@
-"""Weights and training states on disk: atomic, checked by their hashes, states two deep."""
+"""Weights and training states on disk: written atomically, checked by hashes; two states kept."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def best_device() -> torch.device:
 class StateStore:
     """Training states of one run, beside the run's folder and outside its outputs.
 
-    Snakemake deletes the outputs of a killed job; what lies here survives. The key makes a state of
-    other settings or other code invisible. A state's name holds the SHA-256 of its contents.
+    Snakemake deletes the outputs of a killed job, but not these states. A state of other settings
+    or other code has another key and is not found. A state's file name holds its SHA-256.
 
     Args:
         run: the run folder.
@@ -53,7 +53,7 @@ class StateStore:
         """Write a state, and drop all but the newest two.
 
         Raises:
-            OSError: when it cannot be written (a full disk); the states before it stay.
+            OSError: when the state cannot be written (a full disk); earlier states are kept.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
@@ -67,7 +67,7 @@ class StateStore:
             other.unlink()
 
     def restore(self, take: Callable[[Mapping[str, Any]], None]) -> bool:
-        """Give the newest state that is whole and fits to `take`; False when there is none.
+        """Pass the newest state that is undamaged and fits to `take`; False when there is none.
 
         Args:
             take: restores a state, or raises and changes nothing.
@@ -78,7 +78,7 @@ class StateStore:
                 if path.name.split(".")[1] != hashlib.sha256(data).hexdigest():
                     raise ValueError("it differs from its checksum")
                 take(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
-            except Exception as error:  # whatever a damaged or foreign state makes torch raise
+            except Exception as error:  # torch raises many errors on damaged or foreign states
                 warnings.warn(
                     f"{path} cannot be used ({reason(error)}); trying the one before", stacklevel=2
                 )
@@ -87,7 +87,7 @@ class StateStore:
         return False
 
     def clear(self) -> None:
-        """Forget all states of this run, whatever their key."""
+        """Delete all states of this run, whatever their key."""
         shutil.rmtree(self.folder.parent, ignore_errors=True)
 
     def _generations(self) -> list[Path]:
@@ -107,7 +107,7 @@ def save_weights(method: Method, experiment: Experiment, path: Path) -> None:
     Equal weights of one experiment give equal files.
 
     Raises:
-        OSError: when it cannot be written (a full disk).
+        OSError: when the file cannot be written (a full disk).
     """
     state = {name: value.contiguous() for name, value in method.state_dict().items()}
     metadata = {
@@ -122,7 +122,7 @@ def save_weights(method: Method, experiment: Experiment, path: Path) -> None:
 
 
 def _in_one_order(data: bytes) -> bytes:
-    """Safetensors with the keys of their metadata sorted; the library's order is random."""
+    """A safetensors file with its metadata's keys sorted; the library's order is random."""
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8 : 8 + length])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -132,7 +132,7 @@ def _in_one_order(data: bytes) -> bytes:
 
 
 def tensors_sha256(state: Mapping[str, Tensor]) -> str:
-    """Hash of names, types, shapes and values, whatever file they lie in and on what device."""
+    """Hash of names, types, shapes and values, independent of file and device."""
     digest = hashlib.sha256()
     for name, value in sorted(state.items()):
         flat = value.detach().cpu().contiguous().reshape(-1)
@@ -145,9 +145,9 @@ def load_run(run: Path, device: torch.device | str = "cpu") -> tuple[Method, Exp
     """Rebuild the method of a run folder with its trained weights.
 
     Raises:
-        DenfError: when files are missing or damaged, weights are not finite or not those that
-            `run.json` tells of, or belong to another method or other settings than
-            `experiment.yaml` has.
+        DenfError: when files are missing or damaged, or when the weights are not finite, are not
+            those recorded in `run.json`, or belong to another method or other settings than those
+            in `experiment.yaml`.
     """
     if not _is_run(run):
         inner = sorted(run.iterdir()) if run.is_dir() else []
@@ -176,10 +176,10 @@ def _is_run(folder: Path) -> bool:
 
 
 def start_from(method: Method, run: Path) -> str:
-    """Load the weights of another run, whose other settings may differ where shapes do not.
+    """Load the weights of another run, whose settings may differ as long as shapes agree.
 
     Returns:
-        their hash, see `tensors_sha256`.
+        the hash of the weights, see `tensors_sha256`.
 
     Raises:
         DenfError: when the file is missing or damaged, or does not fit.
@@ -207,7 +207,7 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
 
 
 def _refuse_other_weights(run: Path, weights: Mapping[str, Tensor]) -> str:
-    """Refuse weights that are not finite or not those that the training recorded; their hash."""
+    """Refuse weights that are not finite or not those that the training recorded; return a hash."""
     path = run / "model.safetensors"
     for name, value in weights.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
@@ -236,8 +236,8 @@ def _refuse_other_weights(run: Path, weights: Mapping[str, Tensor]) -> str:
 def _refuse_other_settings(
     path: Path, experiment: Experiment, method: Method, metadata: Mapping[str, str]
 ) -> None:
-    """Compare with the header; weights of equal shapes may mean something else."""
-    if "settings" not in metadata:  # not written by this suite: the shapes must do
+    """Refuse weights whose header has other settings; equal shapes do not imply equal settings."""
+    if "settings" not in metadata:  # not written by this suite: only the shapes are checked
         return
     where = f"{path}: settings in its header"
     fix = "Use the run's own experiment.yaml, or train again."
@@ -251,7 +251,7 @@ def _refuse_other_settings(
     theirs, ours = dict(_flat(as_plain(trained))), dict(_flat(as_plain(method.settings)))
     theirs |= _flat(aids, "aids.")
     ours |= _flat(experiment.aids, "aids.")
-    # A part that one of them has not (None) has keys of its own in the other.
+    # A section that is None in one of them has keys of its own in the other.
     differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     if differing:
         more = f" (and {len(differing) - 1} more)" if differing[1:] else ""
@@ -274,7 +274,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 def _refuse_misfit(path: Path, expected: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> None:
     shapes: dict[str, object] = {name: tuple(value.shape) for name, value in expected.items()}
     found: dict[str, object] = {name: tuple(value.shape) for name, value in got.items()}
-    if shapes == found:  # then only types may differ, which loading would convert in silence
+    if shapes == found:  # types may still differ, and loading would convert them silently
         shapes = {name: str(value.dtype) for name, value in expected.items()}
         found = {name: str(value.dtype) for name, value in got.items()}
     if shapes == found:

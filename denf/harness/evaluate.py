@@ -40,22 +40,22 @@ def evaluate(
 
     Args:
         method: on its device, in evaluation mode.
-        data: the split. Without masks there is no score of segmentation or boxes, without `empty`
-            none of backgrounds.
-        batch_size: scenes at a time.
+        data: the split. Without masks, segmentation and boxes are not scored; without `empty`,
+            backgrounds are not.
+        batch_size: scenes per batch.
 
     Returns:
-        the summary and one row per scene. Both hold what the method can and the data allow:
+        the summary and one row per scene. Both hold the scores that the method and the data allow:
 
         - `ari_fg`, `ari_fg_strict`, `ari`: see `denf.metrics.ari`;
         - `mse`, `bits_per_dim`: of the reconstruction, of the density;
         - `box_iou`: see `denf.metrics.boxes`; `count_error`: predicted minus visible objects,
-          absolute; `coverage`: of the objects by labels that are not background, their mean;
+          absolute; `coverage`: mean over the objects, see `denf.metrics.objects`;
         - `background_psnr`, `background_psnr_objects`: of the generated background against the
           scene without its objects, in dB, over all pixels and over those of true objects.
 
-        In the summary each has mean, std and n over scenes. A score that is not finite is left
-        out, and its n tells; without any finite one mean and std are None. The summary further has
+        In the summary each has mean, std and n over scenes. Scores that are not finite are left out
+        and not counted in n; without a finite score, mean and std are None. The summary also has
 
         - `empty_scenes`, `one_object_scenes`: numbers of scenes without objects, which have no
           foreground ARI, and with one, whose foreground ARI is 1 or 0;
@@ -67,7 +67,7 @@ def evaluate(
         - `by_objects`, `by_touching`: means of the indices, and n, of scenes by their number of
           visible objects and by whether two of these come within 2 pixels.
 
-        Rows further have `objects` (visible ones), `predicted_objects` and `touching` (0 or 1).
+        Rows also have `objects` (visible ones), `predicted_objects` and `touching` (0 or 1).
     """
     rows: list[Row] = []
     scored: list[BatchScores] = []
@@ -86,18 +86,19 @@ def panels(method: Method, data: Prepared, count: int) -> dict[str, np.ndarray]:
     """Pictures of `count` scenes, evenly spread, for the figures and the results page.
 
     Returns:
-        `image` uint8 (n, H, W, 3), `truth` (n, H, W) where there is one, and what the method can:
+        `image` uint8 (n, H, W, 3), `truth` (n, H, W) where there are masks, and the outputs that
+        the method is capable of:
 
         - `labels` and `object_labels` (n, H, W);
         - `reconstruction` and `background`, uint8 (n, H, W, 3);
         - `boxes` (n, K, 4), x0, y0, x1, y1 in pixels, NaN where unused;
         - `samples` uint8 (n, `SAMPLES`, H, W, 3): recomposed from each scene where the method
-          generates so, otherwise from the prior;
-        - what its `inspect` adds.
+          generates by recomposing, otherwise from the prior;
+        - the arrays of its `inspect`.
 
-        Empty for a method that has none of these.
+        Empty for a method that has none of these outputs.
     """
-    # Neighbours in footage show the same moment.
+    # Neighbouring frames of footage show the same moment.
     chosen = np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)
     masks = None if data.masks is None else data.masks[chosen]
     shown = replace(data, images=data.images[chosen], masks=masks, empty=None)
@@ -127,7 +128,7 @@ def _pictures(method: Method, images: Tensor, truth: Tensor | None) -> Iterator[
         first = proposals.present.int().argsort(dim=1, descending=True, stable=True)
         most = int(proposals.present.sum(1).max())
         yield "boxes", boxes.take_along_dim(first[..., None], 1)[:, :most]
-    if Capability.INSPECT in can:  # whose boxes are those of whole objects
+    if Capability.INSPECT in can:  # its `boxes`, of whole objects, replace those above
         yield from method.inspect(images).items()
     if can & {Capability.SAMPLE, Capability.RECOMPOSE}:
         generator = torch.Generator(method.device).manual_seed(0)
@@ -148,14 +149,14 @@ def _as_bytes(images: Tensor) -> Tensor:
 def generate(
     method: Method, count: int, *, source: Prepared | None, seed: int, batch_size: int = 32
 ) -> tuple[np.ndarray, SampleMode]:
-    """New images by a method: recomposed from real ones where it can, else from its prior.
+    """New images by a method: recomposed from real ones where the method can, else from its prior.
 
     Args:
         method: with RECOMPOSE or SAMPLE.
         count: images wanted; images of `source` are used in order and repeatedly.
         source: real images to recompose; not those that the samples will be compared with.
         seed: of every random draw.
-        batch_size: images at a time.
+        batch_size: images per batch.
 
     Returns:
         uint8 (count, H, W, 3) and the mode.

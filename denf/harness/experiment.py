@@ -1,7 +1,7 @@
 """Experiment files: one YAML file per table row, resolved and checked before anything runs.
 
-A value of a run is the last of these that names it; mappings are merged key by key, lists are
-replaced:
+A value of a run comes from the last of these that sets it; mappings are merged key by key, lists
+are replaced:
 
 1. the default of the method's settings;
 2. the file named by `extends`, or, without `extends`, the file itself;
@@ -10,7 +10,7 @@ replaced:
 5. the file's own keys, when it extends another;
 6. `--set key.subkey=value`.
 
-So a protocol that shrinks every run does not undo what an ablation changes.
+A protocol that shrinks every run therefore does not undo what an ablation changes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _WITHOUT_EFFECT = ("log_every", "save_minutes", "validations")  # on the weights
 
 
 class Group(StrEnum):
-    """The block of a table in which a row stands."""
+    """The block of a table that contains a row."""
 
     METHOD = "method"
     ABLATION = "ablation"
@@ -56,23 +56,23 @@ class Training(Settings):
     batch_size: Count = 12
     """Images per step (A.4)."""
     threads: Count = 1
-    """CPU threads; sums in another order, as another number of threads makes them, change the
-    weights in their last digits, and after some hundred steps in all."""
+    """CPU threads. Another number of threads changes the order of sums, and with it the last digits
+    of the weights, and after some hundred steps all digits."""
     log_every: Count = 25
     """Steps between rows of history.csv, and between checks for a finite loss."""
     save_minutes: NonNegative = 5
     """Minutes between saved states."""
     validations: Count = 5
     """How many times, evenly spread over the rows of history.csv, foreground ARI is scored where
-    validation scenes are given; it changes no weights."""
+    validation scenes are given. Scoring does not change the weights."""
 
     def total_steps(self, images: int) -> int:
-        """Number of updates for a training set of so many images."""
+        """Number of updates for a training set of `images` images."""
         return round(self.epochs * images / self.batch_size) if self.steps is None else self.steps
 
 
 class Experiment(Settings):
-    """A resolved experiment: everything that a run depends on but the data and the seed."""
+    """A resolved experiment: everything that a run depends on except the data and the seed."""
 
     name: str
     """Identity of the row: the file's name without suffix."""
@@ -81,29 +81,29 @@ class Experiment(Settings):
     dataset: str
     """Key of the protocol's `datasets`."""
     label: str
-    """First column of the tables; a row with aids says so."""
+    """First column of the tables; a note is added to rows with aids."""
     framework: str = ""
     """Second column of the tables."""
     group: Group = Group.METHOD
     """Block of the table: `method`, `ablation` or `control`."""
     tables: tuple[Literal[1, 2, 3], ...] = ()
-    """Numbers of the tables in which the row stands; a row of Table 2 also gets a FID."""
+    """Numbers of the tables that contain the row; a row of Table 2 also gets an FID."""
     seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)] = (0,)
     """Every seed to run; default: the protocol's."""
     protocol: str = "none"
     """Name of the protocol that the settings were resolved under."""
     weights: str | None = None
-    """An experiment whose run with the same seed gives the first weights; with `training: {steps:
-    0}` they are read in another way, which costs no training."""
+    """An experiment whose run with the same seed gives the initial weights; with `training: {steps:
+    0}` the same weights are evaluated with other settings, without training."""
     settings: Mapping[str, Any] = {}
-    """Settings of the method, complete with defaults; empty for nothing but defaults."""
+    """Settings of the method, complete with defaults; empty where all are defaults."""
     aids: Mapping[str, Any] = {}
     """Settings of the method's aids, complete with defaults; empty for the published method."""
     training: Training = Training()
     """Length of the training and size of its batches."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types, keys in field order; no aids are no key."""
+        """Plain JSON types, keys in field order; without aids there is no key `aids`."""
         values = as_plain(self)
         if not self.aids:
             del values["aids"]
@@ -114,9 +114,9 @@ class Experiment(Settings):
         return _digest(self._relevant(("method", "settings"), _WITHOUT_EFFECT))
 
     def inputs_hash(self) -> str:
-        """Hash of all that the files of a run depend on but data and seed; 16 hex digits.
+        """Hash of all that the files of a run depend on except data and seed; 16 hex digits.
 
-        An edited label or table is not among them: it trains nothing anew.
+        Labels and tables are left out, so that editing them retrains nothing.
         """
         return _digest(self._relevant(("name", "method", "dataset", "weights", "settings"), ()))
 
@@ -133,9 +133,9 @@ def load_experiment(
     protocol: Mapping[str, Any] | None = None,
     changes: Sequence[str] = (),
 ) -> Experiment:
-    """Resolve and check one experiment file, in the order given at the head of this file.
+    """Resolve and check one experiment file, in the order given in the module's docstring.
 
-    An extending file is an ablation in Table 3 unless it says otherwise.
+    A file that extends another is an ablation in Table 3 unless it sets `group` or `tables`.
 
     Args:
         path: the YAML file, or the resolved `experiment.yaml` of a run.
@@ -188,16 +188,16 @@ def load_experiments(folder: Path, protocol: Mapping[str, Any]) -> list[Experime
     """Resolve all experiment files of a folder, in alphabetical order.
 
     Raises:
-        DenfError: as `load_experiment`, when there is no file, and for a name that is not of
-            letters, digits, hyphens and underscores.
+        DenfError: as `load_experiment`, when there is no file, and for a name with characters other
+            than letters, digits, hyphens and underscores.
     """
     paths = sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
     for path in paths:
         if not NAME.fullmatch(path.stem):
             raise DenfError(
                 f"experiment file {path}",
-                expected="a name of letters, digits, hyphens and underscores, a letter or digit "
-                "first: it names folders, and stands in commands",
+                expected="a name of letters, digits, hyphens and underscores that starts with a "
+                "letter or digit, since folders and commands contain it",
                 got=repr(path.stem),
                 fix="Rename the file.",
             )
@@ -260,7 +260,7 @@ def _check(where: str, values: Mapping[str, Any]) -> Experiment:
     found = validate(Experiment, values, where=where)
     check_name(found.method, method_names(), where=f"{where}: method")
     complete: dict[str, Any] = {}
-    # Without settings of its own a method has its defaults: nothing to check, nothing to import.
+    # Without settings the method has its defaults, and its module need not be imported.
     if found.settings:
         kind = settings_type(found.method)
         complete["settings"] = as_plain(validate(kind, found.settings, where=f"{where}: settings"))

@@ -1,4 +1,4 @@
-"""Foreground ARI while a method trains, on scenes that it is not trained on."""
+"""Foreground ARI during training, on scenes that the method is not trained on."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def choose_scenes(data: Prepared, count: int, *, size: int) -> Prepared:
 
 
 def is_due(step: int, before: int, *, steps: int, times: int) -> bool:
-    """Whether one of `times` evenly spread moments lies in (before, step] of a training.
+    """Whether one of `times` evenly spread evaluations is due in (before, step] of a training.
 
     Args:
         step: updates that were made.
         before: updates that had been made at the last row of the history.
-        steps: updates of the whole training, at least 1; its last one is a moment.
-        times: number of moments.
+        steps: updates of the whole training, at least 1; an evaluation is due at the last one.
+        times: number of evaluations.
     """
     return step * times // steps > before * times // steps
 
@@ -65,7 +65,7 @@ def validation_ari(method: Method, scenes: Prepared, batch_size: int) -> float |
     Args:
         method: in training mode, with SEGMENT.
         scenes: with masks.
-        batch_size: scenes at a time; that of the training needs no more memory than it does.
+        batch_size: scenes per batch; the training's batch size needs no more memory than training.
     """
     assert scenes.masks is not None
     load, scores = loader(scenes, method.device), []

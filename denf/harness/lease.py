@@ -1,4 +1,4 @@
-"""GPU lease: one training per card, or a stated few, among all processes of a user on a machine."""
+"""GPU lease: a limited number of trainings per card, over all processes of a user on a machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def count_cards() -> int:
-    """Cards of this machine by their device files: without CUDA, which a lease must precede."""
+    """Number of cards by their device files: without CUDA, since a lease must precede its use."""
     return len([d for d in Path("/dev").glob("nvidia*") if d.name[6:].isdigit()])
 
 
@@ -28,21 +28,21 @@ def gpu_lease(
 ) -> Iterator[str | None]:
     """Hold a place on one card and point CUDA_VISIBLE_DEVICES at it; waits while all are taken.
 
-    Snakemake counts GPUs but names none, so that parallel jobs would all take the first. Each place
-    has a lock file; the kernel frees it when the process ends, however it ends. Must be entered
-    before CUDA is initialised.
+    Snakemake counts GPUs but assigns none, so parallel jobs would all take the first. Each place
+    has a lock file; the kernel frees the lock when the process ends, however it ends. Must be
+    entered before CUDA is initialised.
 
-    Small trainings leave most of a card idle: with `share` a card has so many places, and empty
-    cards are taken first. All processes should name the same number, since one that wants a card
-    for itself waits for its first place alone.
+    Small trainings leave most of a card idle: with `share`, a card has that many places, and empty
+    cards are taken first. All processes should pass the same number, because a process with
+    `share` 1 waits only for the first place of a card.
 
-    Where the variable is set already, the card is one of those that it lists. A list of one is a
-    choice made outside (by a cluster's scheduler, by the user): it is used at once, with a warning
-    when another training holds it. Does nothing without a card.
+    Where the variable is set already, the card is one of those that it lists. A list of one card is
+    a choice made elsewhere (by a cluster's scheduler or the user): the card is used at once, with a
+    warning when another training holds it. Does nothing without a card.
 
     Args:
         cards: number of cards; counted from the device files when None.
-        folder: where the lock files lie; `lease_folder` when None.
+        folder: of the lock files; `lease_folder` when None.
         share: places per card, at least 1.
 
     Yields:
@@ -85,7 +85,7 @@ def lease_folder() -> Path:
 
 
 def _listed(variable: str) -> list[str]:
-    """Cards that CUDA sees: up to the first entry that names none."""
+    """Cards that CUDA uses from a list: those before the first invalid entry."""
     cards: list[str] = []
     for entry in variable.split(","):
         name = entry.strip()
@@ -96,7 +96,7 @@ def _listed(variable: str) -> list[str]:
 
 
 def _private(folder: Path) -> Path:
-    """The folder, made when missing, and refused when another user could put files into it."""
+    """The folder, created when missing, and refused when another user could write to it."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700, parents=True)
     found = folder.lstat()
@@ -115,7 +115,7 @@ def _private(folder: Path) -> Path:
 def _acquire(
     folder: Path, cards: Sequence[str], share: int, *, choice: bool
 ) -> tuple[int | None, str]:
-    # First places of all cards before second ones.
+    # The first places of all cards come before their second places.
     places = {_lock_file(folder, card, k): card for k in range(share) for card in cards}
     told = False
     while True:

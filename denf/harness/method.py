@@ -34,10 +34,10 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """Where training stands.
+    """Position of a training step, and its source of randomness.
 
     Args:
-        index: 0-based.
+        index: of the step, 0-based.
         total: number of steps.
         generator: the only source of randomness of the step, on the method's device, seeded by
             (seed, index): a resumed run draws what an uninterrupted one would have drawn.
@@ -73,7 +73,7 @@ class Method(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """Device of the parameters."""
         where = self._where
         assert isinstance(where, Tensor)
         return where.device
@@ -90,12 +90,12 @@ class Method(nn.Module, ABC):
         return only or self.generates_by is Capability.RECOMPOSE
 
     def make_optimizers(self) -> dict[str, Optimizer]:
-        """Optimisers by name, made once the parameters are on their device. None by default."""
+        """Optimisers by name, made once the parameters are on their device; by default, none."""
         return {}
 
     @abstractmethod
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
-        """Update the parameters once; owns its losses and optimisers.
+        """Update the parameters once, by the method's own losses and optimisers.
 
         Args:
             batch: uint8 (B, 3, H, W) on the method's device.
@@ -163,7 +163,7 @@ class Method(nn.Module, ABC):
 
 
 class OnePassMethod(Method):
-    """A method with one pass for segmentation and reconstruction: `predict` is the pass.
+    """A method with one pass for segmentation and reconstruction, implemented by `predict`.
 
     With BACKGROUND and BOXES, `predict` fills these fields too.
     """
@@ -204,7 +204,7 @@ def descend(loss: Tensor, optimizer: Optimizer, module: nn.Module, clip: float |
     Args:
         loss: a scalar.
         optimizer: of the module's parameters.
-        module: whose gradient is clipped.
+        module: its gradient is clipped.
         clip: largest gradient norm, or None.
 
     Returns:

@@ -12,8 +12,8 @@ class Segmentation:
     """Two label maps, each (B, H, W) integers.
 
     Args:
-        labels: 0 is background where the method has that notion.
-        object_labels: never background; equal to `labels` for methods without that notion.
+        labels: 0 is background, for methods that distinguish it.
+        object_labels: never background; equal to `labels` for methods that do not distinguish it.
     """
 
     labels: Tensor
@@ -29,8 +29,8 @@ class Proposals:
             the image.
         anchors: (B, N, 2) float, x, y as fractions of the image side: the point whose object the
             box describes, such as the centre of a cell, or of the box itself.
-        present: (B, N) bool, whether there is an object at all; the rest of a row means nothing
-            where there is none.
+        present: (B, N) bool, whether there is an object; otherwise the other values of the
+            proposal are meaningless.
         count: (B,) integers, number of objects in the image according to the method. Several
             proposals may describe one object.
     """
@@ -48,9 +48,9 @@ class Prediction:
     Args:
         segmentation: see `Method.segment`.
         reconstruction: see `Method.reconstruct`.
-        log_prob: see `Method.log_prob`; None where it takes another pass.
-        background: see `Method.without_objects`; None where it takes another pass.
-        proposals: see `Method.boxes`; None where it takes another pass.
+        log_prob: see `Method.log_prob`; None where it needs another pass.
+        background: see `Method.without_objects`; None where it needs another pass.
+        proposals: see `Method.boxes`; None where it needs another pass.
     """
 
     segmentation: Segmentation

@@ -1,7 +1,8 @@
-"""The plan of a protocol: every experiment resolved once, and written down for its trainings.
+"""The plan of a protocol: every experiment resolved once, and written to a file for its trainings.
 
-A training reads its file of the plan and nothing else, so that an edited configuration, or another
-protocol in the same checkout, cannot change what it computes. The files are named by their content.
+A training reads its file of the plan and no other configuration, so that an edited configuration,
+or another protocol in the same checkout, cannot change what it computes. The files are named by
+their content.
 """
 
 from __future__ import annotations
@@ -42,18 +43,18 @@ def make_plan(
 ) -> dict[str, Any]:
     """Resolve a protocol's experiments and write them to `out`, `<name>-<hash>.yaml` each.
 
-    The hash is that of the whole file, its label and protocol included: a plan changes nothing that
-    a training has read or will read.
+    The hash is that of the whole file, label and protocol included: a new plan never changes a file
+    that a training has read or will read.
 
     Args:
         folder: of the experiment files; None: the protocol's.
         protocol: values of a protocol; empty for every file as it is.
         out: folder of the plan.
-        where: the protocol came from, for errors.
+        where: source of the protocol, for errors.
 
     Returns:
         `experiments`, each with its `file` and `inputs_hash`; `code`, hashes of the sources that
-        the commands depend on, by purpose, then by experiment where a method has a part in it;
+        the commands depend on, by purpose, then by experiment where they depend on a method;
         `cards`, the number of GPUs; and, of a protocol that is not empty, `protocol`, complete with
         defaults, `datasets` by their key, each as `_plan_dataset` says, and `rows`, a file for
         `--listing` of the commands that make tables and figures.
@@ -91,7 +92,7 @@ def make_plan(
 
 
 def listing_rows(experiments: Sequence[Experiment], protocol: Protocol) -> list[dict[str, Any]]:
-    """What tables and figures show of the experiments besides their runs' files."""
+    """What tables and figures show of the experiments beyond their runs' files."""
     keys = ("name", "label", "framework", "group", "tables", "seeds", "protocol")
     rows = []
     for e in experiments:
@@ -102,15 +103,15 @@ def listing_rows(experiments: Sequence[Experiment], protocol: Protocol) -> list[
 
 
 def _plan_dataset(dataset: Source, out: Path) -> dict[str, Any]:
-    """What the workflow asks of a data set.
+    """What the workflow needs to know of a data set.
 
     Returns:
-        `file`, its specification; `content_hash`, of all that the prepared data depend on, which
-        where the published file lies is no part of; `id`, `splits`,
-        `one_pass`, `has_masks`, `training_images`, `validation` and `resources` of `Source`;
-        `fetch`, what `denf data fetch` is told, None for a source that is on this machine; `path`,
-        where that lies, None for one that is made here; `own_files`, by split, a hash of what lies
-        in the user's folders; and `code`, of the sources that draw it, None where none does.
+        `file`, its specification; `content_hash`, of all that the prepared data depend on, without
+        the location of the published file; `id`, `splits`, `one_pass`, `has_masks`,
+        `training_images`, `validation` and `resources` of `Source`; `fetch`, the arguments of
+        `denf data fetch`, None for a source that is on this machine; `path` of that source, None
+        for one that is made here; `own_files`, by split, a hash of the files in the user's folders;
+        and `code`, the hash of the code that renders the data, None where they are not rendered.
     """
     values = as_plain(dataset)
     content = json.dumps(dataset.content(), sort_keys=True)
@@ -151,7 +152,7 @@ def check_inputs(experiment: Experiment, expected: str, *, where: str) -> None:
             where,
             expected=f"the experiment that was planned, {expected}",
             got=f"another, {got}",
-            fix="It was changed after the plan, or the suite was: start the workflow again.",
+            fix="The experiment or the suite changed after planning: start the workflow again.",
         )
 
 
@@ -169,7 +170,7 @@ def _write(out: Path, name: str, values: Mapping[str, Any]) -> Path:
 
 def _write_text(out: Path, name: str, suffix: str, text: str) -> Path:
     path = out / f"{name}-{_short_hash(text)}{suffix}"
-    # Every job of a cluster makes the plan anew, and many start in the same second.
+    # Every job of a cluster makes the plan again, and many start in the same second.
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)

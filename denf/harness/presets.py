@@ -1,9 +1,9 @@
-"""Presets: a method made to fit a budget, in a file beside it that protocols name.
+"""Presets: changes that fit a method to a budget, in files beside it that protocols name.
 
 `<method's package>/presets/<preset>.yaml` has up to four keys. `size` holds settings that adapt
 widths and resolutions, `budget` the length of training and the rates and schedules that go with
-it, `aids` what the method's paper does not have; `experiments` holds the same three again, by the
-name of an experiment, on top of them.
+it, `aids` what the method's paper does not have. `experiments` holds these three keys by the name
+of an experiment; they apply on top of the others.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from denf.yaml_reader import read_mapping
 
 
 class Budget(Settings):
-    """What goes with the length of a training."""
+    """The length of a training, and the settings that depend on it."""
 
     training: dict[str, Any] = {}
     """Keys of an experiment's `training`."""
     settings: dict[str, Any] = {}
-    """Settings of the method: rates, schedules, and weights chosen for so many steps."""
+    """Settings of the method: rates, schedules, and loss weights chosen for this length."""
 
 
 class Sections(Settings):
@@ -32,12 +32,12 @@ class Sections(Settings):
     size: dict[str, Any] = {}
     """Settings of the method that adapt widths and resolutions."""
     budget: Budget = Budget()
-    """The length of training, and what goes with it."""
+    """The length of training, and the settings that depend on it."""
     aids: dict[str, Any] = {}
     """Settings of the method's aids."""
 
     def changes(self) -> dict[str, Any]:
-        """The sections as keys of an experiment; empty ones left out."""
+        """The sections as keys of an experiment, without empty ones."""
         keys = {
             "settings": merge(self.size, self.budget.settings),
             "training": self.budget.training,
@@ -47,10 +47,10 @@ class Sections(Settings):
 
 
 class Preset(Sections):
-    """A file of a preset."""
+    """The contents of a preset's file."""
 
     experiments: dict[str, Sections] = {}
-    """By the name of an experiment: further changes to it alone."""
+    """Further changes to single experiments, by the experiment's name."""
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,12 +78,12 @@ def presets_of(protocol: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def preset_changes(presets: Sequence[str], method: str, experiment: str) -> dict[str, Any]:
-    """What presets change in an experiment, as keys of it; later ones go before earlier ones.
+    """What presets change in an experiment, as its keys; later presets take precedence.
 
-    A method without a preset is not changed by it.
+    A preset does not change a method that has no file for it.
 
     Raises:
-        DenfError: for a preset that no method has, or a file that is no preset.
+        DenfError: for a preset that no method has, or a file that is not a preset.
     """
     changes: dict[str, Any] = {}
     for preset in presets:

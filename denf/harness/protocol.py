@@ -33,33 +33,34 @@ class Fid(Settings):
     """How Fréchet distances are measured."""
 
     samples: Annotated[int, Ge(2)]
-    """Generated images per run, and at most so many test images against them (A.5: 10,000)."""
+    """Number of generated images per run, and the largest number of test images that they are
+    compared with (A.5: 10,000)."""
     extractor: Literal["inception-v3-compat", "random-conv-v1"]
     """`inception-v3-compat` (TensorFlow's weights, comparable with the literature) or
-    `random-conv-v1` (a fixed random network without a download, comparable with itself alone)."""
+    `random-conv-v1` (a fixed random network without a download, comparable only with itself)."""
     weights: str | None = None
-    """File of the Inception weights; otherwise the torch hub cache, otherwise a download."""
+    """File of the Inception weights; default: the torch hub cache, or else a download."""
 
 
 class Runtime(Settings):
-    """Time that a training asks a cluster for: start + steps · step, doubled after a timeout."""
+    """Time that trainings request from a cluster: start + steps · step, doubled after a timeout."""
 
     start: Annotated[float, Gt(0)] = 15.0
-    """Minutes besides the steps, for loading and saving."""
+    """Minutes in addition to the steps, for loading and saving."""
     step: Annotated[float, Gt(0)] = 1.0
-    """Seconds per training step, an upper guess."""
+    """Seconds per training step, an upper estimate."""
     most: Annotated[int, Ge(1)] = 1200
-    """Minutes at most: with an evaluation, less than a partition of 24 hours allows. Asked for
-    whole where only the prepared data tell how many steps an epoch has."""
+    """Largest request in minutes: with an evaluation, less than a partition of 24 hours allows. It
+    is requested in full where only the prepared data determine the number of steps per epoch."""
 
 
 class Protocol(Settings):
-    """A protocol, as config/config.yaml or config/paper.yaml."""
+    """A protocol, such as config/config.yaml or config/paper.yaml."""
 
     protocol: str
     """Name; only runs of `paper` are compared with reported values."""
     seeds: Annotated[tuple[Seed, ...], MinLen(1), AfterValidator(_distinct)]
-    """Every one is trained and listed, for experiments that name none of their own."""
+    """Seeds to train and list, for experiments that name none of their own."""
     experiments: str = EXPERIMENTS
     """Folder of experiment files, one per table row."""
     only: tuple[str, ...] = ()
@@ -67,8 +68,8 @@ class Protocol(Settings):
     skip: tuple[str, ...] = ()
     """Names of experiments to leave out, unless `only` names them."""
     preset: str | tuple[str, ...] | None = None
-    """Which preset of every method applies, or several, of which later ones go before earlier ones;
-    methods without it run as they are."""
+    """Name of the preset that applies to every method, or several names, of which later ones take
+    precedence; methods without the preset are not changed."""
     overrides: dict[str, dict[str, Any]] = {}
     """Changes on top of the preset: to every experiment of a method, by the method's name, or to
     one experiment, by its own."""
@@ -76,7 +77,7 @@ class Protocol(Settings):
     """Whether jobs that train or sample ask for a GPU. `auto`: where this machine has one, or, on a
     cluster, where the profile's `resources` allow any."""
     runtime: Runtime = Runtime()
-    """Time that trainings ask a cluster for."""
+    """Time that trainings request from a cluster."""
     fid: Fid
     """How Fréchet distances are measured."""
     datasets: Annotated[dict[str, Dataset], Field(min_length=1)]
@@ -84,7 +85,7 @@ class Protocol(Settings):
 
 
 def chosen(protocol: Protocol, names: Iterable[str]) -> list[str]:
-    """The names of the experiments that a protocol runs, in their order."""
+    """The names of the experiments that a protocol runs, in their given order."""
     if protocol.only:
         return [name for name in names if name in protocol.only]
     return [name for name in names if name not in protocol.skip]
@@ -94,7 +95,7 @@ def read_protocol(path: Path) -> dict[str, Any]:
     """The values of a protocol's file, as they are.
 
     Raises:
-        DenfError: when it cannot be read, repeats a key or is no protocol.
+        DenfError: when the file cannot be read, repeats a key or is not a protocol.
     """
     values = read_mapping(path, what="protocol", fix=_SEE)
     return _with_its_name(values, f"protocol {path}")
@@ -104,7 +105,7 @@ def parse_protocol(text: str) -> dict[str, Any]:
     """The values of a protocol as a text in YAML or JSON.
 
     Raises:
-        DenfError: when it repeats a key or is no protocol.
+        DenfError: when the text repeats a key or is not a protocol.
     """
     return _with_its_name(parse_mapping(text, what="protocol", fix=_SEE), "protocol")
 
@@ -138,7 +139,7 @@ def check_protocol(values: Mapping[str, Any], *, where: str) -> Protocol:
                 f"{where}: datasets.{key}.id",
                 expected=f"another id than that of datasets.{first}, which is another data set",
                 got=repr(dataset.id),
-                fix="Data and runs lie in folders named by it: give each data set its own.",
+                fix="Folders of data and runs are named by the id: give each data set its own.",
             )
         if not {"train", "test"} <= set(dataset.splits):
             raise DenfError(
@@ -156,7 +157,7 @@ def find_dataset(name: str, protocol: Mapping[str, Any], *, where: str) -> Sourc
     Args:
         name: its YAML file, or, with a protocol, its key there.
         protocol: values of a protocol; empty for a file.
-        where: the protocol came from, for errors.
+        where: source of the protocol, for errors.
 
     Raises:
         DenfError: for a file that cannot be read, unknown keys or values out of range, or a key
@@ -177,11 +178,11 @@ def check_references(protocol: Protocol, datasets: Mapping[str, str], *, where: 
 
     Args:
         protocol: the protocol.
-        datasets: by the name of every experiment, the data set that it asks for.
+        datasets: by the name of every experiment, the data set that it uses.
         where: the protocol's file, for errors.
 
     Raises:
-        DenfError: with what there is, and the nearest names.
+        DenfError: with the existing names, and the nearest ones.
     """
     for key, named in (("only", protocol.only), ("skip", protocol.skip)):
         for name in named:

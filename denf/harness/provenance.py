@@ -20,8 +20,8 @@ PACKAGES = ("denf", "torch", "torchvision", "torch-fidelity", "numpy")
 
 
 def describe_code(method_hash: str) -> dict[str, Any]:
-    """Commit, dirty flag and source hash of the checkout (commit None outside of git)."""
-    # An installed copy may lie in a virtual environment inside of another project's repository.
+    """Commit, dirty flag and source hash of the checkout (commit None outside a git repository)."""
+    # An installed copy may lie in a virtual environment inside another project's repository.
     top = _git("rev-parse", "--show-toplevel")
     commit = _git("rev-parse", "HEAD") if top and Path(top).resolve() == ROOT.resolve() else None
     changed = _git("status", "--porcelain", "--untracked-files=no") if commit else None

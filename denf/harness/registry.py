@@ -28,7 +28,7 @@ _Class = TypeVar("_Class")
 
 
 class Purpose(StrEnum):
-    """What source files are asked for; the value is the module that does it."""
+    """A task whose source files are hashed; the value is the module that does the task."""
 
     TRAIN = "denf.harness.train"
     EVALUATE = "denf.harness.evaluate"
@@ -52,7 +52,7 @@ class MethodModules:
         method: dotted name of the module that defines the method.
         settings: of the module that defines its settings.
         aids: of the module that defines the aided method; None without aids.
-        aid_settings: of the module that defines the settings of the aids; None without.
+        aid_settings: of the module that defines the settings of the aids; None without aids.
         presets: folder of `<preset>.yaml`, which need not exist.
     """
 
@@ -64,7 +64,7 @@ class MethodModules:
 
 
 def method_names() -> list[str]:
-    """Names of all methods: `denf`, and every file or package of `baselines/` that is one."""
+    """Names of all methods: `denf`, and every file or package of `baselines/` that defines one."""
     found = set()
     for folder in _folders():
         found |= {file.stem for file in folder.glob("*.py")} - {"__init__"}
@@ -112,7 +112,8 @@ def method_type(name: str, *, aided: bool = False) -> type[Method]:
 def settings_type(name: str) -> type:
     """The settings of a method: the one subclass of MethodSettings that its module defines, if any.
 
-    A method of one file is imported for it, and with it torch; a package has `settings.py`.
+    For a method of one file this imports the method, and with it torch; a package has
+    `settings.py`.
     """
     module = method_modules(name).settings
     return _only(module, MethodSettings) if _members(module, MethodSettings) else NoSettings
@@ -142,9 +143,9 @@ def make_method(name: str, settings: Mapping[str, Any], aids: Mapping[str, Any])
 def source_files(*modules: str, root: Path = ROOT) -> list[Path]:
     """The project's source files that modules depend on, found without importing them.
 
-    Imports are followed through the project's own packages, so that an edit of the model is seen
-    by a training and an edit of a plot is not. A module's packages count: importing it runs them.
-    So do the files of their folders `templates`, which code fills in.
+    Imports are followed through the project's own packages, so that a training depends on the model
+    and not on a plot. A module's packages are included, since importing the module runs them, and
+    so are the files of their folders `templates`, which code fills in.
 
     Args:
         modules: dotted names.
@@ -171,11 +172,11 @@ def code_hash(
 ) -> str:
     """SHA-256 over the sources of a purpose and a method, 16 hexadecimal digits.
 
-    Comments and docstrings do not count: an edited sentence retrains nothing.
+    Comments and docstrings do not count, so that editing them retrains nothing.
 
     Args:
-        purpose: what is done.
-        method: with what; None where no method has a part in it.
+        purpose: the task.
+        method: its method; None where no method is involved.
         aided: whether the method has aids.
         root: folder that holds the packages.
     """
@@ -204,7 +205,7 @@ def _meaning(path: Path) -> bytes:
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
-    """Whether a statement is a string and nothing else, those under the fields of settings too."""
+    """Whether a statement is only a string, including those under the fields of settings."""
     value = statement.value if isinstance(statement, ast.Expr) else None
     return isinstance(value, ast.Constant) and isinstance(value.value, str)
 

@@ -20,9 +20,9 @@ LARGEST = 16 * 2**20  # bytes of a file
 def release(runs: Sequence[Path], out: Path) -> list[Path]:
     """Copy finished runs to `out/<dataset>/<experiment>/seed-<k>`.
 
-    A run on a GPU replaces all runs of its experiment on a CPU, since seeds of one row share a
-    budget; a run on a CPU is left out where there is one on a GPU. Files over 16 MiB, the weights
-    of large networks, are left out.
+    A run on a GPU replaces all runs of its experiment on a CPU, since the seeds of a row share one
+    budget; a run on a CPU is left out where the experiment has one on a GPU. Files over 16 MiB, the
+    weights of large networks, are left out.
 
     Args:
         runs: folders `<dataset>/<experiment>/seed-<k>`.

@@ -19,10 +19,10 @@ from denf.metrics.psnr import SquaredErrors, decibels, squared_errors
 
 Row = dict[str, float]
 T = TypeVar("T")
-FACTS = ("scene", "objects", "touching", "predicted_objects")  # columns that are no scores
+FACTS = ("scene", "objects", "touching", "predicted_objects")  # columns that are not scores
 ARI = ("ari_fg", "ari_fg_strict", "ari")
 WORST = 0.1  # share of the objects in `coverage_worst_tenth`
-# Methods with one of these have label 0 for the background.
+# Methods with one of these capabilities use label 0 for the background.
 _KNOWS_BACKGROUND = {Capability.BACKGROUND, Capability.BOXES}
 
 
@@ -41,7 +41,7 @@ class BatchScores:
     errors: Mapping[str, SquaredErrors] = field(default_factory=dict)
 
     def rows(self, scenes: Sequence[int]) -> list[Row]:
-        """One row for each of the batch's scenes, whose numbers are given."""
+        """One row for each scene of the batch; `scenes` are their numbers."""
         table = {name: values.double().cpu().tolist() for name, values in self.columns.items()}
         return [
             {"scene": scene, **{name: values[k] for name, values in table.items()}}
@@ -51,7 +51,7 @@ class BatchScores:
 
 @dataclass(frozen=True)
 class _Outputs:
-    """Outputs of a method for a batch; None where it has none, or none is scored."""
+    """Outputs of a method for a batch; None where an output does not exist or is not scored."""
 
     segmentation: Segmentation | None
     reconstruction: Tensor | None
@@ -68,9 +68,9 @@ def score_batch(
     Args:
         method: on the images' device, in evaluation mode.
         images: uint8 (B, 3, H, W).
-        truth: masks (B, H, W); without them there is no score of segmentation or boxes.
-        empty: the scenes without their objects, uint8 (B, 3, H, W); without them there is no score
-            of backgrounds.
+        truth: masks (B, H, W); without them segmentation and boxes are not scored.
+        empty: the scenes without their objects, uint8 (B, 3, H, W); without them backgrounds are
+            not scored.
     """
     outputs = _outputs(method, images, truth, empty)
     columns: dict[str, Tensor] = {}
@@ -110,7 +110,7 @@ def score_batch(
 def _outputs(
     method: Method, images: Tensor, truth: Tensor | None, empty: Tensor | None
 ) -> _Outputs:
-    """All outputs that the batch can be scored on; one call of `predict` gives what it can."""
+    """All outputs that the batch can be scored on, from one call of `predict` where possible."""
     wanted = set(method.capabilities)
     if truth is None:
         wanted -= {Capability.SEGMENT, Capability.BOXES}
@@ -156,7 +156,7 @@ def _outputs(
 
 
 def summarise(rows: Sequence[Row], batches: Sequence[BatchScores]) -> dict[str, Any]:
-    """Summary of a split; `denf.harness.evaluate.evaluate` says what is in it.
+    """Summary of a split; `denf.harness.evaluate.evaluate` describes it.
 
     Args:
         rows: of all scenes.
@@ -199,7 +199,7 @@ def summarise(rows: Sequence[Row], batches: Sequence[BatchScores]) -> dict[str, 
 
 
 def _group(rows: Sequence[Row]) -> dict[str, float | int | None]:
-    """Means of the adjusted Rand indices over some of the scenes, and how many these are."""
+    """Means of the adjusted Rand indices over some of the scenes, and the number of scenes."""
     return {**{name: _statistics(rows, name)["mean"] for name in ARI}, "n": len(rows)}
 
 

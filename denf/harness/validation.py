@@ -1,4 +1,4 @@
-"""Plain values into settings, with errors that name key, value and fix."""
+"""Checking plain values against settings, with errors that name key, value and fix."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def check_name(name: str, known: Iterable[str], *, where: str) -> None:
 
 
 def _expected_and_got(problem: Any, kind: Any) -> tuple[str, str]:
-    """What was expected and got at the place of one problem."""
+    """What was expected and what was given at the place of one problem."""
     keys, here = _place(kind, problem["loc"])
     key, got = ".".join(keys), repr(problem["input"])
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
@@ -70,7 +70,7 @@ def _expected_and_got(problem: Any, kind: Any) -> tuple[str, str]:
 def _place(kind: Any, location: Sequence[Any]) -> tuple[list[str], Any]:
     """The keys that lead to a place in settings of a type, and the type there.
 
-    In a union that is told apart by a key, pydantic's location names the member chosen.
+    In a union whose members a key distinguishes, pydantic's location names the member chosen.
     """
     keys = []
     for part in location:
@@ -98,7 +98,7 @@ def _inside(kind: Any, part: Any) -> Any:
 
 
 def _tagged(kind: Any) -> dict[str, Any]:
-    """Members of a union that is told apart by a key, by its value; empty for other types."""
+    """Members of a union that a key distinguishes, by the key's value; empty for other types."""
     if get_origin(kind) is not Annotated:
         return {}
     union, *more = get_args(kind)

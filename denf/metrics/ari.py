@@ -19,12 +19,12 @@ _LANES = 8  # sub-histograms; see `contingency`
 
 @dataclass(frozen=True)
 class AriScores:
-    """The three forms of the adjusted Rand index, one value a scene, in [-1, 1].
+    """The three forms of the adjusted Rand index, one value per scene, in [-1, 1].
 
     Args:
         ari_fg: (B,) float64; true foreground pixels, prediction without a background label; NaN for
             a scene without objects.
-        ari_fg_strict: (B,) float64; true foreground pixels, a predicted background is one more
+        ari_fg_strict: (B,) float64; true foreground pixels, the predicted background as one more
             cluster; NaN for a scene without objects.
         ari: (B,) float64; all pixels.
     """
@@ -38,12 +38,13 @@ def contingency(truth: Tensor, prediction: Tensor, counted: Tensor | None = None
     """Pixels per pair of labels: n[b, i, j] = #{x : truth = i, prediction = j, counted}.
 
     Row 0 and column 0 always belong to label 0. Labels up to 255 are their own row and column
-    numbers; when larger ones occur, the distinct labels of the call are numbered in rising order.
+    numbers; when larger ones occur, the distinct labels of the call are numbered in ascending
+    order.
 
     Args:
         truth: (B, N) or (B, H, W) integers, at least 0; uint8 is fastest.
         prediction: the same shape, integers, at least 0.
-        counted: the same shape, bool; pixels that are left out when False. None counts all.
+        counted: the same shape, bool; False leaves a pixel out. None counts all pixels.
 
     Returns:
         (B, T, P) int64, T and P the numbers of rows and columns over the whole batch.
@@ -87,7 +88,7 @@ def adjusted_rand_index(truth: Tensor, prediction: Tensor, counted: Tensor | Non
 
     ARI = 2(tp·tn - fn·fp) / ((tp + fn)(fn + tn) + (tp + fp)(fp + tn)) over ordered pixel pairs.
     Degenerate cases as in scikit-learn: 1 whenever the two partitions are equal, which includes
-    one cluster on both sides, one counted pixel and none; 0 when one side alone has one cluster.
+    one cluster on both sides, one counted pixel and none; 0 when only one side has one cluster.
 
     Args:
         truth: (B, N) or (B, H, W) integers, at least 0.
@@ -117,9 +118,10 @@ def ari_scores(truth: Tensor, labels: Tensor, object_labels: Tensor) -> AriScore
         object_labels: the same shape, integers; never a background.
 
     Returns:
-        One float64 value per scene and form. A scene without objects has nothing to segment: its
-        two foreground values are NaN and belong in no mean. A scene of one object has 1 where its
-        pixels have one label and 0 otherwise, since its truth is a single cluster.
+        one float64 value per scene and form. A scene without objects has nothing to segment: its
+        two foreground values are NaN, to be left out of means. The foreground values of a scene
+        with one object are 1 where its pixels have one label and 0 otherwise, since its truth is a
+        single cluster.
 
     Raises:
         ValueError: as `contingency`.
@@ -134,7 +136,7 @@ def ari_scores(truth: Tensor, labels: Tensor, object_labels: Tensor) -> AriScore
 
 
 def _of_foreground(table: Tensor) -> Tensor:
-    """ARI without row 0, the true background; NaN where nothing else is."""
+    """ARI without row 0, the true background; NaN where no other row has pixels."""
     foreground = table[:, 1:]
     return _from_table(foreground).masked_fill(foreground.sum(dim=(1, 2)) == 0, torch.nan)
 

@@ -1,4 +1,4 @@
-"""Speed of the metrics, against the libraries that people would use otherwise."""
+"""Speed of the metrics, compared with that of common libraries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def bench_ari(
 
     Both sides read the same arrays: uint8, the type of prepared masks, which is also the fastest
     for scikit-learn. The loop is timed on fewer scenes and scaled. The best of seven repetitions
-    counts on either side. Threads are as the caller set them.
+    counts on both sides. The number of threads is the caller's.
 
     Args:
         scenes: scenes in the batch, at least 1.
@@ -61,7 +61,7 @@ def bench_ari(
 def _best_times(
     first: Callable[[], Any], second: Callable[[], Any], repetitions: int = 7
 ) -> tuple[tuple[float, Any], tuple[float, Any]]:
-    """Least seconds and result of each, run in turns so that other load meets both alike."""
+    """Least seconds and result of each, run alternately so that other load affects both equally."""
     seconds: list[list[float]] = [[], []]
     results: list[Any] = [None, None]
     for _ in range(repetitions):

@@ -45,12 +45,12 @@ def visible_boxes(truth: Tensor) -> Tensor:
 
 
 def box_iou(truth: Tensor, boxes: Tensor, anchors: Tensor, present: Tensor) -> Tensor:
-    """How well proposed boxes match the extents of the objects that they belong to.
+    """Intersection over union of proposed boxes with the objects that they belong to.
 
     A proposal belongs to the object that its anchor lies on. The score of an object is the mean
     IoU of its proposals' boxes with its visible bounding box, that of a scene the mean over the
-    objects with a proposal. Boxes are taken as they are, beyond the image too; one that is not
-    finite overlaps nothing.
+    objects with a proposal. Boxes are not clipped to the image; one that is not finite overlaps
+    nothing.
 
     Args:
         truth: (B, H, W) integers; 0 is the background.

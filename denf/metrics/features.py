@@ -1,8 +1,8 @@
 """Feature extractors for the Fréchet distance: the standard Inception, and one without download.
 
 `inception-v3-compat` gives the numbers that papers report; it needs a weight file of 91 MB.
-`random-conv-v1` needs nothing and is therefore what embedded data and tests use; its distances
-order images by corruption but compare with no published number.
+`random-conv-v1` needs no file and is therefore used for embedded data and in tests; its distances
+order images by corruption but are not comparable with published numbers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class WeightsFile:
     """A published weight file.
 
     Args:
-        url: where it is fetched; its last part is the file's name in the cache.
+        url: address of the file; its last part is the file's name in the cache.
         sha256: 64 hexadecimal digits.
     """
 
@@ -66,7 +66,7 @@ def inception_weights(
 ) -> Path:
     """The Inception weights: `path`, else the torch hub cache, else fetched into that cache.
 
-    The checksum is verified in every case: distances from other weights do not compare, and
+    The checksum is verified in every case: distances from other weights are not comparable, and
     torch-fidelity unpickles the file, which could run code.
 
     Args:
@@ -75,7 +75,7 @@ def inception_weights(
         retries: attempts of the download after the first.
 
     Raises:
-        DenfError: when the file is not there, cannot be fetched or is another one.
+        DenfError: when the file is missing, cannot be fetched or differs from the published one.
     """
     if path is not None:
         if not path.is_file():
@@ -83,7 +83,7 @@ def inception_weights(
         return _verified(path, source)
     cached = Path(torch.hub.get_dir()) / "checkpoints" / source.name
     if not cached.exists():
-        from denf.data.download import download  # needed here alone
+        from denf.data.download import download  # only needed here
 
         try:
             download(source.url, cached, sha256=source.sha256, retries=retries)
@@ -120,7 +120,7 @@ class RandomConvFeatures(FeatureExtractorBase):
 
     At full, half and quarter size, two convolution layers (16 filters of 5x5, then 16 of 3x3 with
     stride 2) with ReLU; of each response the mean and the standard deviation over the image
-    (3 x 64 numbers). To these come each colour's mean and standard deviation (6) and the mean
+    (3 x 64 numbers). Added are each colour's mean and standard deviation (6) and the mean
     colours of a 4x4 grid (48). The filters have zero mean and unit norm, so that flat areas give
     no response. Pixels are in units of 4 grey levels; the grid has a quarter of that weight, since
     the chance positions of the objects would otherwise outweigh all else.
@@ -154,12 +154,12 @@ class RandomConvFeatures(FeatureExtractorBase):
 
     @staticmethod
     def get_default_feature_layer_for_metric(metric: str) -> str:
-        """The one layer, whatever the metric."""
+        """The one layer, for every metric."""
         return RandomConvFeatures.LAYER
 
     @staticmethod
     def can_be_compiled() -> bool:
-        """Never: compiling would take longer than all the work."""
+        """Never: compiling would take longer than the computation."""
         return False
 
     @classmethod
@@ -186,7 +186,7 @@ class RandomConvFeatures(FeatureExtractorBase):
             parts += _mean_and_std(low)
             padded = F.pad(low, (1, 1, 1, 1), mode="replicate")
             parts += _mean_and_std(F.conv2d(padded, self.second, stride=2).relu_())
-        # torch-fidelity averages in the type it gets; in float64 the order of images is no matter.
+        # torch-fidelity averages in the type it gets; in float64 the order of images is irrelevant.
         return (torch.cat(parts, dim=1).double(),)
 
 
@@ -206,7 +206,7 @@ def random_conv_weights(seed: int, filters: int) -> tuple[NDArray[np.float32], N
 
 
 def register_random_conv() -> None:
-    """Make `random-conv-v1` known to torch-fidelity; any number of calls does it once."""
+    """Register `random-conv-v1` with torch-fidelity; further calls change nothing."""
     if Extractor.RANDOM_CONV.value not in FEATURE_EXTRACTORS_REGISTRY:
         register_feature_extractor(Extractor.RANDOM_CONV.value, RandomConvFeatures)
 

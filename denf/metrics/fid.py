@@ -49,10 +49,10 @@ class FidResult:
 
     Args:
         fid: |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2(Σ₁Σ₂)^½), at least 0 up to rounding.
-        extractor: the feature space; numbers of different extractors do not compare.
+        extractor: the feature space; numbers of different extractors are not comparable.
         features: dimensions of the feature space.
         samples: number of images measured.
-        reference: number of images measured against.
+        reference: number of images that they are compared with.
         size: height and width of both, in pixels.
         weights_sha256: of the extractor's weights.
         torch_fidelity: version of the package.
@@ -119,7 +119,7 @@ class FeatureSpace:
             self.weights_sha256 = RandomConvFeatures.weights_sha256()
         self.extractor, self.batch_size = extractor, batch_size
         self.device = torch.device(device)
-        # denf.metrics.features imported it first, and shielded the process's warning filters.
+        # denf.metrics.features imported it first, and restored the process's warning filters.
         from torch_fidelity.utils import create_feature_extractor
 
         with _quiet_and_exact(self.device):
@@ -152,7 +152,7 @@ class FeatureSpace:
         return found[self.layer]
 
     def checked(self, name: str, images: ArrayLike) -> NDArray[np.uint8]:
-        """The images as an array, when they are such as the extractor takes.
+        """The images as an array, if the extractor accepts them.
 
         Raises:
             DenfError: for too few or too small images.
@@ -222,7 +222,7 @@ def distance_of(samples: Tensor, reference: Tensor) -> float:
 
 @contextmanager
 def _quiet_and_exact(device: torch.device) -> Iterator[None]:
-    """No warnings of torch-fidelity; full float32 in convolutions, so that devices agree."""
+    """Suppress warnings of torch-fidelity; full float32 in convolutions, so that devices agree."""
     exact = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )

@@ -1,9 +1,9 @@
 """Scores of generated images: FID, kernel distance, precision and recall.
 
 All numbers come from one set of features. FID: Heusel et al. 2017. Kernel distance: Bińkowski et
-al., Demystifying MMD GANs, ICLR 2018; unbiased where FID depends on the number of samples.
-Precision and recall: Kynkäänniemi et al., Improved precision and recall metric, NeurIPS 2019;
-fidelity and diversity apart. All by torch-fidelity.
+al., Demystifying MMD GANs, ICLR 2018; unbiased, whereas FID depends on the number of samples.
+Precision and recall: Kynkäänniemi et al., Improved precision and recall metric, NeurIPS 2019; they
+measure fidelity and diversity separately. All are computed by torch-fidelity.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from denf.metrics.fid import (
     result_of,
 )
 
-NEIGHBOURS = 3  # that make the radius of an image's ball (Kynkäänniemi et al. 2019)
+NEIGHBOURS = 3  # rank of the neighbour at the radius of an image's ball (Kynkäänniemi et al. 2019)
 SUBSET = 1000  # images in one estimate of the kernel distance (Bińkowski et al. 2018)
 SUBSETS = 100
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1)  # of the samples, for FID as a function of their number
@@ -46,16 +46,16 @@ class Generation(FidResult):
 
     Args:
         kid: squared maximum mean discrepancy with the kernel (x·y / F + 1)³, F features; unbiased,
-            so that it may be a little below 0. Mean over subsets.
+            so it may be slightly below 0. Mean over subsets.
         kid_std: standard deviation over the subsets.
         kid_subset: images of each set in a subset.
         precision: fraction of the samples that lie within the reference, in [0, 1].
         recall: fraction of the reference that lies within the samples, in [0, 1].
         neighbours: an image's ball reaches to the neighbour of this rank in its own set.
-        fid_by_samples: FID of the first so many samples in one random order against the whole
-            reference, ascending; what is left of the slope at the end is bias.
-        floor: FID of training images against the reference, in the same number as the samples
-            where there are as many; what perfect samples would reach. None without training images.
+        fid_by_samples: FID of growing numbers of samples, in one random order, against the whole
+            reference; a slope that remains at the end is bias.
+        floor: FID of training images against the reference, as many as there are samples where
+            possible; the value that perfect samples would reach. None without training images.
     """
 
     kid: float
@@ -78,11 +78,11 @@ def compare(
     batch_size: int = 64,
     device: torch.device | str = "cpu",
 ) -> Generation:
-    """Judge generated images by held-out real ones; see `denf.metrics.fid.frechet_distance`.
+    """Compare generated images with held-out real ones; see `denf.metrics.fid.frechet_distance`.
 
     Args:
         samples: uint8 (N, H, W, 3), N at least 2.
-        reference: uint8 (M, H, W, 3), real images that no training saw.
+        reference: uint8 (M, H, W, 3), real images that are not used in training.
         extractor, weights, batch_size, device: see `denf.metrics.fid.FeatureSpace`.
         training: uint8 (K, H, W, 3), real images of the training split, for the floor.
     """
@@ -113,7 +113,7 @@ def compare(
 
 
 def fid_by_samples(samples: Tensor, reference: Tensor) -> tuple[SizedFid, ...]:
-    """FID of growing parts of the samples, the last of all; features (N, F) and (M, F)."""
+    """FID of growing parts of the samples, at last all; features (N, F) and (M, F)."""
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(samples)))
     counts = sorted({max(2, round(fraction * len(samples))) for fraction in FRACTIONS})
     parts = [samples if n == len(samples) else samples[order[:n]] for n in counts]
@@ -121,7 +121,7 @@ def fid_by_samples(samples: Tensor, reference: Tensor) -> tuple[SizedFid, ...]:
 
 
 def kernel_distance(samples: Tensor, reference: Tensor) -> tuple[float, float, int]:
-    """Mean and standard deviation over subsets, and the images in one (Bińkowski et al. 2018)."""
+    """Mean and standard deviation over subsets, and the subset's size (Bińkowski et al. 2018)."""
     from torch_fidelity import metric_kid
 
     size = min(SUBSET, len(samples), len(reference))
@@ -132,7 +132,7 @@ def kernel_distance(samples: Tensor, reference: Tensor) -> tuple[float, float, i
 
 
 def precision_and_recall(samples: Tensor, reference: Tensor) -> tuple[float, float, int]:
-    """Both fractions and the neighbours that were counted (Kynkäänniemi et al. 2019)."""
+    """Both fractions, and the rank of the neighbour that was used (Kynkäänniemi et al. 2019)."""
     from torch_fidelity import metric_prc
 
     neighbours = min(NEIGHBOURS, len(samples) - 1, len(reference) - 1)

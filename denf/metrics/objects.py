@@ -1,4 +1,4 @@
-"""Scores per object: the number in a scene, whether two touch, the part of each that is found."""
+"""Scores of objects: their number in a scene, whether two touch, the fraction of each found."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def visible_pixels(truth: Tensor) -> Tensor:
 
 
 def count_objects(truth: Tensor) -> Tensor:
-    """Number of visible objects of every scene: (B,) int64; truth as of `visible_pixels`."""
+    """Number of visible objects of every scene: (B,) int64; truth as for `visible_pixels`."""
     return (visible_pixels(truth) > 0).sum(1)
 
 
 def touching(truth: Tensor) -> Tensor:
     """Whether two objects of a scene come within `TOUCHING` pixels of each other.
 
-    Pixels at most 2 apart along both axes are those that some window of 3 × 3 pixels holds, and a
-    window holds two objects where the largest of its labels differs from the smallest.
+    Pixels at most 2 apart along both axes lie in a common window of 3 × 3 pixels, and a window
+    contains two objects where the largest of its labels differs from the smallest.
 
     Args:
         truth: (B, H, W) integers; 0 is the background.
@@ -49,7 +49,7 @@ def touching(truth: Tensor) -> Tensor:
 
 
 def coverage(truth: Tensor, labels: Tensor) -> Tensor:
-    """Fraction of each object's visible pixels that are predicted to be no background.
+    """Fraction of each object's visible pixels that are not predicted to be background.
 
     Args:
         truth: (B, H, W) integers; 0 is the background.

@@ -9,13 +9,13 @@ from torch.nn import functional
 from denf.model.settings import Appearance
 from denf.model.suppression import box_iou
 
-_DARK = 0.1  # added to the brightness that colours are divided by, so that shadows say little
+_DARK = 0.1  # added to the brightness that divides colours, so that dark cells differ little
 _BRIGHTNESS = 0.3  # weight of brightness, which shading changes within an object
 _WINDOW = 3  # cells over which colours are averaged
 
 
 def chroma(images: Tensor, present: Tensor) -> Tensor:
-    r"""Two colour differences relative to brightness, and brightness, a cell: (B, h, w, 3).
+    r"""Two colour differences relative to brightness, and the brightness, per cell: (B, h, w, 3).
 
     With r, g, b the means of a cell and :math:`\ell = (r + g + b)/3`:
     :math:`\left(\frac{r - g}{\ell + 0.1}, \frac{(r + g)/2 - b}{\ell + 0.1}, 0.3\,\ell\right)`,
@@ -46,14 +46,14 @@ def group_by_appearance(
     r"""Objects as average-linkage clusters of cells whose boxes and colours agree.
 
     The distance of two cells is :math:`1 - \mathrm{IoU} + w \lVert c - c' \rVert`: boxes that do
-    not overlap and colours that differ by 1/w weigh the same. Clusters of fewer cells than
-    `least_cells` join the one whose box theirs overlap most.
+    not overlap and colours that differ by 1/w weigh the same. Each cell of a cluster with fewer
+    than `least_cells` cells joins the cluster whose box its own box overlaps most.
 
     Args:
         proposals: (M, 4), x0, y0, x1, y1.
         colours: (M, 3) of the same cells, see `chroma`.
         settings: w, and the mean distance at which clusters stay apart.
-        least_cells: of a cluster; the largest always stays.
+        least_cells: fewest cells of a cluster; the largest cluster is always kept.
 
     Returns:
         boxes (K, 4), each the mean of its cells' proposals, and for each proposal a label in 1…K.
@@ -72,7 +72,7 @@ def group_by_appearance(
 
 def _average_linkage(distance: Tensor, largest: float) -> Tensor:
     """Clusters 0…K − 1 of M ≥ 2 points, (M,), merged while nearer than `largest` to each other."""
-    from scipy.cluster.hierarchy import fcluster, linkage  # late: most runs never group like this
+    from scipy.cluster.hierarchy import fcluster, linkage  # late: few runs need it
 
     upper = torch.triu_indices(len(distance), len(distance), 1, device=distance.device)
     tree = linkage(distance[upper[0], upper[1]].detach().cpu().numpy(), "average")

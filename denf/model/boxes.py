@@ -12,7 +12,7 @@ from torch.nn import functional
 from denf.model.latents import Latents
 from denf.model.settings import BoxUnion
 
-_SIZE_SHARPNESS = 20.0  # 1/20 of the side: below that the size map bends towards zero
+_SIZE_SHARPNESS = 20.0  # below 1/20 of the image side the softplus bends towards zero
 
 
 def cell_centres(h: int, w: int, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,8 +59,8 @@ def box_union(
         centres, sizes: (B, N, 2), fractions of the image side.
         shape: (h, w) of the map.
         edge: τ, fractions of the image side.
-        kind: smooth 1 − exp(−Σ/κ), or min(1, Σ/κ); min(1, Σ) is printed.
-        agreement: κ > 0, how many boxes it takes to fill a cell; a number, or a map (B, h, w).
+        kind: smooth 1 − exp(−Σ/κ), or min(1, Σ/κ); the paper prints min(1, Σ).
+        agreement: κ > 0, number of boxes that fill a cell; a scalar, or a map (B, h, w).
 
     Returns:
         (B, h, w) in [0, 1]. Source: Eq. 12.
@@ -70,11 +70,11 @@ def box_union(
 
 
 def present_around(presence: Tensor, side: float) -> Tensor:
-    """How many cells are present in a square window around each cell: (B, h, w), not below 0.
+    """Number of present cells in a square window around each cell: (B, h, w), at least 0.
 
     Args:
         presence: z_pres (B, h, w) in [0, 1].
-        side: of the window, a fraction of the image side; taken to the nearest odd number of cells.
+        side: of the window, a fraction of the image side; rounded to an odd number of cells.
     """
     k = 2 * round(side * presence.shape[1] / 2) + 1
     mean = functional.avg_pool2d(presence[:, None], k, stride=1, padding=k // 2)
@@ -82,7 +82,7 @@ def present_around(presence: Tensor, side: float) -> Tensor:
 
 
 class _Superposition(torch.autograd.Function):
-    """Σ p·b(y)·b(x) with a backward pass that keeps the two profiles and nothing else.
+    """Σ p·b(y)·b(x) with a backward pass that stores only the two profiles.
 
     With g the gradient of the map, b' = b(1 − b)/τ: ∂/∂s = b'/2 and ∂/∂c = b'·sign(y − c).
     """
@@ -113,7 +113,7 @@ class _Superposition(torch.autograd.Function):
         for k, (axis, b, other) in enumerate(((rows, b_y, b_x), (columns, b_x, b_y))):
             slope = other @ (grad_map.transpose(1, 2) if k == 0 else grad_map)
             slope.mul_(b)
-            if k == 0:  # the same from either axis
+            if k == 0:  # equal for both axes
                 grad_p = slope.sum(-1)
             slope.addcmul_(slope, b, value=-1)
             total = slope.sum(-1)

@@ -1,7 +1,7 @@
 """The objective recorded as CUDA graphs: a step of thousands of small kernels is launched at once.
 
-The kernels and their order are those of the objective itself, which launches them one by one and
-keeps a GPU waiting at small batches (docs/reproduction.md has the figures).
+The kernels and their order are unchanged. Launched one by one, they leave a GPU idle part of the
+time at small batches (docs/reproduction.md has the figures).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from denf.model.objective import Noise, Phase, objective
 
 
 class CapturedObjective:
-    """`objective`, recorded once for each phase and shape of the images; on a GPU alone.
+    """`objective`, recorded once per phase and image shape; GPU only.
 
-    A recording owns the memory of all its tensors, those kept for the backward pass included.
+    A recording owns the memory of all its tensors, including those kept for the backward pass.
     """
 
     def __init__(self) -> None:
@@ -39,16 +39,16 @@ class CapturedObjective:
         recording = self._recordings.get(key := (at.warmup, at.boxes, bool(given), x.shape))
         if recording is None:
             recording = self._recordings[key] = OfTensors(model, at.warmup, at.boxes)
-            # Recorded on a stream of its own, by torch's design.
+            # torch records on a separate stream, and would warn about it.
             set_warn_on_accumulate_grad_stream_mismatch(False)
             torch.cuda.make_graphed_callables(recording, arguments, allow_unused_input=True)
         loss, *terms = recording(*arguments)
-        # A recording writes to the same places in every step, and terms are read steps later.
+        # A recording writes to the same memory in every step; terms are read several steps later.
         return loss, {n: t.detach().clone() for n, t in zip(recording.names, terms, strict=True)}
 
 
 class OfTensors(nn.Module):
-    """`objective` as a recording wants it: from tensors to tensors, all else fixed.
+    """`objective` in a form that can be recorded: from tensors to tensors, all else fixed.
 
     Args:
         model: DeNF.
@@ -58,7 +58,7 @@ class OfTensors(nn.Module):
     def __init__(self, model: DeNF, warmup: bool, boxes: bool) -> None:
         super().__init__()
         self.model, self.warmup, self.boxes = model, warmup, boxes
-        self.names: tuple[str, ...] = ()  # of the terms, after the first call
+        self.names: tuple[str, ...] = ()  # of the terms; set by the first call
 
     def forward(
         self,

@@ -1,4 +1,4 @@
-"""Components of the presence map that pass for one object, and the boxes around them."""
+"""Components of the presence map that count as one object, and the boxes around them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from denf.model.settings import Components as Settings
 
-MOST = 16  # components per image and erosion that are looked at, the largest first
-_STILL_FREE = 0.9  # fraction of a part that no part before it has taken
-_DIRECTIONS = 8  # half-planes at both ends of each: the hull is a polygon of 16 sides
+MOST = 16  # components considered per image and erosion, the largest ones
+_STILL_FREE = 0.9  # least fraction of a part's cells that belong to no earlier part
+_DIRECTIONS = 8  # two half-planes per direction: the hull is a polygon of 16 sides
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Components:
     """The 8-connected components of the present cells of B images, padded to K.
 
     Args:
-        labels: (B, h, w) long, 0 where no component is, else 1…K.
-        whole: (B, K) bool, whether a component passes for one object; False for padding.
+        labels: (B, h, w) long, 0 where there is no component, else 1…K.
+        whole: (B, K) bool, whether a component counts as one object; False for padding.
     """
 
     labels: Tensor
@@ -36,7 +36,7 @@ class Components:
 
 @dataclass(frozen=True)
 class BoxTargets:
-    """The box that each cell should propose, and what it counts in the loss.
+    """The box that each cell should propose, and its weight in the loss.
 
     Args:
         boxes: (B, h·w, 4), x0, y0, x1, y1 as fractions of the image side.
@@ -48,12 +48,12 @@ class BoxTargets:
 
 
 def find_components(present: Tensor, settings: Settings) -> Components:
-    """Components of a presence map, and which of them pass for one object.
+    """Components of a presence map, and which of them count as one object.
 
     A component is whole when it has enough cells, when neither side of its box is longer than an
-    object may be, and when it fills its convex hull: two objects that touch leave a notch. What is
-    not whole is eroded cell by cell, which breaks objects that touch apart at the notch; the parts
-    grow back into the component and are whole by the same test.
+    object may be, and when it fills its convex hull: two objects that touch leave a notch. Other
+    components are eroded cell by cell, which separates touching objects at the notch. The parts
+    are grown back within the component, and the same test decides which of them are whole.
 
     Args:
         present: bool (B, h, w).
@@ -75,7 +75,7 @@ def find_components(present: Tensor, settings: Settings) -> Components:
 
 
 def _largest(numbers: Tensor) -> Tensor:
-    """Numbers of components (B, h, w) replaced by their rank, 1…MOST by falling size; others 0."""
+    """Numbers of components (B, h, w) replaced by rank: 1…MOST by decreasing size; others 0."""
     b, h, w = numbers.shape
     flat = numbers.flatten(1)
     cells = torch.zeros(b, h * w + 1, dtype=torch.long, device=numbers.device)
@@ -89,7 +89,7 @@ def _largest(numbers: Tensor) -> Tensor:
 
 
 def _pass(labels: Tensor, settings: Settings) -> Tensor:
-    """Whether the components 1…MOST pass for one object: bool (B, MOST)."""
+    """Whether each of the components 1…MOST counts as one object: bool (B, MOST)."""
     masks = masks_of(labels, MOST)
     boxes, cells = boxes_of(masks), masks.sum((-2, -1))
     sides = torch.maximum(boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1])
@@ -113,13 +113,13 @@ def _share(labels: Tensor, of: Tensor) -> Tensor:
 
 
 def _eroded(present: Tensor) -> Tensor:
-    """Cells whose whole 3 × 3 neighbourhood is present; outside of the frame nothing is."""
+    """Cells whose whole 3 × 3 neighbourhood is present; beyond the image border nothing is."""
     absent = functional.pad((~present).float(), (1, 1, 1, 1), value=1.0)
     return functional.max_pool2d(absent[:, None], 3, stride=1)[:, 0] == 0
 
 
 def _grown(labels: Tensor, region: Tensor, steps: int) -> Tensor:
-    """Components grown by `steps` cells within a region; where two meet the higher number wins."""
+    """Components grown by `steps` cells within a region; where two meet, the higher number wins."""
     for _ in range(steps):
         near = functional.max_pool2d(labels[:, None].float(), 3, stride=1, padding=1)[:, 0].long()
         labels = torch.where((labels == 0) & region, near, labels)
@@ -148,7 +148,7 @@ def connected(present: Tensor) -> Tensor:
         near = functional.max_pool2d(label[:, None].float(), 3, stride=1, padding=1)[:, 0].long()
         numbers = label.flatten(1)
         target = nothing.scatter_reduce(1, numbers, (near * present).flatten(1), "amax")
-        for _ in range(rounds):  # each halves the chains
+        for _ in range(rounds):  # each round halves the chains of pointers
             target = target.gather(1, target)
         label = target.gather(1, numbers).view(b, h, w)
     return label
@@ -171,8 +171,8 @@ def boxes_of(masks: Tensor) -> Tensor:
 def hull_cells(masks: Tensor) -> Tensor:
     """Cells within the convex hull of each mask, a polygon of 16 directions: (…,) from (…, h, w).
 
-    The hull is that of the cells' outlines, not of their centres, so that a full rectangle, an
-    upright one as a tilted one, is its own hull.
+    The hull is that of the cells' outlines, not of their centres, so that a full rectangle,
+    upright or tilted, is its own hull.
     """
     h, w = masks.shape[-2:]
     rows = torch.arange(h, device=masks.device, dtype=torch.float32)[:, None]
@@ -181,7 +181,7 @@ def hull_cells(masks: Tensor) -> Tensor:
     for k in range(_DIRECTIONS):
         angle = math.pi * k / _DIRECTIONS
         along = rows * math.sin(angle) + columns * math.cos(angle)
-        half = (abs(math.sin(angle)) + abs(math.cos(angle))) / 2  # half a cell, seen along
+        half = (abs(math.sin(angle)) + abs(math.cos(angle))) / 2  # half extent of a cell
         high = torch.where(masks, along, -math.inf).amax((-2, -1), keepdim=True) + half
         low = torch.where(masks, along, math.inf).amin((-2, -1), keepdim=True) - half
         inside = inside & (along <= high) & (along >= low)
@@ -189,11 +189,11 @@ def hull_cells(masks: Tensor) -> Tensor:
 
 
 def box_targets(components: Components) -> BoxTargets:
-    r"""For the cells of whole components, the component's box; for others, none.
+    r"""The component's box for each cell of a whole component; no target for other cells.
 
-    A cell counts :math:`1/\sqrt n` in a component of n cells: a large object has more cells, and
-    counts more, but not in proportion. Source: section 3.1.4, "the pair (z_scale, z_loc) indicates
-    the bounding box of the object that cell (i, j) belongs to".
+    A cell of a component with n cells has weight :math:`1/\sqrt n`, so the weight of an object
+    grows with the square root of its number of cells. Source: section 3.1.4, "the pair (z_scale,
+    z_loc) indicates the bounding box of the object that cell (i, j) belongs to".
     """
     masks = components.masks
     weight = components.whole / masks.sum((-2, -1)).clamp(min=1).sqrt()

@@ -1,7 +1,7 @@
 """Composites: components of other images laid beside or over those of an image, in depth order.
 
-Objects that touch form one component, which says nothing of where one ends. A composite of two
-components touches as well, and what each cell belongs to is known.
+Objects that touch form one component, which does not show where one object ends. The components of
+a composite touch as well, but the component that each cell belongs to is known.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from denf.model.denf import to_pixels
 from denf.model.settings import Composites as Settings
 
 Uniform = Callable[..., Tensor]  # random numbers in [0, 1) of a shape
-_LEAST_CELLS = 6  # of a component that is laid over an image, as far as it is seen
+_LEAST_CELLS = 6  # visible ones of a component that is laid over an image
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Placement:
 
     Args:
         mask: bool (B, h, w), the cells that it covers in its new place, before occlusion.
-        colours: (B, 3, H, W), its image moved along; anything elsewhere.
-        bottom: (B,), its lower edge in cells: what reaches lower stands in front.
+        colours: (B, 3, H, W), its image, moved with it; arbitrary outside the mask.
+        bottom: (B,), its lower edge in cells: the component that reaches lower is in front.
     """
 
     mask: Tensor
@@ -41,9 +41,9 @@ def composites(
 ) -> tuple[Tensor, Components]:
     """Lay components over images, each with `settings.probability`.
 
-    A component comes from another image of the batch, whole and clear of the frame. It lies beside
-    or over a whole component of the image, or anywhere. Of two components that overlap, the one
-    whose lower edge is lower stands in front, as on a floor seen from above.
+    A component comes from another image of the batch; it is whole and does not touch the image
+    border. It lies beside or over a whole component of the image, or anywhere. Of two components
+    that overlap, the one whose lower edge is lower is in front, as on a floor seen from above.
 
     Args:
         x: images (B, 3, H, W).
@@ -52,7 +52,7 @@ def composites(
         generator: on the images' device.
 
     Returns:
-        images and their components, of which the new ones have the numbers after the old.
+        images and their components; the new components are numbered after the old ones.
     """
     b, device = len(x), x.device
 
@@ -88,7 +88,7 @@ def _place(
     settings: Settings,
     uniform: Uniform,
 ) -> tuple[Placement, Tensor]:
-    """A component for each image and its place, and whether there is one: bool (B,)."""
+    """A component and its place for each image, and whether there is one: bool (B,)."""
     b, h, w = here.labels.shape
     cells = torch.tensor((w, h, w, h), device=x.device)
     rows = torch.arange(b, device=x.device)
@@ -115,12 +115,12 @@ def _place(
 
 
 def _pick(allowed: Tensor, uniform: Uniform) -> tuple[Tensor, Tensor]:
-    """One of the allowed (B, K), each alike: index (B,) and whether there is any."""
+    """One of the allowed (B, K), drawn uniformly: index (B,) and whether there is any."""
     return (uniform(*allowed.shape) * allowed).argmax(1), allowed.any(1)
 
 
 def _moved(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Images (B, C, H, W) moved by whole pixels, (B,) each; False or 0 comes in at the edges."""
+    """Images (B, C, H, W) moved by whole pixels, (B,) each; False or 0 fills the edges."""
     b, _, h, w = images.shape
     rows = torch.arange(h, device=images.device) - down[:, None]
     columns = torch.arange(w, device=images.device) - right[:, None]
@@ -131,7 +131,7 @@ def _moved(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 def _clear(found: Components) -> Tensor:
-    """Components that do not touch the frame, where a part of them could be missing: (B, K)."""
+    """Components that do not touch the image border, so that no part is cut off: (B, K)."""
     masks = found.masks
     edges = (masks[..., 0, :], masks[..., -1, :], masks[..., 0], masks[..., -1])
     return ~torch.stack([edge.any(-1) for edge in edges]).any(0)

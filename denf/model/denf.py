@@ -1,4 +1,4 @@
-"""DeNF itself: the flow of Table 4 between images and structured latents."""
+"""DeNF: the flow of Table 4 between images and structured latents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DeNF(nn.Module):
     """The bijection f: f1 (couplings 1–4, squeeze), trunk (5–8), one head per latent (9–12).
 
     `encode` is f⁻¹ (image → latents), `decode` is f (latents → image). With two squeezes (the
-    ablation "smaller latent space") the second stands before the last split.
+    ablation "smaller latent space") the second comes before the last split.
 
     Args:
         settings: see `DenfSettings`.
@@ -115,8 +115,8 @@ class DeNF(nn.Module):
     def union(self, latents: Latents, presence: Tensor, edge: float | Tensor) -> Tensor:
         """ẑ_pres of Eq. 12: the union of the present cells' boxes, (B, h, w) in [0, 1].
 
-        A cell is filled when the boxes of a fraction `agreement` of the cells that are present
-        around it, within the mean size of an object, cover it; one box is enough at 0 (as printed).
+        A cell is filled when it is covered by the boxes of a fraction `agreement` of the present
+        cells around it, in a window of the mean object size; at 0 one box is enough (as printed).
         """
         h, w = presence.shape[1:]
         centres, sizes = cell_boxes(latents)
@@ -138,7 +138,7 @@ class DeNF(nn.Module):
 
     @property
     def _alike(self) -> list[Stack]:
-        """The heads of two channels, in the order of `Latents`: evaluated side by side."""
+        """The heads with two channels each, in the order of `Latents`; evaluated side by side."""
         return [cast(Stack, self.heads[name]) for name in LATENT_CHANNELS]
 
     @property

@@ -15,7 +15,7 @@ from denf.model.latents import Latents
 from denf.model.settings import Instances
 from denf.model.suppression import box_iou, suppress
 
-_ROUNDS = 3  # of averaging and suppression; boxes stand still after two in nearly all scenes
+_ROUNDS = 3  # of averaging and suppression; in nearly all scenes boxes are constant after two
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ def decompose(latents: Latents, images: Tensor, settings: Instances) -> Decompos
 
     1. Cells with a positive logit are present. 2. Each proposes a box. 3. Non-maximum suppression
     leaves one box per object (`group_proposals`). 4. A present cell belongs to the box that its own
-    overlaps most; one whose box overlaps none, a speck apart from all objects, belongs to none.
-    5. Every other cell takes, in `object_labels`, the label of the nearest that has one. With
-    `appearance`, clusters of boxes and colours stand in place of 3 and 4.
+    box overlaps most; a cell whose box overlaps none, an isolated speck, belongs to no object.
+    5. In `object_labels`, every other cell takes the label of the nearest labelled cell. With
+    `appearance`, clusters of boxes and colours replace steps 3 and 4.
 
     Args:
         latents: of the images.
-        images: uint8 (B, 3, H, W); their colours are looked at with `appearance` alone.
+        images: uint8 (B, 3, H, W); their colours are used only with `appearance`.
         settings: thresholds.
     """
     shape = (images.shape[2], images.shape[3])
@@ -74,7 +74,7 @@ def decompose(latents: Latents, images: Tensor, settings: Instances) -> Decompos
 def _grouping(
     images: Tensor, present: Tensor, settings: Instances
 ) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
-    """Image b and the boxes of its present cells (M, 4) to boxes (K, 4) and labels 1…K, (M,)."""
+    """Map from image b and its present cells' boxes (M, 4) to boxes (K, 4) and labels 1…K, (M,)."""
     least, appearance = max(1, round(settings.support * present[0].numel())), settings.appearance
     if appearance is None:
         return lambda b, proposals: group_proposals(proposals, settings, least)
@@ -97,14 +97,15 @@ def group_proposals(
 ) -> tuple[Tensor, Tensor]:
     """One box per object from the boxes that its cells propose, and the object of each proposal.
 
-    Suppression at `overlap`, scored by agreement, leaves one proposal or a few per object. Each
-    becomes the mean of the proposals that overlap it most, which is far steadier than any of them,
-    and suppression at `merge`, scored by votes, unites those of one object; `_ROUNDS` times.
+    Suppression at `overlap`, scored by agreement, leaves one proposal or a few per object. Then,
+    `_ROUNDS` times, each box is replaced by the mean of the proposals that overlap it most, which
+    varies far less than a single proposal, and suppression at `merge`, scored by votes, unites the
+    boxes of one object.
 
     Args:
         proposals: (M, 4), x0, y0, x1, y1.
         settings: thresholds.
-        least_votes: proposals that a box needs; one that has the most votes always stays.
+        least_votes: fewest proposals of a box; a box with the most votes is always kept.
 
     Returns:
         boxes (K, 4) and for each proposal a label in 1…K, (M,).
@@ -123,7 +124,7 @@ def group_proposals(
 
 
 def _means(proposals: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean of the proposals that overlap each box most and how many there are; none is empty."""
+    """Mean and number of the proposals that overlap each box most; boxes with none are left out."""
     members = box_iou(proposals, boxes).argmax(1)
     one_hot = torch.nn.functional.one_hot(members, len(boxes)).to(proposals.dtype)
     votes = one_hot.sum(0)

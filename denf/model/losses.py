@@ -11,8 +11,8 @@ from denf.model.latents import Latents
 from denf.model.priors import log_background, log_foreground, log_geometry
 from denf.model.settings import AbsentDensity, Priors
 
-_DARKEST, _LARGEST_GAIN = 0.02, 5.0  # bounds of the factors between two lights
-_CORNER_UNIT = 0.1  # fraction of the image side: a corner that far off costs as much as no overlap
+_DARKEST, _LARGEST_GAIN = 0.02, 5.0  # bounds of the gain between two illuminations
+_CORNER_UNIT = 0.1  # fraction of the image side: corners this far off cost as much as no overlap
 _LEAST_AREA = 1e-9
 
 
@@ -28,15 +28,15 @@ def background_backward(
 
     .. math:: \frac1M \sum_j \min_{x \in B} \|x^j - \hat x_{bg}^j\|_2^2
 
-    An object stands at a pixel in few images of the batch, so the minimum forgets it. As printed,
-    B holds the image itself, so that painting its own objects costs nothing.
+    An object covers a pixel in few images of the batch, so the minimum ignores it. As printed,
+    B includes the image itself, so that reproducing its own objects costs nothing.
 
     Args:
         x: images (B, C, H, W) in [0, 1], one camera.
         x_bg: generated backgrounds, same shape.
-        hidden: bool (B, H, W), pixels that an image does not explain in its own background; None
-            for the printed form.
-        matched_light: give every other image the medians of the image's channels first.
+        hidden: bool (B, H, W), pixels at which an image is not a candidate for its own background;
+            None for the printed form.
+        matched_light: first scale every other image to the channel medians of the image.
 
     Returns:
         (B,), squared error summed over channels, mean over pixels; a pixel without a candidate
@@ -56,7 +56,7 @@ def background_backward(
 
 
 def _gain(medians: Tensor, k: int) -> Tensor:
-    """Factors (B, C) that give image k the medians of each image; 1 for itself."""
+    """Factors (B, C) that scale image k to the channel medians of each image; 1 for itself."""
     return (medians / medians[k].clamp(min=_DARKEST)).clamp(1 / _LARGEST_GAIN, _LARGEST_GAIN)
 
 
@@ -131,11 +131,12 @@ def box(latents: Latents, targets: BoxTargets) -> Tensor:
     .. math:: \frac{\sum_n w_n \left(1 - \mathrm{GIoU}(b_n, t_n) +
         \frac{1}{4 \cdot 0.1} \lVert b_n - t_n \rVert_1 \right)}{\sum_n w_n}
 
-    The union of Eq. 12 cannot tell many small boxes from one of the right size; a box per cell can.
+    The union of Eq. 12 does not distinguish many small boxes from one of the right size; a target
+    box per cell does.
 
     Args:
         latents: of the batch.
-        targets: see `denf.model.components`. Without any the loss is 0.
+        targets: see `denf.model.components`. Without targets the loss is 0.
 
     Source: section 3.1.4; GIoU: Rezatofighi et al. (2019).
     """

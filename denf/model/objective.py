@@ -26,12 +26,12 @@ from denf.model.settings import (
 
 @dataclass(frozen=True)
 class Phase:
-    """Where training stands.
+    """The scheduled quantities of one training step.
 
     Args:
-        temperature: λ of Eq. 14, a number or a tensor of one.
-        edge: τ of the box edges, fractions of the image side, likewise.
-        warmup: whether the losses send no gradient into presence yet.
+        temperature: λ of Eq. 14, a number or a scalar tensor.
+        edge: τ of the box edges, fraction of the image side, a number or a scalar tensor.
+        warmup: whether the losses still send no gradient into presence.
         boxes: whether cells' boxes are compared with components of presence.
         learning_rate: factor on the learning rate.
     """
@@ -98,8 +98,8 @@ def objective(
         x: dequantised images (B, 3, H, W) in [0, 1].
         at: see `phase`.
         noise: ε of Eq. 5 and U of Eq. 14.
-        targets: of the cells' boxes, where they are known from how the images were composed; None
-            finds them in the presence map.
+        targets: of the cells' boxes, where composites define them; None: they are computed from
+            the presence map.
 
     Returns:
         the loss (a scalar) and detached scalars to log.
@@ -161,7 +161,7 @@ def objective(
 def _reconstruction(
     x: Tensor, x_fg: Tensor, x_bg: Tensor, presence: Tensor, at: Phase, settings: DenfSettings
 ) -> Tensor:
-    """Eq. 10, (B,); in the warm-up the whole image's error of each flow that Eq. 10 trains."""
+    """Eq. 10, (B,); during warm-up, the error over the whole image of each flow it trains."""
     both = settings.background.gradient is BackgroundGradient.BOTH
     if at.warmup:  # presence does not choose between the flows yet
         error = losses.squared_error(x, x_fg)
@@ -174,10 +174,10 @@ def _reconstruction(
 
 
 def _hidden(presence: Tensor, x: Tensor, at: Phase, settings: Background) -> Tensor | None:
-    """Pixels that an image does not explain in its own background (Eq. 5): bool (B, H, W)."""
+    """Pixels where an image is not a candidate for its own background (Eq. 5): bool (B, H, W)."""
     if settings.own_image is OwnImage.ALWAYS:
         return None
-    if at.warmup:  # presence says nothing yet
+    if at.warmup:  # presence is not informative yet
         return torch.ones_like(x[:, 0], dtype=torch.bool)
     reach = round(settings.margin * presence.shape[1])
     around = functional.max_pool2d(presence.detach()[:, None], 2 * reach + 1, 1, reach)[:, 0]

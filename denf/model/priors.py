@@ -36,9 +36,9 @@ def log_foreground(latents: Latents, p: Tensor, priors: Priors, absent: AbsentDe
         \sum_{ij} \log p(z_{pres}) + p\,(\log p(z_{scale}) + \log p(z_{loc})) +
         \log p(z_{what} \mid p)
 
-    The paper's Bernoulli prior says nothing of the two real channels that carry presence: their
-    difference (the logit) gets the logistic density whose positive half has the prior's mass,
-    their mean a standard normal one.
+    The paper's Bernoulli prior does not define the density of the two real channels that carry
+    presence. Here their difference (the logit) has the logistic density whose positive half has
+    the prior's mass, and their mean has a standard normal density.
 
     Args:
         latents: of a batch of images.
@@ -87,7 +87,7 @@ def sample_latents(
 
     Args:
         shapes: shape of each latent for one image, see `DeNF.latent_shapes`.
-        count: images.
+        count: number of images.
         priors: Table 5.
         generator: source of randomness, on the model's device.
     """

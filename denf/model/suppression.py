@@ -1,6 +1,6 @@
 """Overlap of boxes and non-maximum suppression (section 3.1.5).
 
-Of our own, as importing torchvision takes longer than decomposing a picture.
+Implemented here because importing torchvision takes longer than decomposing a picture.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def box_iou(a: Tensor, b: Tensor) -> Tensor:
         a, b: (N, 4) and (M, 4), x0, y0, x1, y1.
 
     Returns:
-        (N, M) in [0, 1]; 0 for two boxes without area, as tiny sizes vanish in
-        the rounding of corners.
+        (N, M) in [0, 1]; 0 for two boxes without area, because tiny sizes vanish when corners are
+        rounded.
     """
     low, high = torch.max(a[:, None, :2], b[:, :2]), torch.min(a[:, None, 2:], b[:, 2:])
     shared = (high - low).clamp(min=0).prod(2)
@@ -33,11 +33,11 @@ def suppress(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
 
     Args:
         boxes: (N, 4), x0, y0, x1, y1.
-        scores: (N,); of equal ones the earlier counts as higher.
+        scores: (N,); of equal scores the earlier counts as higher.
         overlap: IoU.
 
     Returns:
-        indices of the kept boxes, by falling score.
+        indices of the kept boxes, by decreasing score.
     """
     order = scores.argsort(descending=True, stable=True)
     close = (box_iou(boxes[order], boxes[order]) > overlap).cpu().numpy()

@@ -1,1 +1,1 @@
-"""Pictures of the user's own: read, decomposed by a trained run, drawn and written."""
+"""A user's own pictures: reading, decomposing by a trained run, drawing and writing."""

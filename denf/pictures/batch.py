@@ -1,4 +1,4 @@
-"""Many pictures and clips through a run: in batches, and on after one that cannot be decomposed."""
+"""Decomposing many pictures and clips in batches, continuing after those that fail."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from denf.pictures.sources import Source
 def decompose_sources(
     run: TrainedRun, sources: Sequence[Source], out: Path
 ) -> tuple[list[dict[str, Any]], list[DenfError]]:
-    """Decompose pictures and clips and write what was found, each into a folder of its own.
+    """Decompose pictures and clips and write the results, each into a folder of its own.
 
     Args:
-        run: that can decompose.
+        run: a run that can decompose.
         sources: see `denf.pictures.sources.find_sources`.
-        out: folder of all results; made when missing.
+        out: folder of all results; created when missing.
 
     Returns:
         the entries of `write_decomposition` and `write_clip`, in the order of the sources, and
@@ -55,7 +55,7 @@ def decompose_sources(
 def _squares(
     sources: Iterable[Source], size: int, errors: list[DenfError]
 ) -> Iterator[tuple[Source, Square]]:
-    """The squares of the pictures that can be read; `errors` gets what is wrong with the others."""
+    """The squares of the pictures that can be read; the errors of the others go to `errors`."""
     for source in sources:
         try:
             yield source, Square.of(read_picture(source.path), size)

@@ -1,4 +1,4 @@
-"""The frames of a clip: read, numbered from frame to frame, drawn as one animation."""
+"""The frames of a clip: reading, tracking objects from frame to frame, drawing an animation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from denf.pictures.sources import Source
 from denf.pictures.video import is_video, read_video
 
 MOST_FRAMES = 600  # the overlays of a clip are held in memory, 0.8 MB each
-FRAME = 100  # milliseconds that a frame is shown where its file does not say
+FRAME = 100  # milliseconds that a frame is shown where its file states none
 _SAME = 0.3  # least intersection over union of one object's boxes in two frames
 _PATIENCE = 5  # frames for which an unseen object keeps its number
 
@@ -28,7 +28,7 @@ Boxes = NDArray[np.float64]
 
 
 def is_clip(source: Source) -> bool:
-    """Whether a source has several frames; a file that cannot be read is no clip."""
+    """Whether a source has several frames; a file that cannot be read is not a clip."""
     if source.frames is not None or is_video(source.path):
         return True
     try:
@@ -39,10 +39,10 @@ def is_clip(source: Source) -> bool:
 
 
 def read_frames(source: Source) -> Iterator[tuple[Array, int]]:
-    """Frames uint8 (H, W, 3) in order, and for how many milliseconds each is shown.
+    """Frames uint8 (H, W, 3) in order, and the milliseconds that each is shown.
 
     Raises:
-        DenfError: at a frame that cannot be read, or of another size than the first, or when there
+        DenfError: at a frame that cannot be read or differs in size from the first, or when there
             are more than `MOST_FRAMES`.
     """
     shape = None
@@ -69,7 +69,7 @@ def _frames(source: Source) -> Iterator[tuple[Array, int]]:
     with opened(source.path) as file:
         for number, frame in enumerate(ImageSequence.Iterator(file)):
             image = to_rgb(frame.copy(), f"{source.path}, frame {number}")
-            yield image, round(frame.info.get("duration") or FRAME)  # known once it is decoded
+            yield image, round(frame.info.get("duration") or FRAME)  # known after decoding
 
 
 def write_clip(
@@ -82,13 +82,14 @@ def write_clip(
 
     Args:
         results: of the frames.
-        durations: for how many milliseconds each frame is shown.
-        folder: made when missing.
+        durations: milliseconds that each frame is shown.
+        folder: created when missing.
         source: the clip.
 
     Returns:
-        the entry: `clip`, `folder`, `size`, `overlay`, the file, and `frames`, each with its
-        `milliseconds` and `objects`, see `describe_objects`; an object keeps its number.
+        the entry: `clip`, `folder`, `size`, `overlay` (the file), and `frames`, each with its
+        `milliseconds` and `objects`, see `describe_objects`; an object has the same number in all
+        frames.
     """
     numbers = track([result.boxes for result in results])
     first, *others = [result.overlay(own) for result, own in zip(results, numbers, strict=True)]
@@ -101,7 +102,7 @@ def write_clip(
         duration=list(durations),
         loop=0,
         quality=80,
-        method=2,  # of 0, fast, to 6, small
+        method=2,  # from 0, fast, to 6, small
     )
     frames = [
         {"milliseconds": duration, "objects": describe_objects(result, own)}
@@ -121,11 +122,11 @@ def write_clip(
 
 
 def track(boxes: Sequence[Boxes]) -> list[list[int]]:
-    """Numbers of the objects of each frame, the same for an object in all.
+    """Numbers of the objects of each frame; an object has the same number in all frames.
 
     The boxes of a frame are matched one to one with the last boxes of the objects seen within
-    `_PATIENCE` frames, by the largest sum of intersection over union; a match below `_SAME` is
-    none, and an object without a match gets the next new number.
+    `_PATIENCE` frames, by the largest sum of intersection over union. Matches below `_SAME` are
+    dropped, and an object without a match gets the next new number.
 
     Args:
         boxes: per frame, (K, 4), x0, y0, x1, y1 in pixels of the square.
@@ -133,9 +134,9 @@ def track(boxes: Sequence[Boxes]) -> list[list[int]]:
     Returns:
         per frame, K numbers from 1.
     """
-    from scipy.optimize import linear_sum_assignment  # late: single pictures do without
+    from scipy.optimize import linear_sum_assignment  # late: only clips need it
 
-    last: dict[int, tuple[int, Boxes]] = {}  # by number: the frame and the box where it was seen
+    last: dict[int, tuple[int, Boxes]] = {}  # by number: the last frame and box of the object
     numbers: list[list[int]] = []
     count = 0
     for frame, found in enumerate(boxes):

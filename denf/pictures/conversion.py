@@ -1,13 +1,13 @@
-"""Any picture as 8-bit RGB, by one stated conversion.
+"""Converting any picture to 8-bit RGB, by one stated conversion.
 
-Data for training are never converted (`denf.data.decode` refuses what is not 8-bit RGB). A picture
-to decompose is converted as follows, so that any file of the usual kinds can be tried:
+Data for training are never converted (`denf.data.decode` refuses files that are not 8-bit RGB). A
+picture to decompose is converted as follows, so that any file of the usual kinds can be used:
 
 - turned upright by its EXIF orientation; colour profiles are ignored;
 - transparent parts are laid over white;
 - grey and black-and-white become three equal channels, a palette its colours, CMYK and YCbCr RGB;
 - of 16 bits the upper 8 are kept;
-- of an animation every frame counts, of a TIFF file with several pages the first.
+- of an animation every frame is used, of a TIFF file with several pages the first.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MOST_PIXELS = 1 << 26
 
 
 def read_picture(picture: Picture, name: str | None = None) -> Array:
-    """A picture as uint8 (H, W, 3), converted as this file says.
+    """A picture as uint8 (H, W, 3), converted as the module's docstring describes.
 
     Args:
         picture: the path of a file; a Pillow image; an array, uint8 (H, W) or (H, W, C); or a
@@ -46,7 +46,7 @@ def read_picture(picture: Picture, name: str | None = None) -> Array:
         name: for messages; default: the path, or "picture".
 
     Raises:
-        DenfError: when it is no such picture.
+        DenfError: when `picture` is none of these.
     """
     if isinstance(picture, str | os.PathLike):
         with opened(Path(picture)) as file:
@@ -71,7 +71,7 @@ def read_picture(picture: Picture, name: str | None = None) -> Array:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """A picture file, open; whatever goes wrong inside the block is a fault of the file.
+    """An open picture file; any error inside the block becomes a `DenfError` about the file.
 
     Raises:
         DenfError: when the file is missing, of another kind, damaged, or larger than 67 megapixels.
@@ -85,15 +85,15 @@ def opened(path: Path) -> Iterator[Image.Image]:
         reading(name, expected=expected, fix="Convert the file, or leave it out."),
         Image.open(path, formats=_FORMATS) as picture,
     ):
-        # Pillow warns of so many pixels; turning that into an error would change the warnings of
-        # all threads
+        # Pillow only warns of this many pixels; turning that warning into an error would change
+        # the warnings of all threads
         if picture.width * picture.height > _MOST_PIXELS:
             raise ValueError(f"{picture.width} × {picture.height} pixels")
         yield picture
 
 
 def is_animated(picture: Image.Image) -> bool:
-    """Whether an open file has several frames that follow each other in time."""
+    """Whether an open file is an animation of several frames."""
     return picture.format in _ANIMATED and getattr(picture, "n_frames", 1) > 1
 
 
@@ -101,7 +101,7 @@ def to_rgb(picture: Image.Image, name: str) -> Array:
     """The conversion: uint8 (H, W, 3).
 
     Raises:
-        DenfError: for 32-bit pixels, whose range no file states.
+        DenfError: for 32-bit pixels, whose range files do not state.
     """
     picture = ImageOps.exif_transpose(picture)
     if picture.mode in ("I", "F"):

@@ -16,26 +16,27 @@ from denf.files import write_atomically
 from denf.palette import instance_bytes
 from denf.pictures.result import PictureDecomposition
 
-MOST_OBJECTS = 255  # that 8-bit labels can number
-_COMPRESSION = 3  # of zlib, 0 to 9: half the time of the usual 6 for files a tenth larger
+MOST_OBJECTS = 255  # largest number of objects that 8-bit labels allow
+_COMPRESSION = 3  # of zlib, 0 to 9: half the time of the default 6, for files a tenth larger
 
 
 def write_decomposition(
     result: PictureDecomposition, folder: Path, picture: Path
 ) -> dict[str, Any]:
-    """Write what was found in a picture.
+    """Write the decomposition of a picture.
 
     The folder gets `input.png`, the square that was decomposed; `labels.png` (8-bit labels with a
-    palette, 0 background); `background.png`; for each object k `object-<k>.png`, the object, whole,
-    on the generated background, and `cut-out-<k>.png`, the picture's own pixels of it on nothing;
-    `overlay.png` (outlines, boxes and numbers over the picture); and `objects.json`, the entry:
+    palette, 0 background); `background.png`; for each object k `object-<k>.png`, the whole object
+    on the generated background, and `cut-out-<k>.png`, the object's pixels of the picture, else
+    transparent; `overlay.png` (outlines, boxes and numbers over the picture); and `objects.json`,
+    the entry:
 
     - `picture`, `folder`, and `size`, the side of the square in pixels of `input.png`;
-    - `objects`, each as `describe_objects` says, with `file` and `cut_out`, its two pictures.
+    - `objects`, each as in `describe_objects`, with `file` and `cut_out`, its two pictures.
 
     Args:
-        result: what was found.
-        folder: made when missing. Objects of an earlier call go.
+        result: the decomposition.
+        folder: created when missing. Files of objects from an earlier call are removed.
         picture: the file that was decomposed.
 
     Returns:
@@ -78,7 +79,7 @@ def write_decomposition(
         write_atomically(folder / name, data.getvalue())
     write_entry(entry, folder)
     for old in (*folder.glob("object-*.png"), *folder.glob("cut-out-*.png")):
-        if old.name not in files:  # of another model, that found more
+        if old.name not in files:  # from a model that found more objects
             old.unlink()
     return entry
 
@@ -86,16 +87,17 @@ def write_decomposition(
 def describe_objects(
     result: PictureDecomposition, numbers: Sequence[int] | None = None
 ) -> list[dict[str, Any]]:
-    """What is said of each object.
+    """Plain description of each object.
 
     Args:
-        result: with K objects.
+        result: a decomposition with K objects.
         numbers: of the objects, K; default: their labels.
 
     Returns:
-        for each its `number`; `box`, [x0, y0, x1, y1] in pixels of the square, and
-        `box_in_picture` in pixels of the upright picture, both possibly reaching out of it; `area`
-        in pixels of the square and `area_fraction` of it; `score`, see `PictureDecomposition`.
+        for each object its `number`; `box`, [x0, y0, x1, y1] in pixels of the square, and
+        `box_in_picture` in pixels of the upright picture, which may both extend beyond it; `area`
+        in pixels of the square and `area_fraction`, the fraction of the square; `score`, see
+        `PictureDecomposition`.
     """
     areas = np.bincount(result.labels.ravel(), minlength=len(result) + 1)[1:]
     return [

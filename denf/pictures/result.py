@@ -1,4 +1,4 @@
-"""What a trained run found in one picture."""
+"""The decomposition of one picture by a trained run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Square:
 
     Args:
         image: the largest centred square, resized to the run's image size, uint8 (S, S, 3).
-        left, top: where the square starts, in pixels of the picture as it is to be seen (upright
-            by its EXIF orientation).
+        left, top: upper left corner of the square, in pixels of the picture turned upright by its
+            EXIF orientation.
         side: of the square, in pixels of the picture.
     """
 
@@ -42,12 +42,12 @@ class Square:
 
 @dataclass(frozen=True, eq=False)
 class PictureDecomposition:
-    """Background and objects of one picture; S is the side of the run's images, K the objects.
+    """Background and objects of one picture; S is the side of the run's images, K the object count.
 
     Args:
         square: the part of the picture that was decomposed.
         labels: (S, S), 0 background and 1…K.
-        boxes: float (K, 4), x0, y0, x1, y1 in pixels of the square; they may reach out of it.
+        boxes: float (K, 4), x0, y0, x1, y1 in pixels of the square; they may extend beyond it.
         scores: float (K,) in [0, 1], the mean presence over each object's cells.
         background: the generated background, uint8 (S, S, 3).
         whole: each object, whole, on the generated background, uint8 (K, S, S, 3).
@@ -62,7 +62,7 @@ class PictureDecomposition:
 
     @classmethod
     def of(cls, square: Square, arrays: Mapping[str, NDArray[Any]]) -> PictureDecomposition:
-        """From the arrays that a method's `inspect` gives for this square."""
+        """A decomposition from the arrays that a method's `inspect` gives for this square."""
         count, labels = int(arrays["single_count"]), arrays["labels"].astype(np.int64)
         cell = len(labels) // len(arrays["presence"])  # pixels per side of a cell
         cells = labels[::cell, ::cell]
@@ -92,12 +92,12 @@ class PictureDecomposition:
 
     @property
     def image(self) -> Array:
-        """What the run was shown, uint8 (S, S, 3)."""
+        """The image that was decomposed, uint8 (S, S, 3)."""
         return self.square.image
 
     @property
     def objects(self) -> Array:
-        """The image's own pixels of each object and transparent elsewhere, uint8 (K, S, S, 4)."""
+        """Each object's pixels of the image, transparent elsewhere, uint8 (K, S, S, 4)."""
         own = self.labels == np.arange(1, len(self) + 1)[:, None, None]
         pixels = np.broadcast_to(self.image, (*own.shape, 3))
         return np.concatenate((pixels, 255 * own[..., None].astype(np.uint8)), axis=3)

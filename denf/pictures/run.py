@@ -1,4 +1,4 @@
-"""A trained run for notebooks and programs: what `denf.load` returns."""
+"""A trained run for notebooks and programs, as `denf.load` returns it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from denf.pictures.result import PictureDecomposition, Square
 from denf.run_folder import read_history, read_scores
 
 T = TypeVar("T")
-BATCH = 8  # pictures that are decomposed together; more at a time are not faster
+BATCH = 8  # pictures that are decomposed together; larger batches are not faster
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class TrainedRun:
     Args:
         folder: the run folder.
         method: in evaluation mode, on its device.
-        experiment: as it was resolved for the training.
+        experiment: the resolved experiment of the training.
     """
 
     folder: Path
@@ -44,17 +44,17 @@ class TrainedRun:
 
     @property
     def settings(self) -> Any:
-        """The method's settings, `run.settings.priors.scale_mean` for one."""
+        """The method's settings, such as `run.settings.priors.scale_mean`."""
         return self.method.settings
 
     @property
     def scores(self) -> dict[str, Any]:
-        """What `denf evaluate` and `denf fid` measured, by name; empty where neither was run."""
+        """Scores from `denf evaluate` and `denf fid`, by name; empty where neither was run."""
         return read_scores(self.folder)
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """The logged rows of the training: `step` and the means of the losses since the last."""
+        """The logged rows of the training: `step`, and mean losses since the previous row."""
         return read_history(self.folder)
 
     @property
@@ -69,7 +69,7 @@ class TrainedRun:
 
         Args:
             picture: a path, a Pillow image, a uint8 array (H, W, C), or a tensor (C, H, W); see
-                `denf.pictures.conversion` for what is converted and how.
+                `denf.pictures.conversion` for the conversion.
 
         Raises:
             DenfError: when the run's method cannot decompose, or the picture cannot be read.
@@ -77,7 +77,7 @@ class TrainedRun:
         return self.decompose_all([picture])[0]
 
     def decompose_all(self, pictures: Iterable[Picture]) -> list[PictureDecomposition]:
-        """Decompose pictures, `BATCH` of them at a time; see `decompose`."""
+        """Decompose pictures in batches of `BATCH`; see `decompose`."""
         self.check_decomposes()
         found: list[PictureDecomposition] = []
         for batch in in_chunks(pictures, BATCH):
@@ -102,7 +102,7 @@ class TrainedRun:
         """Refuse a method that cannot decompose.
 
         Raises:
-            DenfError: naming what it can.
+            DenfError: names the method's capabilities.
         """
         able = self.method.capabilities
         if Capability.INSPECT not in able:
@@ -129,7 +129,7 @@ class TrainedRun:
 
 
 def load(run: str | os.PathLike[str], device: torch.device | str | None = None) -> TrainedRun:
-    """Load a run folder, `results/reference/denf-clevr6` for one.
+    """Load a run folder, such as `results/reference/denf-clevr6`.
 
     Args:
         run: a folder with `experiment.yaml` and `model.safetensors`.

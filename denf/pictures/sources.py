@@ -1,4 +1,4 @@
-"""Which pictures and clips the arguments of `denf decompose` name, and where their files go."""
+"""Pictures and clips that the arguments of `denf decompose` name, and folders for their results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Source:
 
     Args:
         path: the file; of a clip that is a folder, the folder.
-        folder: where its files go, under the folder of all results.
+        folder: of its results, under the folder of all results.
         frames: of a folder that is a clip, its pictures in order; None: a file, which is a clip
             when it is animated or a video.
     """
@@ -29,16 +29,16 @@ class Source:
 
 
 def find_sources(paths: Sequence[Path], *, clips: bool = False) -> list[Source]:
-    """The pictures that paths name: files as they are, folders by the files directly in them.
+    """The sources that paths name: each file, and each picture or video directly in a folder.
 
-    Frames and the pictures of a folder are in order of their names, with numbers in order of size.
+    Frames and the pictures of a folder are in natural order of their names (2 before 10).
 
     Args:
-        paths: files and folders. A missing file is a source too: reading it says so.
-        clips: a folder is a clip.
+        paths: files and folders. A missing file is also a source; reading it raises the error.
+        clips: whether a folder is a clip.
 
     Raises:
-        DenfError: for a folder without pictures, or two sources whose files would go to one folder.
+        DenfError: for a folder without pictures, or two sources with the same folder of results.
     """
     sources = [source for path in paths for source in _sources(path, clips)]
     folders = [source.folder for source in sources]

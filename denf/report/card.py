@@ -29,7 +29,7 @@ def write_card(folders: Sequence[Path | str], out: Path | str) -> Path:
     """Draw the card of a data set as a PNG file.
 
     Args:
-        folders: its prepared splits; examples are shown of the first.
+        folders: its prepared splits; the examples are from the first.
         out: the file to write, `*.png`.
 
     Returns:
@@ -37,7 +37,7 @@ def write_card(folders: Sequence[Path | str], out: Path | str) -> Path:
 
     Raises:
         DenfError: when a folder is not prepared, the splits are of several data sets or sizes, or
-            `out` is no PNG file.
+            `out` is not a PNG file.
     """
     out = Path(out)
     if out.suffix != ".png":
@@ -58,7 +58,7 @@ def write_card(folders: Sequence[Path | str], out: Path | str) -> Path:
 
 
 def card(splits: Sequence[Prepared]) -> Figure:
-    """Facts, objects per scene, mean images, and examples of the first split with their masks."""
+    """Facts, objects per scene, mean images, and examples from the first split with their masks."""
     lines = _facts(splits)
     cell = (_WIDTH - 2 * _EDGE - (COLUMNS - 1) * _GAP) / COLUMNS
     scenes = _spread(splits[0], EXAMPLES)
@@ -112,10 +112,10 @@ def _facts(splits: Sequence[Prepared]) -> list[str]:
 
 
 def objects_per_scene(split: Prepared) -> dict[int, int]:
-    """How many scenes have how many labels in their mask.
+    """Number of scenes by the number of labels in their mask.
 
     Raises:
-        DenfError: when `dataset.json` does not say.
+        DenfError: when `dataset.json` lacks these numbers.
     """
     try:
         return {int(k): int(n) for k, n in split.info["objects_per_scene"].items()}

@@ -1,7 +1,7 @@
 """Whether the files of a run can be trusted: types, means against scores.csv, hashes.
 
-Tables are made long after the runs, from files that anybody may have edited, copied or made anew in
-part; a number that does not come from the run beside it is refused.
+Tables are made long after the runs, from files that may have been edited, copied or partly remade.
+A number that does not come from the run in its folder is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from denf.reading import read_text, reading
 from denf.report.records import Run
 
 _AGAIN = "Evaluate the run again."
-_TOLERANCE = 1e-9  # relative; the mean of the same numbers in another order of addition
+_TOLERANCE = 1e-9  # relative; the order of addition changes a mean by less
 
 
 class _Data(TypedDict, total=False):
@@ -91,7 +91,7 @@ _KINDS: Mapping[str, TypeAdapter[Any]] = {
 
 
 def check_types(what: object, kind: str, content: Mapping[str, Any]) -> None:
-    """Refuse values of another type than the tables take.
+    """Refuse values of a type that the tables do not accept.
 
     Args:
         what: the file, for the message.
@@ -133,7 +133,7 @@ def check_run(run: Run) -> None:
 
 
 def check_same_data(runs: Sequence[Run]) -> None:
-    """Refuse seeds of one experiment that saw different data: their mean means nothing.
+    """Refuse seeds of one experiment on different data, of which a mean would be meaningless.
 
     Raises:
         DenfError: names the file.

@@ -1,4 +1,4 @@
-"""Columns of the tables for people that stand beside the main number, and what explains them."""
+"""Further columns beside the main number in the tables for people, with their explanations."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class SideColumn:
     """A column of a further metric.
 
     Args:
-        metric: what it shows.
-        head: its head.
-        legend: a sentence of the caption that explains it.
+        metric: the metric shown.
+        head: title of the column.
+        legend: a sentence of the caption that explains the column.
     """
 
     metric: Metric

@@ -1,4 +1,4 @@
-"""What each method's score costs: training time and parameters beside quality."""
+"""Quality of each method beside its cost: training time and parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from denf.report.statistics import summarise
 from denf.report.style import GROUPS, NothingToDrawError
 
 _SCALE = {Metric.ARI_FG: 100.0, Metric.FID: 1.0}
-_TABLES = {Metric.ARI_FG: (1, 3), Metric.FID: (2,)}  # whose rows have one data set in common
+_TABLES = {Metric.ARI_FG: (1, 3), Metric.FID: (2,)}  # tables whose rows share one data set
 _QUALITY = {Metric.ARI_FG: "foreground ARI × 100", Metric.FID: "FID, lower is better"}
 _COSTS = {"seconds": "training, minutes", "parameters": "parameters"}
 _GAP = 0.055  # between labels, as a fraction of a panel's height
@@ -40,7 +40,7 @@ class Point:
 
 
 def quality_beside_cost(rows: Sequence[Row]) -> Figure:
-    """A line of panels per metric: quality over training time and over parameters, log axes.
+    """A row of panels per metric: quality over training time and over parameters, log axes.
 
     Raises:
         NothingToDrawError: when no trained run has a score.
@@ -90,7 +90,7 @@ def _points(rows: Sequence[Row], metric: Metric) -> Iterator[Point]:
 
 
 def _name_points(axes: Axes, points: Sequence[Point]) -> None:
-    """Labels beside the panel, in the order of the points and never over one another."""
+    """Labels beside the panel, in the order of the points and without overlap."""
     low, high = axes.get_ylim()
     ordered = sorted(points, key=lambda point: point.quality)
     heights = [(point.quality - low) / (high - low) for point in ordered]
@@ -98,7 +98,7 @@ def _name_points(axes: Axes, points: Sequence[Point]) -> None:
     for k in range(1, len(heights)):
         heights[k] = max(heights[k], heights[k - 1] + gap)
     excess = max(0.0, heights[-1] - 1)
-    for k in reversed(range(len(heights))):  # what was pushed over the top moves down again
+    for k in reversed(range(len(heights))):  # labels pushed beyond the top move down again
         heights[k] = min(heights[k], 1 - gap * (len(heights) - 1 - k)) if excess else heights[k]
     for point, height in zip(ordered, heights, strict=True):
         axes.annotate(

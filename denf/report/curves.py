@@ -23,7 +23,7 @@ from denf.report.style import SEEDS, NothingToDrawError
 from denf.run_folder import VALIDATION_ARI
 
 COLUMNS = 9  # panels beside each other
-BINS = 120  # longer histories are drawn as means over so many bins
+BINS = 120  # longer histories are drawn as means over this many bins
 _LEADING = ("loss", VALIDATION_ARI)
 _TRAILING = ("presence_fraction",)
 _WITHIN_ONE = (VALIDATION_ARI, *_TRAILING)  # drawn from 0 to 1
@@ -34,7 +34,7 @@ _MARGIN, _FOOT, _LEGEND = 0.5, 0.22, 0.3
 
 @dataclass(frozen=True)
 class History:
-    """What one experiment logged: a frame for each seed, and the scalars in drawing order."""
+    """Logs of one experiment: a frame for each seed, and the scalars in drawing order."""
 
     row: Row
     frames: dict[int, pd.DataFrame]
@@ -42,7 +42,7 @@ class History:
 
 
 class Page(StrEnum):
-    """Which figure shows the curves of an experiment; workflow/rules/common.smk names them too."""
+    """Figure with the curves of an experiment; workflow/rules/common.smk has the same names."""
 
     TABLE1 = "table1"
     TABLE2 = "table2"
@@ -51,7 +51,7 @@ class Page(StrEnum):
 
 
 def page_of(row: Row) -> Page:
-    """Ablations apart; other experiments by the first of the tables that they belong to."""
+    """The page of ablations, or the page of the first table that another experiment belongs to."""
     if row.group is Group.ABLATION:
         return Page.ABLATIONS
     return {1: Page.TABLE1, 2: Page.TABLE2}.get(min(row.tables, default=0), Page.OTHERS)
@@ -62,7 +62,7 @@ def training_curves(rows: Sequence[Row], page: Page | None = None) -> Figure:
 
     Args:
         rows: all rows.
-        page: whose experiments are shown; None for all.
+        page: the page whose experiments are shown; None for all.
 
     Raises:
         NothingToDrawError: when no run has a history.
@@ -119,10 +119,10 @@ def _logged(frames: dict[int, pd.DataFrame], name: str) -> bool:
 
 
 def read_history(run: Run) -> pd.DataFrame | None:
-    """What a training logged, by step; None when there is no file or no line in it.
+    """The scalars that a training logged, by step; None without a file or without lines in it.
 
     Raises:
-        DenfError: for a file without the column step, or with something else than numbers.
+        DenfError: for a file without the column step, or with values that are not numbers.
     """
     file = run.folder / "history.csv"
     if not file.exists():
@@ -150,7 +150,7 @@ def _draw_term(axes: Axes, history: History, term: str) -> None:
         if series.empty:
             continue
         thinned = binned(series, BINS)
-        marker = "o" if len(thinned) == 1 else ""  # a line of one point shows nothing
+        marker = "o" if len(thinned) == 1 else ""  # a line of one point is invisible
         (line,) = axes.plot(thinned["step"], thinned[term], lw=0.9, alpha=0.8, marker=marker, ms=3)
         line.set_color(_seed_colour(seed))
         if any(run.seed == seed and run.diverged for run in history.row.runs):
@@ -163,7 +163,7 @@ def _draw_term(axes: Axes, history: History, term: str) -> None:
 
 
 def _set_range(axes: Axes, values: np.ndarray, term: str) -> None:
-    """Fractions from 0 to 1; positive terms over two decades on a logarithmic axis; no outliers."""
+    """Fractions from 0 to 1; a logarithmic axis for terms over two decades; outliers are cut."""
     if term in _WITHIN_ONE:
         axes.set_ylim(min(-0.03, values.min()), 1.03)
         return
@@ -177,6 +177,6 @@ def _set_range(axes: Axes, values: np.ndarray, term: str) -> None:
 
 
 def binned(series: pd.DataFrame, bins: int) -> pd.DataFrame:
-    """Means over at most `bins` runs of consecutive lines of equal length (but the last)."""
+    """Means over at most `bins` groups of consecutive lines, of equal size except the last."""
     size = ceil(len(series) / bins)
     return series.groupby(np.arange(len(series)) // size).mean()

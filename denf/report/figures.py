@@ -1,4 +1,4 @@
-"""Every figure of the report by name, and writing those whose runs are there."""
+"""Every figure of the report by name, and writing those whose runs exist."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def write_figures(
 
     Args:
         runs: folder with `<dataset>/<experiment>/seed-<k>/`.
-        out: folder for the figures; made when missing.
+        out: folder for the figures; created when missing.
         names: keys of `FIGURES`; None for all.
         experiments: resolved experiments whose runs are shown; see
-            `denf.report.loading.load_rows`. None: whatever was run.
+            `denf.report.loading.load_rows`. None: all runs that exist.
 
     Returns:
-        The files written. Of all figures, those that have nothing to show are left out; a figure
-        asked for by name then says why, since something waits for its file.
+        the files written. A figure without anything to show is left out; if it is named in `names`,
+        its file is written and states the reason, since a caller expects the file.
 
     Raises:
         DenfError: for an unknown name.
@@ -83,7 +83,7 @@ def write_figures(
 
 
 def _reason_as_figure(reason: str) -> Figure:
-    """A figure that has nothing to show but why."""
+    """A figure that states why there is nothing to show."""
     figure = Figure(figsize=(6, 1.5))
     figure.text(0.5, 0.5, reason, ha="center", va="center", wrap=True)
     return figure

@@ -36,7 +36,7 @@ def grid(strips: Sequence[Strip], columns: int, heads: Sequence[str] = ()) -> Fi
     Args:
         strips: rows from the top.
         columns: cells per row.
-        heads: titles of the columns; none without.
+        heads: titles of the columns; empty for none.
     """
     right = _RIGHT if any(strip.scale or strip.note for strip in strips) else _EDGE
     top = _EDGE + (0.2 if heads else 0)

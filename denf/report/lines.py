@@ -38,8 +38,8 @@ class Line:
         readings: the table's metric, one per seed, as stored.
         summary: over the seeds with a value, in the table's unit; None without a value.
         side: the further metrics of the table, in the table's unit or their own.
-        objections: why the values are not compared with reported ones; empty when they may be.
-        reference: the reference run that stands beside; None without one.
+        objections: why the values may not be compared with reported ones; empty when they may.
+        reference: the reference run shown beside the line; None without one.
     """
 
     table: PaperTable
@@ -59,7 +59,7 @@ class Line:
 
     @property
     def label(self) -> str:
-        """Name of the method for people; the paper's where it has one. A row with aids says so."""
+        """Name of the method for people, the paper's where it has one, with a note about aids."""
         if self.reported is None:
             return self._known.label
         runs = self.row.runs if self.row else ()
@@ -85,7 +85,7 @@ class Line:
 
     @property
     def failed(self) -> list[Reading]:
-        """Seeds that should have a value and have none; empty when no seed was run at all."""
+        """Seeds that should have a value and have none; empty when no seed was run."""
         started = self.row is not None and bool(self.row.runs)
         return [reading for reading in self.readings if reading.failed] if started else []
 
@@ -109,7 +109,7 @@ class Line:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict; `Verdict.NONE` where there is nothing to compare, or it may not be."""
+        """The verdict; `Verdict.NONE` where values are missing or may not be compared."""
         if self.state == "not run":
             return Verdict.NOT_RUN
         difference = self.difference
@@ -117,13 +117,13 @@ class Line:
 
     @property
     def notes(self) -> list[str]:
-        """The methods' notes on their trainings, by seed; diverged ones included."""
+        """The methods' notes on their trainings, by seed, including diverged ones."""
         runs = self.row.runs if self.row else ()
         return [f"seed {run.seed}: {note}" for run in runs for note in run.notes]
 
     @property
     def floors(self) -> list[float]:
-        """FIDs of training images against the reference of the runs used, each once."""
+        """Distinct FIDs of training images against the reference of the runs used."""
         found = [run.floor for run in self.used if run.floor is not None]
         return list(dict.fromkeys(found))
 
@@ -146,9 +146,9 @@ def lines_of(
 
     Args:
         table: the reported table.
-        rows: all rows; a reported row takes those of its name, and the other blocks those
+        rows: all rows; a reported row takes those of its name, and the other blocks take those
             that name the table.
-        references: of which each line shows that of its experiment.
+        references: reference runs; each line shows that of its experiment.
     """
     lines = _lines_of(table, rows)
     return [replace(x, reference=reference_of(x.name, table.metric, references)) for x in lines]
@@ -188,7 +188,7 @@ def _summary(readings: Sequence[Reading], factor: float) -> Summary | None:
 
 
 def _objections(table: PaperTable, row: Row, readings: Sequence[Reading]) -> tuple[str, ...]:
-    """What keeps the runs with a value from being compared with the paper, each once."""
+    """Distinct reasons why the runs with a value may not be compared with the paper."""
     seeds = {reading.seed for reading in readings if reading.value is not None}
     found = []
     for run in (run for run in row.runs if run.seed in seeds):
@@ -196,7 +196,7 @@ def _objections(table: PaperTable, row: Row, readings: Sequence[Reading]) -> tup
         facts = {**document, **(document.get("data") or {}), "protocol": row.protocol}
         for key, wanted in table.requires.items():
             got = facts.get(key)
-            if key in ("count", "samples"):  # more scenes than the paper's are no objection
+            if key in ("count", "samples"):  # more scenes than in the paper are accepted
                 if not isinstance(got, int) or got < wanted:
                     found.append(f"{key} {got or 'unknown'} in place of {wanted} or more")
             elif got != wanted:
@@ -205,7 +205,7 @@ def _objections(table: PaperTable, row: Row, readings: Sequence[Reading]) -> tup
 
 
 def data_of(lines: Sequence[Line]) -> list[Mapping[str, Any]]:
-    """Descriptions of the data that the values of these lines were measured on, each once."""
+    """Distinct descriptions of the data that the values of these lines were measured on."""
     found: list[Mapping[str, Any]] = []
     for line in lines:
         for run in line.used:
@@ -216,7 +216,7 @@ def data_of(lines: Sequence[Line]) -> list[Mapping[str, Any]]:
 
 
 def data_sets(lines: Sequence[Line]) -> list[str]:
-    """The same for people: name, split, count, size and source."""
+    """The data of `data_of` as text for people: name, split, count, size and source."""
     texts = [
         f"{data.get('name', 'unnamed data')} {data.get('split', '')} "
         f"({data.get('count', '?')} scenes of {data.get('size', '?')} × {data.get('size', '?')} "
@@ -227,5 +227,5 @@ def data_sets(lines: Sequence[Line]) -> list[str]:
 
 
 def join(parts: Iterable[object]) -> str:
-    """Several values in one cell, each once."""
+    """Distinct values in one cell."""
     return "; ".join(dict.fromkeys(str(part) for part in parts))

@@ -44,15 +44,15 @@ class PaperTable:
 
     Args:
         number: 1, 2 or 3.
-        caption: what it shows.
+        caption: description of its contents.
         metric: the metric of its numbers.
         factor: stored value times factor is in the table's unit.
         unit: the table's unit.
         better: which direction is better.
         source: where the numbers were read.
         tolerance: largest difference, in the table's unit, that is still a match.
-        tolerance_reason: why that one.
-        requires: what a run must have had to be compared with the reported value.
+        tolerance_reason: reason for this tolerance.
+        requires: conditions under which a run is compared with the reported value.
         rows: in the paper's order.
     """
 

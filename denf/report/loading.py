@@ -26,16 +26,16 @@ def load_rows(
             followed, hidden folders left out.
         experiments: resolved experiments, one per row, shown even when nothing was run; `data`
             names the folder of the data set (any, when absent), `seeds` the runs that count.
-            What they say of label, framework, group and tables goes before what a run recorded:
-            an edited label reruns nothing. None: whatever was run.
+            Their label, framework, group and tables take precedence over those that a run recorded,
+            so that editing a label reruns nothing. None: all runs that exist.
 
     Returns:
-        Rows in the order of `experiments`, or by data set and name.
+        rows in the order of `experiments`, or by data set and name.
 
     Raises:
         DenfError: for a folder that cannot be listed, a file that cannot be parsed or does not
-            belong to the run beside it, or seeds of one experiment whose settings or data differ,
-            so that a mean over them would mean nothing.
+            belong to the run in its folder, or seeds of one experiment whose settings or data
+            differ, so that a mean over them would be meaningless.
     """
     runs = Path(runs)
     found: dict[tuple[str, str], list[Path]] = {}
@@ -59,7 +59,7 @@ def load_rows(
 
 
 def titles(rows: Sequence[Row]) -> list[str]:
-    """A label for each row; rows of one data set that share a label also get their name."""
+    """A label for each row, with its name where rows of one data set share a label."""
     labels = [(row.dataset, row.label) for row in rows]
     return [
         row.label if labels.count(key) == 1 else f"{row.label} ({row.name})"
@@ -74,17 +74,17 @@ def _seed(name: str) -> int | None:
 
 
 def load_row(folder: Path) -> Row:
-    """One run folder as a row of its own, whatever the folder is called."""
+    """One run folder as a row of its own; the folder may have any name."""
     run = load_run(folder)
     run = replace(run, seed=int((run.record or {}).get("seed", 0)))
     return _row_of("", str(run.experiment.get("name", "")), [run], {"seeds": [run.seed]})
 
 
 def load_run(folder: Path) -> Run:
-    """What one run folder holds; a file that is missing there is None in the run.
+    """The contents of one run folder; a missing file is None in the run.
 
     Raises:
-        DenfError: for a file that cannot be parsed, or does not belong to the run beside it.
+        DenfError: for a file that cannot be parsed, or does not belong to the run in its folder.
     """
     run = Run(
         folder,

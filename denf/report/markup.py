@@ -32,14 +32,14 @@ _LATEX: dict[str, str | int | None] = {
     "\n": " ",
 }
 _MARKDOWN: dict[str, str | int | None] = {
-    **{c: "\\" + c for c in "\\`*_[]|~"},  # brackets: a label is no link, whatever its scheme
+    **{c: "\\" + c for c in "\\`*_[]|~"},  # brackets: a label never becomes a link
     "&": "&amp;",
     "<": "&lt;",
     ">": "&gt;",
     "\n": " ",
 }
-_FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for a formula at the start of a cell
-# Letters that turn the direction of writing, so that a text reads as another one.
+_FORMULA = ("=", "+", "-", "@")  # a cell that starts with one is a formula in spreadsheets
+# Characters that change the direction of writing, so that a text would be read as another one.
 _DIRECTIONS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -63,7 +63,7 @@ class Sheet:
 
 
 def printable(text: str) -> str:
-    """Text in which control characters and halves of characters are replaced by �."""
+    """Text in which control characters and lone surrogates are replaced by �."""
     return "".join(
         "�" if c in _DIRECTIONS or (unicodedata.category(c) in ("Cc", "Cs") and c != "\n") else c
         for c in text
@@ -81,7 +81,7 @@ def escape_markdown(text: str) -> str:
 
 
 def code_span(text: str) -> str:
-    """Plain text as code within a line of Markdown, whatever backticks it holds."""
+    """Plain text as code within a line of Markdown; the text may contain backticks."""
     text = " ".join(printable(text).split("\n"))
     runs = [len(run) for run in re.findall("`+", text)]
     fence = "`" * (max(runs, default=0) + 1)
@@ -89,7 +89,7 @@ def code_span(text: str) -> str:
 
 
 def spreadsheet_text(text: str) -> str:
-    """Text as a CSV cell that a spreadsheet shows and does not compute."""
+    """Text as a CSV cell that a spreadsheet shows and does not evaluate."""
     text = printable(text)
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
 

@@ -10,7 +10,7 @@ _WRITTEN = {"clevr6": "CLEVR6", "traffic": "Traffic"}  # as the paper writes the
 
 
 def dataset_names(rows: Sequence[Row]) -> dict[str, str]:
-    """A name for the folder of every data set; two of one name also get their folders' names."""
+    """A name for the folder of every data set, with the folder's name where a name is shared."""
     names = {row.dataset: row.dataset for row in rows}
     for row in rows:
         known = next((run.experiment["dataset"] for run in row.runs if run.experiment), None)

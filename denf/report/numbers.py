@@ -1,4 +1,4 @@
-"""Numbers for people: decimals that suit the quantity, a true minus sign, never a minus zero."""
+"""Numbers for people: decimals that suit the quantity, a true minus sign, no negative zero."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def spread(mean: float, std: float | None) -> str:
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """A number without a scale of its own in so many significant digits, without an exponent."""
+    """A number with `digits` significant digits and without an exponent."""
     if value is None:
         return MISSING
     if abs(value) >= 10**digits:

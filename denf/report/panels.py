@@ -1,4 +1,4 @@
-"""Pictures of decompositions as they lie in `panels.npz`, and how each is drawn into an axes."""
+"""Pictures of decompositions as stored in `panels.npz`, and drawing each of them into an axes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from denf.palette import instance_colours
 from denf.reading import reading
 from denf.report.style import ABSENT
 
-PRESENT = 0.5  # cells above it hold an object
+PRESENT = 0.5  # presence above which a cell holds an object
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ def load_panels(file: Path) -> Panels:
     """Read a `panels.npz`.
 
     Raises:
-        DenfError: when it cannot be read, or its arrays differ in length.
+        DenfError: when the file cannot be read, or its arrays differ in length.
     """
     with (
         reading(file, expected="a NumPy archive", fix="Evaluate the run again."),
-        file.open("rb") as data,  # NumPy leaves a file open that it cannot read
+        file.open("rb") as data,  # NumPy does not close a file that it cannot read
         np.load(data, allow_pickle=False) as archive,
     ):
         arrays = dict(archive)
@@ -60,7 +60,7 @@ def load_panels(file: Path) -> Panels:
     if arrays and (len(set(lengths.values())) != 1 or not all(map(len, arrays.values()))):
         raise DenfError(
             str(file),
-            expected="arrays of one or more scenes each, as many in all",
+            expected="arrays of one or more scenes each, the same number in all",
             got=lengths,
             fix="Evaluate the run again.",
         )
@@ -82,12 +82,12 @@ def draw_blank(axes: Axes, text: str) -> None:
 def recompose(
     panels: Panels, scene: int, kept: NDArray[np.bool_], background: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Objects of a scene over a background, this scene's or another's.
+    """Objects of a scene over a background, which may be another scene's.
 
     Args:
         panels: with `labels` and `singles`.
         scene: its number in the archive.
-        kept: (K,), whether objects 1…K stay.
+        kept: (K,), whether objects 1…K are kept.
         background: (H, W, 3).
 
     Returns:
@@ -117,11 +117,11 @@ def draw_boxes(
     for (x0, y0, x1, y1), index in zip(used, order, strict=True):
         axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, lw=1.2, ec=colours[index]))
     height, width = image.shape[:2]
-    axes.set(xlim=(0, width), ylim=(height, 0))  # boxes may reach out of the image
+    axes.set(xlim=(0, width), ylim=(height, 0))  # boxes may extend beyond the image
 
 
 def box_instances(boxes: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Which instance of the segmentation each box belongs to, so that both have one colour.
+    """The instance of the segmentation that each box belongs to, so that both have one colour.
 
     Boxes are matched one to one with the instances' own bounding boxes by the largest sum of
     intersection over union; a box without an instance gets an index that no instance has.
@@ -181,7 +181,7 @@ def draw_map(
 
     Args:
         values: (h, w).
-        norm: common to all scenes, so that their colours compare.
+        norm: common to all scenes, so that their colours are comparable.
         present: (h, w) bool; None shows every cell.
     """
     colours = colormaps[cmap].with_extremes(bad=ABSENT)

@@ -1,4 +1,4 @@
-"""Figures 3 to 6 of the paper: decompositions, backgrounds, scenes with some or one object."""
+"""Figures 3 to 6 of the paper: decompositions, backgrounds, scenes with some objects or one."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def backgrounds(rows: Sequence[Row], experiment: str) -> Figure:
 def singles(rows: Sequence[Row], experiments: Sequence[tuple[str, str]]) -> Figure:
     """Figure 6: image, generated background, and the background with one whole object at a time.
 
-    At most `SINGLES` objects of a scene are shown; "+n" says how many more were found.
+    At most `SINGLES` objects of a scene are shown; "+n" is the number of further objects.
 
     Args:
         rows: all rows.
@@ -196,10 +196,10 @@ def singles(rows: Sequence[Row], experiments: Sequence[tuple[str, str]]) -> Figu
 
 
 def find_panels(rows: Sequence[Row], experiment: str, *keys: str) -> Panels:
-    """The pictures of the first seed of an experiment that has them, finished runs before diverged.
+    """Pictures of the first seed of an experiment that has any, finished runs before diverged ones.
 
     Raises:
-        NothingToDrawError: when no seed has, or the method lacks one of `keys`.
+        NothingToDrawError: when no seed has pictures, or the method lacks one of `keys`.
     """
     runs = [run for row in rows if row.name == experiment for run in row.runs]
     for run in sorted(runs, key=lambda run: run.diverged):

@@ -1,6 +1,6 @@
-"""What the runs left on disk, as records: one `Run` per seed, one `Row` per experiment.
+"""Records of runs from their files: one `Run` per seed, one `Row` per experiment.
 
-Run folders lie under `<dataset>/<experiment>/seed-<k>/`; any file in one may be missing.
+Run folders are `<dataset>/<experiment>/seed-<k>/`; any file in them may be missing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from denf.errors import DenfError
 
 
 class Metric(StrEnum):
-    """A number that a run is judged by, named as in its file, or as in `PLACES` where it is."""
+    """A score of a run, named as in its file; `PLACES` has those with another place in the file."""
 
     ARI_FG = "ari_fg"
     ARI_FG_STRICT = "ari_fg_strict"
@@ -42,7 +42,7 @@ class Metric(StrEnum):
 
     @property
     def of_samples(self) -> bool:
-        """Whether it judges generated images, and not a segmentation."""
+        """Whether the metric scores generated images and not a segmentation."""
         return self in (Metric.FID, Metric.KID, Metric.PRECISION, Metric.RECALL)
 
     @property
@@ -71,7 +71,7 @@ class Metric(StrEnum):
 
     @property
     def capability(self) -> str:
-        """What a method needs to have this number."""
+        """The capability that a method needs for this metric."""
         return "sampling" if self.of_samples else "segmentation"
 
 
@@ -85,7 +85,7 @@ PLACES: Mapping[Metric, tuple[str, ...]] = {
 
 
 class Group(StrEnum):
-    """Which block of a table an experiment belongs to."""
+    """The block of a table that an experiment belongs to."""
 
     METHOD = "method"
     ABLATION = "ablation"
@@ -93,7 +93,7 @@ class Group(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of one seed, as far as one metric is concerned."""
+    """Status of one seed for one metric."""
 
     VALUE = "value"
     NO_RUN = "no run"
@@ -111,7 +111,7 @@ class Reading:
         seed: the seed.
         status: `Status.VALUE` exactly when there is a value.
         value: the number as in the file (ARI in [-1, 1]; FID), None without one.
-        file: where it was read, None without a value.
+        file: the file it was read from, None without a value.
     """
 
     seed: int
@@ -121,7 +121,7 @@ class Reading:
 
     @property
     def failed(self) -> bool:
-        """Whether a value was to be expected and is not there."""
+        """Whether a value is expected but missing."""
         return self.status not in (Status.VALUE, Status.LACKING)
 
 
@@ -130,7 +130,7 @@ class Run:
     """One run folder.
 
     Args:
-        folder: where it lies.
+        folder: its path.
         seed: from the folder's name.
         experiment: contents of `experiment.yaml`, resolved; empty when missing.
         metrics, fid, record: contents of `metrics.json`, `fid.json`, `run.json`; None when missing.
@@ -168,12 +168,12 @@ class Run:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The method's notes on its training, such as that one player has won."""
+        """The method's notes on its training, such as a discriminator that has won."""
         return tuple(map(str, (self.record or {}).get("notes") or ()))
 
     @property
     def floor(self) -> float | None:
-        """FID of real training images, what perfect samples would have; None where not measured."""
+        """FID of real training images, as of perfect samples; None where not measured."""
         floor = (self.fid or {}).get("floor")
         return float(floor["fid"]) if floor else None
 
@@ -182,11 +182,10 @@ class Run:
         return self.fid if metric.of_samples else self.metrics
 
     def read(self, metric: Metric) -> Reading:
-        """The value of one metric, or why there is none.
+        """The value of one metric, or the reason why there is none.
 
         Raises:
-            DenfError: when the file holds something other than a number there, or one that the
-            metric cannot have.
+            DenfError: when the value in the file is not a number, or is out of the metric's range.
         """
         document = self.document(metric)
         if self.diverged:
@@ -223,16 +222,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """One experiment on one data set, with every seed that was asked for or run.
+    """One experiment on one data set, with every seed that was requested or run.
 
     Args:
-        dataset: folder name under which the runs lie; "" for an experiment that has none yet.
+        dataset: folder name of the data set in the runs; "" for an experiment without runs.
         name: of the experiment.
         label, framework, protocol: as in `experiment.yaml`.
         group: the block of the tables that it belongs to.
         tables: numbers of the tables that it belongs to.
         seeds: all seeds, ascending.
-        runs: the run folders there are, by seed.
+        runs: the existing run folders, by seed.
     """
 
     dataset: str
@@ -246,7 +245,7 @@ class Row:
     runs: tuple[Run, ...] = field(repr=False)
 
     def read(self, metric: Metric) -> list[Reading]:
-        """The readings of every seed, the missing ones included."""
+        """The readings of every seed, including missing ones."""
         runs = {run.seed: run for run in self.runs}
         return [
             runs[seed].read(metric) if seed in runs else Reading(seed, Status.NO_RUN)

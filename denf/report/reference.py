@@ -1,4 +1,4 @@
-"""Reference runs: those that come with the repository, set beside the rows of a table."""
+"""Reference runs: those in the repository, shown beside the rows of a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from denf.report.numbers import duration
 from denf.report.records import Metric, Row, Run
 from denf.report.statistics import Summary, summarise
 
-RUNS = "runs"  # of the reference protocol; beside them lie released weights, a run folder each
+RUNS = "runs"  # of the reference protocol; released weights are run folders beside this one
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Reference:
     row: Row
 
     def summary(self, metric: Metric, factor: float) -> Summary | None:
-        """Over the seeds with a value, times `factor`; None without one."""
+        """Summary over the seeds with a value, times `factor`; None without a value."""
         readings = self.row.read(metric)
         values = [reading.value * factor for reading in readings if reading.value is not None]
         return summarise(values) if values else None
 
     @property
     def budget(self) -> str:
-        """Mean time of a training, and what it ran on."""
+        """Mean time of a training, and its device."""
         recorded = [(run.record or {}).get("seconds") for run in self.row.runs]
         seconds = [value for value in recorded if value is not None]
         device = ", ".join(dict.fromkeys(map(_device, self.row.runs)))
@@ -42,7 +42,7 @@ class Reference:
 
     @property
     def data(self) -> str:
-        """What its scores were measured on."""
+        """The data that its scores were measured on."""
         run = self.row.runs[0]
         data = ((run.metrics or {}).get("data") or (run.fid or {}).get("data")) or {}
         size = data.get("size", "?")
@@ -61,7 +61,7 @@ def _device(run: Run) -> str:
 
 
 def load_references(folder: Path | str) -> list[Reference]:
-    """Those of the reference protocol, then released weights; none when the folder is missing.
+    """Runs of the reference protocol, then released weights; none when the folder is missing.
 
     Args:
         folder: holds `runs/<dataset>/<experiment>/seed-<k>/`, and folders of single runs.
@@ -75,7 +75,7 @@ def load_references(folder: Path | str) -> list[Reference]:
 
 
 def reference_of(name: str, metric: Metric, references: Sequence[Reference]) -> Reference | None:
-    """The first of an experiment that has a value of the metric."""
+    """The first reference of an experiment that has a value of the metric."""
     for reference in references:
         if reference.row.name == name and reference.summary(metric, 1) is not None:
             return reference

@@ -1,4 +1,4 @@
-"""A table for people: what each cell says, and the caption that makes it readable alone."""
+"""A table for people: the text of each cell, and a self-contained caption."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def sheet_of(table: PaperTable, lines: Sequence[Line]) -> Sheet:
 
 
 def _text(line: Line, several: bool, referred: bool) -> list[str]:
-    """One line for people.
+    """The cells of one line for people.
 
     Args:
-        line: what it says.
+        line: the line.
         several: name the data set beside the method.
-        referred: the table has a column of reference runs.
+        referred: whether the table has a column of reference runs.
     """
     reported, summary = line.reported, line.summary
     method = line.label
@@ -108,7 +108,7 @@ def _costs(line: Line) -> list[str]:
 
 
 def interval(line: Line) -> str:
-    """The interval, or the single values where there are too few for one."""
+    """The interval, or the single values where these are too few for an interval."""
     if line.summary is None or line.summary.n == 1:
         return MISSING
     if line.summary.interval:
@@ -130,12 +130,12 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
     text += [
         f"Reproduced on {join(data_sets(lines))}; protocol {join(protocols)}.",
         "± is the sample standard deviation over seeds; 95 % intervals are t intervals over seeds, "
-        f"from {FEWEST_FOR_INTERVAL} seeds on; of fewer the values stand alone.",
+        f"from {FEWEST_FOR_INTERVAL} seeds on; with fewer seeds the single values are given.",
     ]
     if any(line.reference for line in lines):
         text.append(
-            "Reference runs come with the repository (results/reference): other data and a larger "
-            "budget, each named there."
+            "Reference runs come with the repository (results/reference); their data differ and "
+            "their budgets are larger, as stated there."
         )
     text += [column.legend for column in SIDE_COLUMNS[table.metric]]
     if table.metric is Metric.ARI_FG:
@@ -149,7 +149,7 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
         notes = [note for line in measured for note in line.facts("rank_note") if note]
         text += [f"Note: {note.rstrip('.')}." for note in dict.fromkeys(notes)]
     if any(line.failed for line in lines):
-        text.append("Failed seeds are listed and are not in the mean.")
+        text.append("Failed seeds are listed and are left out of the mean.")
     if compared:
         text.append(
             f"Match: within ± {table.tolerance:g} of the reported mean "
@@ -172,20 +172,20 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
 
 
 def _trivial_scenes(lines: Sequence[Line]) -> str:
-    """What the foreground ARI does with scenes of no and of one object, and how many there are."""
+    """How the foreground ARI treats scenes of no and of one object, and their numbers."""
     empty, single = (
         join(dict.fromkeys(n for line in lines for n in line.facts(key) if n is not None))
         or "number not recorded"
         for key in SCENE_COUNTS
     )
     return (
-        f"Scenes without objects ({empty}) are in no mean of the foreground ARI; a scene of one "
-        f"object ({single}) counts 1 where the object has one label and 0 otherwise."
+        f"Scenes without objects ({empty}) are left out of means of the foreground ARI; a scene of "
+        f"one object ({single}) counts 1 where the object has one label and 0 otherwise."
     )
 
 
 def protocols(lines: Sequence[Line]) -> str:
-    """How the reported values were measured, as a Markdown list; rows of one protocol together."""
+    """How the reported values were measured, as a Markdown list with one item per protocol."""
     reported = [line.reported for line in lines if line.reported]
     by_protocol = {
         row.protocol: [r.label for r in reported if r.protocol == row.protocol] for row in reported
@@ -194,9 +194,7 @@ def protocols(lines: Sequence[Line]) -> str:
         f"- {escape_markdown(', '.join(dict.fromkeys(labels)))}: {escape_markdown(protocol)}."
         for protocol, labels in by_protocol.items()
     ]
-    head = (
-        "How the reported values were measured; they compare with one another only as far as this"
-    )
+    head = "How the reported values were measured; values are comparable only where this"
     return f"{head} is the same:\n\n" + "\n".join(items) + "\n"
 
 

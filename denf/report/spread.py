@@ -1,4 +1,4 @@
-"""How the per-scene scores of each experiment are spread."""
+"""The distribution of the scores per scene of each experiment."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 LEVEL = 0.95
-FEWEST_FOR_INTERVAL = 3  # of two values the interval is 12.7 standard errors to either side
+FEWEST_FOR_INTERVAL = 3  # for two values the interval is ± 12.7 standard errors
 
 
 class Verdict(StrEnum):
-    """How a reproduced mean compares with the reported one, numerically."""
+    """The numerical comparison of a reproduced mean with the reported one."""
 
     MATCH = "match"
     ABOVE = "above"
@@ -66,15 +66,15 @@ def t_interval(values: ArrayLike, *, level: float = LEVEL) -> tuple[float, float
 
         mean ± t_{n-1}((1 + level) / 2) · std / √n
 
-    With the few seeds of an experiment a percentile bootstrap covers the mean far less often than
-    it implies: of 3 values, its 95 % interval reaches from the smallest to the largest at most.
+    For few seeds, a percentile bootstrap covers the mean far less often than its level states: for
+    3 values, its 95 % interval lies between the smallest and the largest.
 
     Args:
         values: (n,), n at least 2.
-        level: probability that the interval holds, in (0, 1).
+        level: probability that the interval covers the mean, in (0, 1).
 
     Returns:
-        Lower and upper end; both the mean where all values are equal.
+        lower and upper end; both are the mean where all values are equal.
     """
     array = np.asarray(values, dtype=np.float64)
     quantile = stats.t.ppf((1 + level) / 2, array.size - 1)
@@ -83,9 +83,9 @@ def t_interval(values: ArrayLike, *, level: float = LEVEL) -> tuple[float, float
 
 
 def judge(difference: float, tolerance: float) -> Verdict:
-    """Verdict on reproduced minus reported, in one unit.
+    """Verdict on the difference of the reproduced from the reported mean, in one unit.
 
-    A difference of exactly the tolerance is a match, also when rounding has made it a little
+    A difference of exactly the tolerance is a match, even when rounding has made it slightly
     larger: 97.3 - 96.3 exceeds 1.0 in binary.
     """
     if abs(difference) <= tolerance * (1 + 1e-9):

@@ -1,4 +1,4 @@
-"""What all figures share: palette, type, how they are saved, and the error of a missing one."""
+"""Style of all figures: palette, fonts, saving, and the error for a figure without runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ABSENT = "#e6e6e6"
 
 
 class NothingToDrawError(Exception):
-    """The runs that a figure shows are not there; the text says what is missing."""
+    """The runs that a figure shows do not exist; the text names what is missing."""
 
 
 def save(figure: Figure, out: Path, name: str, kinds: Sequence[str] = ("png", "pdf")) -> list[Path]:

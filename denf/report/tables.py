@@ -1,6 +1,6 @@
 """Tables 1 to 3: reported and reproduced numbers side by side, for programs and for people.
 
-`table<n>.csv` has one line a method and the columns of `COLUMNS`, in full precision;
+`table<n>.csv` has one line per method and the columns of `COLUMNS`, in full precision;
 `table<n>.md` and `table<n>.tex` have one decimal; `columns.csv` explains the columns.
 """
 
@@ -32,13 +32,13 @@ SIDE_MEANINGS: Mapping[Metric, str] = {
     Metric.COUNT_TOO_MANY: "fraction of scenes with too many objects",
     Metric.COUNT_ERROR: "absolute error of the number of objects, mean over scenes, in objects",
     Metric.COVERAGE: "fraction of an object's pixels that are not predicted to be background",
-    Metric.COVERAGE_WORST_TENTH: "its mean over the tenth of all objects that is covered least",
+    Metric.COVERAGE_WORST_TENTH: "coverage, mean over the tenth of all objects covered least",
     Metric.BACKGROUND_PSNR: "PSNR of the generated background against the scene rendered without "
     "its objects, in dB, mean over scenes",
-    Metric.BACKGROUND_PSNR_POOLED: "the same of the mean squared error over all scenes, in dB",
-    Metric.BACKGROUND_PSNR_OBJECTS: "background_psnr_mean under the objects alone, in dB",
-    Metric.BACKGROUND_PSNR_OBJECTS_POOLED: "background_psnr_pooled_mean under the objects alone, "
-    "in dB",
+    Metric.BACKGROUND_PSNR_POOLED: "the same PSNR of the mean squared error over all scenes, in dB",
+    Metric.BACKGROUND_PSNR_OBJECTS: "background_psnr_mean over the pixels of objects only, in dB",
+    Metric.BACKGROUND_PSNR_OBJECTS_POOLED: "background_psnr_pooled_mean over the pixels of objects "
+    "only, in dB",
     Metric.KID: "kernel distance: squared maximum mean discrepancy, unbiased in the samples",
     Metric.PRECISION: "fraction of the samples within the real images, in [0, 1]",
     Metric.RECALL: "fraction of the real images within the samples, in [0, 1]",
@@ -46,7 +46,7 @@ SIDE_MEANINGS: Mapping[Metric, str] = {
 
 
 def _side_columns(table: Metric) -> dict[str, str]:
-    """Columns of a table's further metrics and what they hold."""
+    """Columns of a table's further metrics and their meanings."""
     return {
         f"{metric}_{part}": text
         for metric in SIDE_METRICS[table]
@@ -63,10 +63,10 @@ COLUMNS: Mapping[str, str] = {
     "experiment": "name of the experiment",
     "method": "name of the method",
     "framework": "kind of model",
-    "dataset": "folder name of the data set under which the runs lie",
+    "dataset": "folder name of the data set in the runs",
     "protocol": "protocol of the runs; only `paper` is compared with reported values",
-    "metric": "what the numbers are",
-    "unit": "unit of the line's numbers, but of those in `values` and where a column says another",
+    "metric": "metric of the line's numbers",
+    "unit": "unit of the line's numbers, except in `values` and in columns that state another unit",
     "reported_mean": "the paper's mean",
     "reported_std": "the paper's standard deviation, empty where it gives none",
     "source": "where the reported value was read",
@@ -74,18 +74,18 @@ COLUMNS: Mapping[str, str] = {
     "reported_protocol": "how the reported value was measured",
     "state": "reproduced, not run, failed, no segmentation or no sampling",
     "mean": "mean over the seeds with a value",
-    "std": "sample standard deviation over them, empty for one seed",
+    "std": "sample standard deviation over these seeds, empty for one seed",
     "n": "number of seeds with a value",
     "ci_low": "lower end of the 95 % t interval, empty below three seeds",
-    "ci_high": "upper end",
+    "ci_high": "upper end of the same interval",
     "difference": "mean minus reported_mean, empty where the two may not be compared",
     "tolerance": "largest difference that is a match",
     "verdict": "match, above, below, not run, or — for no verdict",
     "no_verdict_because": "why values are not compared with reported ones",
-    "notes": "what the methods said of their trainings, such as a discriminator that won",
-    "seeds": "all seeds asked for or run",
+    "notes": "notes of the methods on their trainings, such as a discriminator that won",
+    "seeds": "all seeds requested or run",
     "failed_seeds": "seeds without a value, and why",
-    "values": "seed=value for each seed with one, as stored in its file",
+    "values": "seed=value for each seed with a value, as stored in its file",
     "files": "the files that the values were read from, in the same order",
     "commands": "the commands that made the runs",
     "commits": "code versions of the runs",
@@ -96,17 +96,17 @@ COLUMNS: Mapping[str, str] = {
     "peak_memory_bytes": "memory of training: of the card, or of the process on a CPU, mean over "
     "the runs",
     "data": "data sets that the values were measured on",
-    "data_sha256": "their hashes",
+    "data_sha256": "hashes of these data sets",
     **_side_columns(Metric.ARI_FG),
-    "empty_scenes": "scenes without objects, which are in no mean of the foreground ARI",
+    "empty_scenes": "scenes without objects, which are left out of means of the foreground ARI",
     "one_object_scenes": "scenes with one object, whose foreground ARI is 1 where the object has "
     "one label and 0 otherwise",
     **_side_columns(Metric.FID),
     "reference_run_mean": "mean of a reference run, which comes with the repository; its data "
-    "and budget are others",
-    "reference_run_n": "number of its seeds",
-    "reference_run_budget": "its time of training and device",
-    "reference_run_data": "what it was scored on",
+    "and budget differ",
+    "reference_run_n": "number of seeds of the reference run",
+    "reference_run_budget": "training time and device of the reference run",
+    "reference_run_data": "data that the reference run was scored on",
     "floor": "FID of training images against the same test images",
     "extractor": "network whose features the FID compares",
     "samples": "number of generated images",
@@ -125,18 +125,18 @@ def write_tables(
     references: Path | str = "results/reference",
     experiments: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Path]:
-    """Write every table of the paper beside what the runs reproduce.
+    """Write every table of the paper with reported and reproduced numbers.
 
     Args:
         runs: folder with `<dataset>/<experiment>/seed-<k>/`.
         literature: the reported numbers, `baselines/literature.yaml`.
-        out: folder for the tables; made when missing.
+        out: folder for the tables; created when missing.
         references: folder of reference runs; none are shown when it is missing.
-        experiments: resolved experiments, one a line, shown even before they were run; see
-            `denf.report.loading.load_rows`. None: whatever was run.
+        experiments: resolved experiments, one per line, shown even before they were run; see
+            `denf.report.loading.load_rows`. None: all runs that exist.
 
     Returns:
-        The files written: csv, md and tex of each table, and columns.csv.
+        the files written: csv, md and tex of each table, and columns.csv.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -160,7 +160,7 @@ def write_tables(
 
 
 def to_frame(table: PaperTable, lines: Sequence[Line]) -> pd.DataFrame:
-    """The table in full precision; `COLUMNS` says what each column is."""
+    """The table in full precision; `COLUMNS` describes the columns."""
     dropped = _SEGMENTATION if table.metric is Metric.FID else _GENERATION
     columns = [name for name in COLUMNS if name not in dropped]
     return pd.DataFrame([_cells(line) for line in lines], columns=columns, dtype=object)

@@ -1,4 +1,4 @@
-"""The pictures that an evaluation stored of a run, on one sheet: scenes as columns."""
+"""The pictures that an evaluation stored for a run, on one sheet with scenes as columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from denf.report.grid import Strip, grid
 from denf.report.panels import Panels, draw_boxes, draw_image, draw_segmentation, load_panels
 from denf.report.style import RC, save
 
-SCENES = 8  # columns at most
+SCENES = 8  # largest number of columns
 
 
 def draw_panels(folder: Path, out: Path) -> Path:
@@ -28,7 +28,7 @@ def draw_panels(folder: Path, out: Path) -> Path:
         `out`.
 
     Raises:
-        DenfError: when nothing was stored, or `out` is no PNG file.
+        DenfError: when nothing was stored, or `out` is not a PNG file.
     """
     if out.suffix != ".png":
         raise DenfError(str(out), expected="a name in .png", got=repr(out.suffix), fix="Rename it.")

@@ -18,19 +18,19 @@ from denf.report.numbers import MISSING, duration, significant
 from denf.run_folder import read_history, read_record, read_scores
 from denf.settings import as_plain
 
-_WIDTH = 100  # characters, where the output is no terminal
+_WIDTH = 100  # characters, where the output is not a terminal
 _COLUMNS = 6  # steps shown of a history
 
 
 def print_run(folder: Path, *, everything: bool = False) -> None:
-    """Print what a run folder says of itself.
+    """Print a summary of a run folder.
 
     Args:
-        folder: the run folder; whatever file is missing is not shown.
+        folder: the run folder; missing files are not shown.
         everything: all settings, not only those that differ from the method's defaults.
 
     Raises:
-        DenfError: when it is no run folder, or a file cannot be read.
+        DenfError: when `folder` is not a run folder, or a file cannot be read.
     """
     console = Console()
     if not console.is_terminal:
@@ -95,9 +95,7 @@ def _settings(experiment: Experiment, everything: bool) -> Table | Text:
     ]
     if not rows:
         return Text("All settings are the method's defaults.")
-    title = (
-        "Settings" if everything else f"Settings that are no defaults, {len(rows)} of {len(own)}"
-    )
+    title = "Settings" if everything else f"Settings other than defaults, {len(rows)} of {len(own)}"
     return _table(title, ("key", "value", "default"), rows)
 
 
@@ -115,7 +113,7 @@ def _plain(value: Any) -> str:
 
 
 def _scores(scores: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """A row per score; what is given by groups of scenes, and of the data, is left out."""
+    """A row per score, without scores of groups of scenes and descriptions of the data."""
     for name, value in scores.items():
         if isinstance(value, Mapping) and "mean" in value:
             mean, std = (significant(value[key]) for key in ("mean", "std"))
@@ -131,7 +129,7 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def _history(rows: Sequence[Mapping[str, float]]) -> Table:
-    """Every logged scalar in a line, at steps evenly spread."""
+    """A line for every logged scalar, at evenly spread steps."""
     spread = np.linspace(0, len(rows) - 1, min(_COLUMNS, len(rows))).round().astype(int)
     chosen = [rows[k] for k in spread]
     names = dict.fromkeys(name for row in rows for name in row if name != "step")

@@ -159,7 +159,7 @@ def test_rendered_splits_have_seeds_of_their_own(tmp_path):
     assert [data.empty is None for data in made] == [True, False]
     with pytest.raises(DenfError, match="expected one of train, test, got val"):
         found.prepare_split("val", tmp_path / "val")
-    with pytest.raises(DenfError, match="the source is no published file"):
+    with pytest.raises(DenfError, match="the source is not a published file"):
         found.located(tmp_path, tmp_path)
 
 

@@ -433,7 +433,7 @@ def test_a_state_of_another_number_of_threads_is_not_continued(idle, scenes, tmp
 
 def test_images_that_denf_cannot_take(small, write_scenes, tmp_path):
     odd = write_scenes(tmp_path / "odd", size=15)
-    with pytest.raises(DenfError, match="side that 2 divides, got 15×15 pixels"):
+    with pytest.raises(DenfError, match="side is a multiple of 2, got 15×15 pixels"):
         train(small(*STEPS), odd, tmp_path / "run", seed=0)
 
 

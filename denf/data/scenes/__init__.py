@@ -1,1 +1,1 @@
-"""Embedded scenes: two kinds of three-dimensional scenes, ray cast here, with exact masks."""
+"""Embedded scenes: two kinds of three-dimensional scenes, ray cast by the suite, exact masks."""

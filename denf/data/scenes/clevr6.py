@@ -35,7 +35,7 @@ COLOURS = {
 }
 REACH = 3.0  # x and y lie in [−3, 3]
 MIN_DISTANCE = 0.25  # between the objects' circles
-MARGIN = 0.4  # between centres, along the camera's left–right and front–behind
+MARGIN = 0.4  # between centres, along the camera's left–right and front–behind directions
 MAX_TRIES = 50  # to place one object before the scene starts over
 MIN_PIXELS = 200  # visible of each object in the 320 × 240 frame
 CAMERA = np.array([7.48113, -6.50764, 5.34367])
@@ -48,12 +48,12 @@ LAMP_JITTER = 1.0
 _FOCAL = 320 * 35 / 32  # pixels of the 320 × 240 frame
 _FRAME = (-160 / _FOCAL, 160 / _FOCAL, -120 / _FOCAL, 120 / _FOCAL)
 _WINDOW = ((64 - 160) / _FOCAL, (256 - 160) / _FOCAL, (29 - 120) / _FOCAL, (221 - 120) / _FOCAL)
-_CHECK = (120, 160)  # the grid on which visibility is counted, a quarter of the frame's pixels
+_CHECK = (120, 160)  # grid on which visible pixels are counted, a quarter of the frame's pixels
 CROP = "rows 29:221 and columns 64:256 of the 320×240 frame, rendered directly at size × size"
 
-# Light is measured in what the floor sends back, so that the floor's albedo is 1. Intensities,
-# the ambient light and the lamps' radii are fitted to the floor of Cycles renders of CLEVR scenes
-# (least squares, 2 % RMS), `bounce`, `sky` and the highlights to the objects in them.
+# Light is measured as the floor reflects it, so that the floor's albedo is 1. Intensities, the
+# ambient light and the lamps' radii are fitted to the floor of Cycles renders of CLEVR scenes
+# (least squares, 2 % RMS); `bounce`, `sky` and the highlights are fitted to their objects.
 _POWER = np.array([[5.27, 4.86, 4.16], [1.24, 1.34, 1.69], [2.61, 2.56, 2.5]])
 
 
@@ -90,7 +90,7 @@ def scene(random: np.random.Generator) -> Layout:
 
 
 def visible_pixels(layout: Layout) -> Vector:
-    """Visible pixels of each object in the 320 × 240 frame, counted on a grid of half its side."""
+    """Visible pixels of each object in the 320 × 240 frame, counted on a grid of half the side."""
     mask = labels(stack([layout]), _FRAME, *_CHECK)
     count = torch.bincount(mask.view(-1).long(), minlength=len(layout.solids) + 1)[1:]
     return count.numpy() * (320 * 240 / mask.numel())
@@ -113,7 +113,7 @@ def _place(random: np.random.Generator, count: int, view: Vector) -> list[dict[s
         shape = str(random.choice(list(SHAPES)))
         colour = str(random.choice(list(COLOURS)))
         if shape == "cube":
-            radius /= np.sqrt(2)  # so that a cube's circle is that of the other shapes
+            radius /= np.sqrt(2)  # so that a cube has the same circle as other shapes
         placed.append((at, radius))
         rows.append({
             "object": label, "shape": shape, "size": size,

@@ -1,4 +1,4 @@
-"""One scene as numbers, before it becomes tensors: what a scene kind makes from its generator."""
+"""One scene as plain numbers, as a scene kind makes it from a random generator."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Solid:
     """One ray-cast object.
 
     Args:
-        shape: what it is.
+        shape: kind of object.
         centre: (3,) in world coordinates.
         half: (3,) half extents along its axes; see `raycast.Objects`.
         colour: (3,) albedo in [0, 1].
-        label: mask value, 0 for what belongs to the background.
-        metal: whether it mirrors.
+        label: mask value, 0 for parts of the background.
+        metal: whether it reflects its surroundings.
         axes: (3, 3) its axes as rows.
     """
 
@@ -49,8 +49,8 @@ class Layout:
         lamp: (L, 3) positions of the lamps of the kind's `Look`.
         power: (L, 3) their intensities.
         eye: (3,) camera position.
-        target: (3,) what the camera looks at.
-        factors: one row an instance, label 1 first; x, y, z are world coordinates.
+        target: (3,) point that the camera looks at.
+        factors: one row per instance, label 1 first; x, y, z are world coordinates.
     """
 
     solids: Sequence[Solid]
@@ -61,7 +61,7 @@ class Layout:
     factors: Sequence[Mapping[str, Any]]
 
     def without_objects(self) -> Layout:
-        """The same scene with nothing but its background: solids with label 0 stay."""
+        """The same scene with only its background: solids with label 0 are kept."""
         return replace(self, solids=[s for s in self.solids if s.label == 0], factors=())
 
 

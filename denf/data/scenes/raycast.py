@@ -1,8 +1,9 @@
 """Analytic ray casting: spheres, boxes and cylinders, for many scenes at once.
 
 Vectors carry their component on the first axis, (3, …), so that each component is contiguous. B is
-the number of scenes, K the objects per scene (padded), P the rays per scene. Objects are culled by
-their bounding spheres first; only the surviving (scene, object, ray) pairs meet the exact formulas.
+the number of scenes, K the objects per scene (padded), P the rays per scene. Objects are first
+culled by their bounding spheres; exact formulas are evaluated only for the remaining (scene,
+object, ray) triples.
 Every operation is elementwise or a minimum, so a ray's result does not depend on its batch.
 """
 
@@ -20,7 +21,7 @@ _TINY = 1e-9
 
 
 class Shape(IntEnum):
-    """What an object is; NONE is padding."""
+    """Kind of an object; NONE is padding."""
 
     NONE = -1
     SPHERE = 0
@@ -56,7 +57,7 @@ class Objects:
 
     @property
     def bound(self) -> Tensor:
-        """(B, K) radii of bounding spheres; 0 of padding."""
+        """(B, K) radii of bounding spheres; 0 for padding."""
         h = self.half
         ball = self.shape == Shape.SPHERE
         corner = torch.where(ball, h[0] * h[0], dot(h, h)).sqrt()
@@ -64,12 +65,12 @@ class Objects:
 
 
 class Pairs(NamedTuple):
-    """M candidate meetings of a ray and an object, and what the exact formulas give for them.
+    """M candidate intersections of a ray and an object, with the results of the exact formulas.
 
     Args:
         ray: (M,) index into the flattened (B · P) rays.
         item: (M,) object index 0…K−1.
-        enter: (M,) distance along the ray's line at which it enters; meaningful where it hits.
+        enter: (M,) distance along the ray's line at which it enters; only meaningful for a hit.
         nearest: (M,) distance at which the line is nearest to the object's centre.
         clearance: (M,) signed distance of the line from the object, negative where it hits; exact
             at the silhouette and for spheres, of the right sign and order elsewhere.
@@ -95,17 +96,17 @@ def unit(a: Tensor) -> Tensor:
 def pairs(
     objects: Objects, origin: Tensor, direction: Tensor, cone: tuple[float, Tensor] | None = None
 ) -> Pairs:
-    """Meet rays with objects.
+    """Candidate intersections of rays with objects.
 
     Args:
         origin: (3, B), one origin per scene.
         direction: (3, B, P), of unit length.
-        cone: None, or radius and length (B, P): every ray is a cone that wide at its origin and
-            sharp at its length, and objects near it within its length count as candidates.
+        cone: None, or radius and length (B, P): every ray is a cone with this radius at its origin
+            and a tip at this length, and objects near the cone count as candidates.
     """
     to = objects.centre - origin[:, :, None]
     along = dot(to[..., None], direction[:, :, None])
-    bound = objects.bound * 1.01 + 0.01  # a margin for rounding; what is culled is never examined
+    bound = objects.bound * 1.01 + 0.01  # a margin for rounding, since culling is final
     reach = bound[..., None]
     if cone is not None:
         radius, length = cone
@@ -144,7 +145,7 @@ def _box(o: Tensor, d: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
     inverse = 1 / torch.where(d.abs() < _TINY, _TINY, d)
     middle, width = -o * inverse, half * inverse.abs()
     enter, leave = middle - width, middle + width
-    # Leaving slab i before entering slab j, the line is (enter_j − leave_i) / (1/|d_i| + 1/|d_j|)
+    # A line that leaves slab i before it enters slab j is (enter_j − leave_i) / (1/|d_i| + 1/|d_j|)
     # outside both half-way; the largest of these is min over t of max over planes of the distance.
     pace = inverse.abs()
     gaps = (enter[None] - leave[:, None]) / (pace[None] + pace[:, None])
@@ -160,8 +161,8 @@ def _cylinder(o: Tensor, d: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
     middle = -(o[0] * d[0] + o[1] * d[1]) / across
     inverse = 1 / torch.where(d[2].abs() < _TINY, _TINY, d[2])
     cap, width = -o[2] * inverse, (half[2] * inverse).abs()
-    # As for the box, with the side for a slab; a line crosses it at speed · √(1 − miss²/r²), here
-    # bounded from below, for a line that only grazes it.
+    # As for the box, with the side as a slab; a line crosses the side at speed · √(1 − miss²/r²),
+    # here bounded from below for lines that only graze the side.
     pace = inverse.abs() + r / (across * torch.maximum(chord, r / (4 * speed)))
     gap = (middle - cap).abs() - chord - width
     clearance = torch.stack([miss - r, -half[2], gap / pace]).amax(0)
@@ -176,7 +177,7 @@ def trace(
     Args:
         origin: (3, B).
         direction: (3, B, P), of unit length.
-        own: (B, P) the object that each ray starts from and never meets again; None: none.
+        own: (B, P) the object that each ray starts from, which it never hits; None: none.
 
     Returns:
         depth (B, P), `FAR` where nothing is hit, and item (B, P) int64, K where nothing is hit.
@@ -202,14 +203,15 @@ def visibility(
 
     Seen from a point at distance D, the lamp's rim spans a cone of radius w = R (D − s) / D at
     distance s from the lamp; an object whose silhouette lies at signed distance c from the cone's
-    axis covers about smoothstep((1 − c / w) / 2) of it. Of several covers the largest counts.
+    axis covers about smoothstep((1 − c / w) / 2) of it. Of several objects, the one that covers
+    most counts.
 
     Args:
         light: (3, B) centre of the lamp.
         radius: R, in world units.
         point: (3, B, P).
         own: (B, P) the object that each point lies on, which never shadows it (all objects are
-            convex: the angle to the lamp already decides); K of none.
+            convex, so the angle to the lamp decides); K for none.
 
     Returns:
         (B, P) in [0, 1].
@@ -247,7 +249,7 @@ def normal(objects: Objects, scene: Tensor, item: Tensor, point: Tensor, bevel: 
     rim = (q[0] * q[0] + q[1] * q[1]).clamp(min=1e-12).sqrt()
     side = (rim - 1 + bevel).clamp(min=0) / rim
     flat = q.sign() * (q.abs() - 1 + bevel).clamp(min=0)
-    foot = torch.where(q[2] < -0.999, -bevel, 0.0)  # edges at the foot stay sharp
+    foot = torch.where(q[2] < -0.999, -bevel, 0.0)  # lower edges stay sharp
     upright = torch.where(q[2] > 0, flat[2], foot)
     boxy = torch.stack([flat[0], flat[1], upright])
     tubular = torch.stack([q[0] * side, q[1] * side, upright])

@@ -1,4 +1,4 @@
-"""Embedded scenes into the prepared format: any number of processes, the same bytes."""
+"""Rendering embedded scenes into the prepared format; the bytes do not depend on `workers`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from denf.data.sources.rendered import SceneKind
 from denf.errors import DenfError
 
 SIZES = (16, 512)
-BATCH = 32  # scenes written at a time; an interrupted run repeats at most so many per process
+BATCH = 32  # scenes per write; an interrupted run repeats at most this many per process
 _MODULES = {"clevr6": clevr6, "traffic": traffic}
 _SOURCE = {
     "clevr6": "ray cast by DeNF with the parameters of CLEVR's generator (Johnson et al. 2017)",
@@ -50,7 +50,7 @@ class Drawn:
 
 
 def scene(kind: SceneKind, seed: int, index: int) -> Layout:
-    """Scene `index` of a seed; it depends on nothing else, not on the picture's size either."""
+    """Scene `index` of a seed; it depends on nothing else, not even on the picture's size."""
     key = (get_args(SceneKind).index(kind), index)
     return _MODULES[kind].scene(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key)))
 
@@ -72,7 +72,7 @@ def draw(
         size: side of the pictures in pixels.
         device: a torch device.
         numbers: of the scenes, for their factors; 0, 1, … unless given.
-        empty: whether to draw the scenes without their objects too.
+        empty: whether to draw the scenes without their objects as well.
     """
     look = _MODULES[kind].LOOK
     together = 1 if torch.device(device).type == "cpu" else 8  # one scene fits a core's cache
@@ -114,8 +114,8 @@ def render(
     An interrupted run continues where it stopped. The files do not depend on `workers`.
 
     Args:
-        kind: which scenes.
-        count: how many, at least 1.
+        kind: of the scenes.
+        count: number of scenes, at least 1.
         size: side of the pictures in pixels, within `SIZES`.
         seed: of all scenes; at least 0. Two splits of one seed need ranges that do not overlap.
         out: the folder to make; must not exist.
@@ -124,7 +124,7 @@ def render(
         first: number of the first scene, at least 0.
         device: a torch device.
         progress: whether to show a bar on a terminal.
-        empty: whether to write `empty.npy` too, the same scenes without their objects: same
+        empty: whether to write `empty.npy` as well, the same scenes without their objects: the same
             camera and lamps, no object and no shadow or reflection of one.
 
     Raises:
@@ -170,7 +170,7 @@ def _batch(
 
 
 def _factors(number: int, layout: Layout, mask: Array, window: Window) -> Iterator[dict[str, Any]]:
-    """The layout's rows with where each object's centre appears and how many pixels show it."""
+    """The layout's rows with each object's centre in the picture and number of visible pixels."""
     for row in layout.factors:
         centre = np.array([row["x"], row["y"], row["z"]])
         x, y = project(layout, centre, window, len(mask))

@@ -1,7 +1,7 @@
 """From scenes to pictures: lamps with soft shadows, one glossy bounce, antialiasing, masks.
 
-Light is linear until the last step, a table that encodes it as sRGB. As in `raycast`, nothing but
-elementwise operations in a fixed order: a scene's picture does not depend on its batch.
+Light is linear until the last step, a table that encodes it as sRGB. As in `raycast`, all
+operations are elementwise and in a fixed order, so a scene's picture does not depend on its batch.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _SKYLINE = 1e4  # rays that hit nothing are followed this far
 
 @dataclass(frozen=True)
 class Lamp:
-    """What all scenes of a kind share about one lamp.
+    """Properties of one lamp that all scenes of a kind share.
 
     Args:
         radius: of the lamp's disc, in world units; sets the penumbra.
         wrap: 0 for a lamp (cosine law), 1 for the dome of the sky, which lights a surface with
             normal n from above by (1 + n_z) / 2.
-        highlight: whether it shows as a highlight.
+        highlight: whether the lamp makes a highlight.
     """
 
     radius: float
@@ -38,13 +38,13 @@ class Lamp:
 
 @dataclass(frozen=True)
 class Look:
-    """What all scenes of a kind share.
+    """Properties that all scenes of a kind share.
 
     Args:
-        lamps: one entry a lamp.
+        lamps: one entry per lamp.
         ground: colour (3, B, P) of the plane z = 0 at x, y (B, P) each.
         ambient: light (3,) that reaches every surface, unshadowed.
-        bounce: light (3,) that a surface facing down gets from the ground; (1 − n_z) / 2 of it.
+        bounce: light (3,) from the ground on a surface facing down; others get (1 − n_z) / 2 of it.
         sky: radiance at the horizon and at the zenith, where a ray hits nothing.
         window: left, right, top, bottom of the picture as tangents from the optical axis.
         gloss: strength of the highlight on objects that are not metal.
@@ -72,7 +72,7 @@ class Scenes:
     Args:
         objects: the K objects each.
         colour: (3, B, K) albedo.
-        metal: (B, K) 1 where an object mirrors, 0 elsewhere.
+        metal: (B, K) 1 for metal, 0 elsewhere.
         label: (B, K) uint8 mask value of each object.
         lamp: (3, B, L) positions. Lamps face the origin and shine by the cosine law.
         power: (3, B, L) radiant intensity on the axis: irradiance times distance squared.
@@ -90,7 +90,7 @@ class Scenes:
     view: Tensor
 
     def at(self, scenes: Tensor) -> Scenes:
-        """What lights and fills scenes (R,), one per row; label and camera stay as they are."""
+        """Objects and lamps of scenes (R,), one scene per row; label and camera are unchanged."""
         return replace(
             self,
             objects=self.objects.at(scenes),
@@ -134,17 +134,17 @@ def pictures(scenes: Scenes, look: Look, size: int, grid: int = 2) -> Tensor:
 
 @dataclass(frozen=True)
 class Surface:
-    """What B × P rays meet: an object or the ground.
+    """The surfaces that B × P rays hit: an object, the ground or the sky.
 
     Args:
-        item: (B, P) object index, K of the ground and the sky.
+        item: (B, P) object index, K for the ground and the sky.
         point: (3, B, P).
         facing: (3, B, P) unit normals.
         mirrored: (3, B, P) directions of the mirrored rays.
         albedo: (3, B, P).
         metal: (B, P) 1 on metal.
         gloss: (B, P) strength of the highlight; 0 on the ground.
-        sky: (B, P) whether nothing is met.
+        sky: (B, P) whether nothing is hit.
     """
 
     item: Tensor
@@ -160,7 +160,7 @@ class Surface:
 def meet(
     scenes: Scenes, look: Look, origin: Tensor, direction: Tensor, own: Tensor | None
 ) -> Surface:
-    """The surfaces that rays meet; arguments as of `radiance`."""
+    """The surfaces that rays hit; arguments as for `radiance`."""
     objects, points = scenes.objects, direction.shape[2]
     depth, item = trace(objects, origin, direction, own)
     fall = -origin[2][:, None] / direction[2].clamp(max=-1e-6)
@@ -190,8 +190,8 @@ def radiance(
     Args:
         origin: (3, B).
         direction: (3, B, P), of unit length.
-        own: None for the camera's rays. For mirrored rays, (B, P) the objects that mirror them;
-            metal that they meet looks dull, so that there is one bounce.
+        own: None for the camera's rays. For mirrored rays, (B, P) the objects that reflect them;
+            metal that they hit is diffuse, so that there is only one bounce.
     """
     surface = meet(scenes, look, origin, direction, own)
     diffuse, highlight = _lit(scenes, look, surface)
@@ -215,7 +215,7 @@ def radiance(
 
 
 def _lit(scenes: Scenes, look: Look, surface: Surface) -> tuple[Tensor, Tensor]:
-    """Light that arrives at a surface, and the highlights that it throws to the eye; (3, B, P)."""
+    """Light that arrives at a surface, and its highlights towards the eye; (3, B, P) each."""
     point, facing = surface.point, surface.facing
     up, around = point.new_tensor(look.bounce), point.new_tensor(look.ambient)
     diffuse = around[:, None, None] + up[:, None, None] * ((1 - facing[2]) / 2)

@@ -1,8 +1,8 @@
 """Street scenes from one fixed camera: cars, vans and trucks under a moving sun.
 
-The street runs along x with two lanes each way (right-hand traffic: y < 0 drives towards +x);
-units are metres. From scene to scene the sun moves, and with it the shadow of a pole that stands
-beside the road, the only change of the background. All of a vehicle's parts share one label.
+The street runs along x with two lanes each way (right-hand traffic: vehicles at y < 0 drive towards
++x); units are metres. The sun, and with it the shadow of a pole beside the road, differs between
+scenes; nothing else of the background changes. All parts of a vehicle share one label.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COLOURS = {
     "orange": (0.65, 0.2, 0.02),
     "teal": (0.03, 0.33, 0.33),
 }
-GAP = 1.5  # at least, between vehicles of one lane
+GAP = 1.5  # smallest distance between vehicles of one lane
 REACH = 13.0  # |x| of a vehicle's centre
 MIN_PIXELS = 24  # visible of each vehicle on a grid of 64 × 64
 ELEVATION, AZIMUTH = (22.0, 50.0), (-170.0, -100.0)  # of the sun, degrees; −90 is behind the camera
@@ -59,7 +59,7 @@ def _street(x: Tensor, y: Tensor) -> Tensor:
 
     side, step = y.abs(), torch.remainder(x, 9.0) - 4.5
     track = ((torch.remainder(side, 3.5) - 1.75).abs() - 0.75).abs()
-    asphalt = 0.155 - 0.02 * inside(track, 0.35)  # wheels polish two tracks a lane
+    asphalt = 0.155 - 0.02 * inside(track, 0.35)  # wheels polish two tracks per lane
     ground = torch.stack([asphalt, asphalt, asphalt * 1.03])
     dashed = inside((side - 3.5).abs(), 0.09) * inside(step.abs(), 1.6)
     ground = paint(ground, dashed, (0.6, 0.6, 0.58))
@@ -83,7 +83,7 @@ LOOK = Look(
 
 
 def scene(random: np.random.Generator) -> Layout:
-    """One scene in which no two vehicles meet and each can be seen."""
+    """One scene in which no two vehicles touch and each is visible."""
     elevation, azimuth = random.uniform(*ELEVATION), random.uniform(*AZIMUTH)
     sun, sky = random.uniform(*SUN), random.uniform(*SKY)
     warm = (elevation - ELEVATION[0]) / (ELEVATION[1] - ELEVATION[0])
@@ -146,7 +146,7 @@ def _vehicle(row: dict[str, Any]) -> list[Solid]:
     place = np.array([row["x"], row["y"], 0.0])
 
     def box(x0: float, x1: float, z0: float, z1: float, narrow: float, colour: Any) -> Solid:
-        """From x0 to x1 of the length and z0 to z1 of the height."""
+        """A box from x0 to x1 of the length and z0 to z1 of the height."""
         centre = np.array([(x0 + x1) / 2 * length, 0.0, (z0 + z1) / 2 * height])
         half = ((x1 - x0) / 2 * length, width / 2 * narrow, (z1 - z0) / 2 * height)
         return Solid(Shape.BOX, place + centre @ axes, half, colour, row["object"], axes=axes)

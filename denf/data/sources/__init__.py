@@ -1,9 +1,9 @@
 """Data sets as specifications: one file per kind of source, and the union of all of them.
 
 A new source is a file here, with a class that derives from `Source` or `SplitSource`, and its entry
-in `Dataset`: protocols, `denf data prepare`, the workflow's rules and the tables of
-config/README.md then know it. Everything here is free of torch and NumPy, so that a protocol is
-checked in milliseconds; what reads and writes images is imported when data are prepared.
+in `Dataset`; protocols, `denf data prepare`, the workflow's rules and the tables of
+config/README.md then include it. Everything here is free of torch and NumPy, so that a protocol is
+checked in milliseconds; code that reads and writes images is imported when data are prepared.
 """
 
 from __future__ import annotations

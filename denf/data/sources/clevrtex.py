@@ -10,7 +10,7 @@ from denf.data.sources.source import Resources, Source
 
 
 class Variant(StrEnum):
-    """The main set, its test set out of distribution, and the four variants."""
+    """The main set, its out-of-distribution test set, and the four variants."""
 
     FULL = "full"
     OUTD = "outd"
@@ -28,7 +28,7 @@ class Clevrtex(Source):
     path: str
     """Folder of the unpacked archives, or a zip of it."""
     variant: Variant = Variant.FULL
-    """Which of the sets; `outd` is all test."""
+    """Which of the sets; `outd` has only a test split."""
 
     resources: ClassVar[Resources] = Resources(threads=4, mem_mb=4000, runtime=600)
     location: ClassVar[frozenset[str]] = frozenset({"path"})

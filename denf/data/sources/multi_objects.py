@@ -66,7 +66,7 @@ class MultiObjects(Published):
         return {split: text for split, text in records.items() if text is not None}
 
     def published_file(self) -> ObjectsFile:
-        """What the records of the file hold."""
+        """Layout of the file's records."""
         raise NotImplementedError
 
     def prepare(self, out: Path, *, workers: int = 1) -> None:
@@ -77,14 +77,14 @@ class MultiObjects(Published):
             split: None if text == _NONE else RecordRange.parse(text)
             for split, text in self._given().items()
         }
-        workers = max(1, workers - 1)  # one more thread reads and inflates
+        workers = max(1, workers - 1)  # a separate thread reads and inflates
         prepare_objects(
             self.published_file(), self._file(), out, size=self.size, ranges=ranges, workers=workers
         )
 
 
 class Clevr6(MultiObjects):
-    """CLEVR (with masks), its scenes of at most six objects."""
+    """CLEVR (with masks), scenes with at most six objects."""
 
     source: Literal["clevr6"]
     """Which source."""
@@ -96,7 +96,7 @@ class Clevr6(MultiObjects):
 
 
 class Clevr10(MultiObjects):
-    """CLEVR (with masks), all its scenes."""
+    """CLEVR (with masks), all scenes."""
 
     source: Literal["clevr10"]
     """Which source."""
@@ -139,7 +139,7 @@ class ObjectsRoom(MultiObjects):
     source: Literal["objects-room"]
     """Which source."""
     variant: Room = Room.TRAIN
-    """Which of the published files; all but `train` are all test."""
+    """Which of the published files; all but `train` have only a test split."""
 
     @property
     def default_splits(self) -> tuple[str, ...]:

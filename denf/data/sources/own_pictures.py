@@ -21,7 +21,7 @@ class Pictures(Settings):
     first: int = 0
     """Number of the first picture; negative: counted from the end."""
     count: Count | None = None
-    """How many are taken; `null`: all from `first` on."""
+    """Number of pictures to take; `null`: all from `first` on."""
 
 
 class OwnPictures(SplitSource):
@@ -34,7 +34,8 @@ class OwnPictures(SplitSource):
     test: Pictures
     """The test pictures."""
     crop: Literal["centre", "whole"] = "centre"
-    """What is kept: the largest centred square, or the `whole` frame, squeezed to a square."""
+    """Part of the picture to keep: the largest centred square (`centre`), or the `whole` frame,
+    squeezed to a square."""
     max_objects: Annotated[int, Ge(1), Le(254)] = 254
     """The highest label allowed in a mask."""
     licence: str = "not stated"
@@ -65,6 +66,6 @@ class OwnPictures(SplitSource):
             count=pictures.count,
             max_objects=self.max_objects,
             split=split,
-            name=self.id,  # both splits have it, whatever the folders of their pictures are called
+            name=self.id,  # of both splits, independent of the names of their folders
             licence=self.licence,
         )

@@ -19,7 +19,7 @@ class Published(Source):
     url: str | None = None
     """Address of the published file; required without `path`."""
     path: str | None = None
-    """The file, for footage also its unpacked folder, that is here already, in place of `url`."""
+    """The file on this machine, for footage also its unpacked folder, in place of `url`."""
     sha256: Annotated[str, Field(pattern="^[0-9A-Fa-f]{64}$")] | None = None
     """The file's checksum; `null`: the first fetch pins it, see below."""
     bytes: Count | None = None

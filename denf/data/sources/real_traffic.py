@@ -18,11 +18,11 @@ class RealTraffic(Published):
     source: Literal["real-traffic"]
     """Which source."""
     gap: Steps = 0
-    """Frames left out at the splits' border."""
+    """Frames left out at the border between the splits."""
     train_videos: Count | None = None
-    """Number of videos that train, with `test_videos`; `null`: as in the table below."""
+    """Number of training videos, given with `test_videos`; `null`: as in the table below."""
     test_videos: Count | None = None
-    """The last so many videos test, with `train_videos`."""
+    """Number of test videos, the last ones, given with `train_videos`."""
     name: str = "real-traffic"
     """Name of the data set in dataset.json."""
     licence: str = "not stated by its authors"

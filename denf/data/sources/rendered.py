@@ -1,4 +1,4 @@
-"""Scenes that are rendered here."""
+"""Scenes that the suite renders."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SceneKind = Literal["clevr6", "traffic"]
 
 
 class Rendered(SplitSource):
-    """Scenes that are rendered here, with exact masks and factors."""
+    """Scenes that the suite renders, with exact masks and factors."""
 
     source: Literal["render"]
     """Which source."""
     kind: SceneKind
     """`clevr6` (solids on a floor) or `traffic` (vehicles on a street)."""
     seed: Steps = 0
-    """Of the scenes; the scenes of the two splits differ."""
+    """Seed of the scenes; the scenes of the two splits differ."""
     train: Count
     """Number of scenes."""
     test: Count
@@ -45,8 +45,8 @@ class Rendered(SplitSource):
             self.kind,
             count=counts[split],
             size=self.size,
-            first=self.train if split == "val" else 0,  # the scenes after those that are trained on
-            seed=2 * self.seed + testing,  # the seeds of the splits differ, so that their scenes do
+            first=self.train if split == "val" else 0,  # the scenes after the training scenes
+            seed=2 * self.seed + testing,  # the seeds, and so the scenes, of the splits differ
             out=out,
             split=split,
             workers=workers,

@@ -1,4 +1,4 @@
-"""What every specification of a data set has and can do."""
+"""The base class of all specifications of data sets."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from denf.settings import Settings, Steps, as_plain
 
 @dataclass(frozen=True)
 class Resources:
-    """What preparing a data set asks of the workflow.
+    """Resources that the workflow requests for preparing a data set.
 
     Args:
-        threads: that work on it.
+        threads: number of threads.
         mem_mb: memory in megabytes.
-        runtime: minutes that a cluster allows it.
+        runtime: time limit on a cluster in minutes.
     """
 
     threads: int = 1
@@ -30,27 +30,27 @@ class Resources:
 
 
 class Source(Settings):
-    """A data set: where its images come from, and what is made of them.
+    """A data set: the source of its images, and how they are prepared.
 
-    A subclass names itself by a literal `source` and implements `prepare`.
+    A subclass has a literal field `source` as its name and implements `prepare`.
     """
 
     id: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-    """Name of the folders under `results/data` and `results/runs`; another size or seed is another
-    id."""
+    """Name of the folders under `results/data` and `results/runs`; another size or seed needs
+    another id."""
     size: Annotated[int, Ge(16), MultipleOf(8)]
     """Side of the square images in pixels, a multiple of 8, at least 16."""
     validation: Steps = 0
     """Number of scenes of the split `val`, its first ones, for the learning curves of foreground
-    ARI; rendered sets render them for it. They are neither trained on nor tested on, and nothing is
-    chosen by them."""
+    ARI; rendered sets render them for this purpose. They are used neither for training nor for
+    testing, and nothing is chosen by them."""
 
     resources: ClassVar[Resources] = Resources()
-    # Whether one pass makes all splits, as the source is one file that is read from its start.
+    # Whether one pass makes all splits, because the source is one file that is read from its start.
     one_pass: ClassVar[bool] = True
-    # Whether the suite's own code draws the images, so that an edit of it makes them anew.
+    # Whether the suite's own code draws the images, so that an edit of that code makes them again.
     drawn_here: ClassVar[bool] = False
-    # Keys that say where a source lies or how it is checked, and nothing of what is made of it.
+    # Keys of a source's location and checks, which do not change the prepared data.
     location: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="after")
@@ -71,7 +71,7 @@ class Source(Settings):
 
     @property
     def training_images(self) -> int | None:
-        """Number of training images; None where only the prepared data tell."""
+        """Number of training images; None where only the prepared data show the number."""
         return None
 
     def own_files(self, split: str) -> Sequence[str]:
@@ -100,7 +100,7 @@ class Source(Settings):
             return self.changed(path=str(file))
         raise DenfError(
             f"data set {self.id}: --file",
-            expected="none, since the source is no published file",
+            expected="none, since the source is not a published file",
             got=file,
             fix="Leave it out.",
         )

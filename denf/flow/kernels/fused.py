@@ -1,4 +1,4 @@
-"""Subnets as three fused kernels a direction, with their gradients."""
+"""Subnets as three fused kernels per direction, with their gradients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class FusedSubnets(torch.autograd.Function):
     r"""n subnets of one shape side by side: (B, groups·k, H, W) to (B, n·out, H, W).
 
     Subnet i reads the channels of group :math:`\lfloor i \cdot groups / n \rfloor`. Forward and
-    backward run the same three kernels, the thin sides exchanged:
+    backward run the same three kernels, with the thin sides exchanged:
 
     .. math::
         x \to h_1 \to (h_2, w_3 h_2) \to y, \qquad

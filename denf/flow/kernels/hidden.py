@@ -1,6 +1,6 @@
 r"""Hidden maps (n, P, F) of n subnets: from the thin side, and from hidden maps.
 
-Both directions have one form. Forward, :math:`h_1 = \varphi(w_1 * x + b_1)` and
+Both directions have the same form. Forward, :math:`h_1 = \varphi(w_1 * x + b_1)` and
 :math:`h_2 = \varphi(w_2 * h_1 + b_2)`; backward, with a bar for "gradient with respect to" and taps
 in reverse order, :math:`\bar h_2 = \varphi'(h_2)\,(w_3^\top * \bar y)` and
 :math:`\bar h_1 = \varphi'(h_1)\,(w_2^\top * \bar h_2)`.

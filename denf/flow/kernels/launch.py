@@ -1,4 +1,4 @@
-"""Launching the kernels: grids, tiles and strides; forward and backward alike."""
+"""Launching the kernels: grids, tiles and strides, for both directions."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from denf.flow.kernels import hidden, thin, weights
 from denf.flow.kernels.packing import Packing, Strides
 
 LEAKY_SLOPE = 0.2
-BLOCK = 128  # pixels of a tile in maps
-SUM_BLOCK = 64  # pixels of a tile in sums over pixels
-MOST_SPLITS = 64  # of the pixels of a sum: programs enough for all multiprocessors
+BLOCK = 128  # pixels per tile of a map
+SUM_BLOCK = 64  # pixels per tile in sums over pixels
+MOST_SPLITS = 64  # parts of a sum over pixels: enough programs for all multiprocessors
 
 
 @dataclass(frozen=True)
 class Direction:
-    """Forward or backward: which weights meet on the way from one thin side to the other.
+    """Forward or backward: the weights applied from one thin side to the other.
 
     Args:
         first, second, last, skip: forward in this order, backward transposed and in reverse.
         biases: first elements of the biases of the two hidden layers and of the thin output.
         inputs, outputs: channels of the thin sides.
         shared: subnets that read the same channels.
-        nets: subnets whose outputs one group of channels adds up.
-        backward: whether φ′ stands for φ, and biases are left out.
+        nets: subnets whose outputs are summed in one group of channels.
+        backward: whether φ′ replaces φ, and biases are left out.
     """
 
     first: Strides
@@ -150,7 +150,7 @@ class Launch:
         Args:
             x, grad_y: both thin sides.
             hiddens: h₁ and h₂.
-            grads: of both before φ.
+            grads: gradients of both before φ.
         """
         P, p = self.B * self.H * self.W, self.packing
         F, length, n = p.features, p.starts[-1], self.nets
@@ -201,10 +201,10 @@ class Launch:
 
 
 def padded(size: int) -> int:
-    """The next size that a matrix unit takes."""
+    """The next size that matrix units support."""
     return max(16, triton.next_power_of_2(size))
 
 
 def precision() -> str:
-    """Arithmetic of products of float32, as torch has it for convolutions."""
+    """Arithmetic of float32 products, as set in torch for convolutions."""
     return "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"

@@ -27,7 +27,7 @@ class Strides(NamedTuple):
 
 @dataclass(frozen=True)
 class Packing:
-    """Where each parameter of a subnet stands: weights as (outputs, 9, inputs).
+    """The position of each parameter of a subnet in a row; weights are (outputs, 9, inputs).
 
     Args:
         inputs, outputs: channels of the thin sides.
@@ -40,7 +40,7 @@ class Packing:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of the parameters, in their order."""
+        """Shapes of the parameters, in order."""
         k, o, f = self.inputs, self.outputs, self.features
         return (f, k, 3, 3), (f,), (f, f, 3, 3), (f,), (o, f, 3, 3), (o,), (o, k, 3, 3)
 
@@ -54,7 +54,7 @@ class Packing:
 
     @property
     def weights(self) -> tuple[Strides, Strides, Strides, Strides]:
-        """Of `first`, `second`, `last` and `skip`."""
+        """Strides of `first`, `second`, `last` and `skip`."""
         k, f, starts = self.inputs, self.features, self.starts
         return (
             Strides(starts[0], 9 * k, k, 1),

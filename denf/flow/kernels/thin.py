@@ -47,7 +47,7 @@ def to_thin(
         other: maps of the other thin side, CIN channels for every `shared` subnets.
         weights: (n, length).
         thin: (B, groups·C, H, W) contiguous, written.
-        NETS: subnets whose taps one group adds up.
+        NETS: subnets whose taps are summed in one group.
     """
     group = tl.program_id(1).to(tl.int64)
     p, b, y, x = pixels(tl.program_id(0), H, W, BLOCK)

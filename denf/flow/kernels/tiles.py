@@ -1,6 +1,6 @@
-"""What all kernels share: which pixels a program has, and their 3×3 neighbourhoods.
+"""Functions that all kernels share: the pixels of a program, and their 3×3 neighbourhoods.
 
-Pixels p = 0…P − 1 count (B, H, W); a tap t = 0…8 is the pixel (t // 3 − 1, t % 3 − 1) away.
+Pixels p = 0…P − 1 number (B, H, W); a tap t = 0…8 is the pixel (t // 3 − 1, t % 3 − 1) away.
 """
 
 from __future__ import annotations

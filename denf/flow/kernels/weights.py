@@ -1,6 +1,7 @@
 r"""Gradients of weights and biases: sums over pixels, split over programs and added up afterwards.
 
-Each program writes its part once, so that the sum has one order and is the same in every run.
+Each program writes its part once, so that the order of the sum, and the result, is the same in
+every run.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def of_hidden(
     Args:
         before, gradient: h₁ and the gradient of h₂ before φ, (n, P, F).
         parts: (splits, n, length) float32, `stride` between splits, written.
-        SPLIT: blocks of pixels to a program.
+        SPLIT: blocks of pixels per program.
     """
     net = tl.program_id(1).to(tl.int64)
     part, row = tl.program_id(0) // 3, tl.program_id(0) % 3
@@ -107,7 +108,7 @@ def of_thin(
     Skip: m the gradient of y, N of x.
 
     Args:
-        maps: m, F channels a subnet, of any strides.
+        maps: m, F channels per subnet, of any strides.
         thin: C channels for every `shared` subnets, of any strides.
         parts, SPLIT: as in `of_hidden`.
     """

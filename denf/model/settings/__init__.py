@@ -1,4 +1,4 @@
-"""DeNF's settings: what the paper fixes as defaults, what it leaves open as named choices.
+"""DeNF's settings: values that the paper fixes are defaults, open ones are named choices.
 
 Free of torch, so that configurations are checked in milliseconds. Where the paper's value does
 not train, the default is the value that does; `config/experiments/denf-literal.yaml` keeps the

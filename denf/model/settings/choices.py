@@ -15,7 +15,7 @@ class WhatPrior(StrEnum):
 class AbsentDensity(StrEnum):
     """Density of z_scale and z_loc in absent cells, which Eq. 8 leaves out."""
 
-    STANDARD = "standard"  # N(0, 1): without it the log-determinant rewards stretching forever
+    STANDARD = "standard"  # N(0, 1): without it the log-determinant rewards unbounded stretching
     NONE = "none"  # as printed
 
 
@@ -27,30 +27,30 @@ class BoxUnion(StrEnum):
 
 
 class PresenceGradient(StrEnum):
-    """How the losses see presence."""
+    """The form in which presence enters the losses."""
 
     EXPECTED = "expected"  # σ(log α): the exact expectation of every term linear in z_pres
     CONCRETE = "concrete"  # the relaxed sample of Eq. 14, as printed; high variance at λ ≤ 0.1
 
 
 class CompatibilityGradient(StrEnum):
-    """What the compatibility loss (Eq. 12) may move."""
+    """The latents that the compatibility loss (Eq. 12) trains."""
 
     BOXES = "boxes"  # sizes and displacements: presence is the target and keeps its outline
     BOTH = "both"  # presence as well, as printed: its map takes the shape of boxes
 
 
 class OwnImage(StrEnum):
-    """Where the image itself is a candidate of the minimum in its own background loss (Eq. 5)."""
+    """Where the image itself is a candidate for the minimum in its own background loss (Eq. 5)."""
 
-    ABSENT = "absent"  # where no cell is present: painting one's own object is not free
+    ABSENT = "absent"  # where no cell is present: reproducing its own objects has a cost
     ALWAYS = "always"  # as printed
 
 
 class BackgroundGradient(StrEnum):
     """Which losses train x̂_bg."""
 
-    BACKGROUND = "background"  # Eq. 5 alone: Eq. 10 would teach it to paint objects
+    BACKGROUND = "background"  # Eq. 5 alone: Eq. 10 would teach x̂_bg to reproduce objects
     BOTH = "both"  # Eqs. 5 and 10, as printed
 
 
@@ -69,9 +69,9 @@ class Precision(StrEnum):
 
 
 class SubnetKind(StrEnum):
-    """How the coupling subnets are evaluated; one function each, to rounding.
+    """How the coupling subnets are evaluated; all kinds compute the same function up to rounding.
 
-    Where a kind cannot run, or not in the given precision, the default of the device stands in.
+    Where `triton` cannot run, the default of the device is used.
     """
 
     AUTO = "auto"  # the default of the device: see `denf.flow.subnet.chosen`

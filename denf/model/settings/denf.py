@@ -30,39 +30,39 @@ class DenfSettings(MethodSettings):
     background: Background = Background()
     """How x̂_bg is kept free of objects (Eq. 5)."""
     components: Components = Components()
-    """When a component of presence passes for one object."""
+    """When a component of presence counts as one object."""
     composites: Composites = Composites()
-    """Training images made of several, beyond the paper."""
+    """Training images composed of several; goes beyond the paper."""
     instances: Instances = Instances()
     """From present cells to instances (section 3.1.5)."""
     absent: AbsentDensity = AbsentDensity.STANDARD
     """Density of z_scale and z_loc in absent cells: N(0, 1), or none as in Eq. 8, where the
-    log-determinant rewards stretching without end."""
+    log-determinant rewards unbounded stretching."""
     union: BoxUnion = BoxUnion.SMOOTH
     """How the boxes of Eq. 12 are united: 1 − exp(−Σ), which has a gradient where boxes overlap, or
     min(1, Σ), as printed."""
     agreement: Fraction = 0.33
-    """Fraction of the cells present around a cell, in a window of the mean object size, whose boxes
-    must cover it to fill it in the union, at least one box; 0 is the printed union. With one box
-    enough, a box inside an object gains nothing by growing to its outline, and small boxes tile
-    it."""
+    """A cell is filled in the union when it is covered by the boxes of this fraction of the present
+    cells around it, in a window of the mean object size, and by at least one box; 0 is the printed
+    union. Where one box is enough, a box inside an object gains nothing by growing to the object's
+    outline, and small boxes tile the object."""
     compatibility_gradient: CompatibilityGradient = CompatibilityGradient.BOXES
-    """Whether Eq. 12 moves sizes and displacements alone, or presence as well, as printed, whose
-    map then takes the shape of boxes."""
+    """Whether Eq. 12 trains only sizes and displacements, or presence as well, as printed; the
+    presence map then takes the shape of boxes."""
     presence_gradient: PresenceGradient = PresenceGradient.EXPECTED
-    """What the losses see of presence: its exact expectation, or the relaxed sample of Eq. 14, of
-    high variance at λ ≤ 0.1."""
+    """The form in which presence enters the losses: its exact expectation, or the relaxed sample of
+    Eq. 14, which has a high variance at λ ≤ 0.1."""
     learning_rate: Positive = 1e-4
     """Adam's learning rate (A.4)."""
     gradient_clip: Positive = 1.0
     """Largest gradient norm (A.4)."""
     mirror: bool = False
-    """Mirror training images left and right at random."""
+    """Flip training images horizontally at random."""
     precision: Precision = Precision.FLOAT32
     """Arithmetic inside the coupling subnets."""
     subnets: SubnetKind = SubnetKind.AUTO
-    """How the coupling subnets are evaluated: `convolutions`, `products`, `padded` and `triton` are
-    one function to rounding; `auto` takes what is fastest on the device."""
+    """How the coupling subnets are evaluated: `convolutions`, `products`, `padded` and `triton`
+    compute the same function up to rounding; `auto` takes the fastest on the device."""
     graph: bool = False
     """On a GPU, record the objective as CUDA graphs and replay them: the same kernels in less
     time."""

@@ -6,7 +6,7 @@ from denf.settings import Count, Fraction, NonNegative, Positive, Settings
 
 
 class Components(Settings):
-    """When a connected component of the presence map passes for one object."""
+    """When a connected component of the presence map counts as one object."""
 
     least_cells: Count = 4
     """Fewest cells of an object."""
@@ -16,12 +16,12 @@ class Components(Settings):
     """Longest side of an object's box, fraction of the image side: mean and two standard deviations
     of the size prior."""
     solidity: Fraction = 0.86
-    """Least number of cells per cell of the component's convex hull, a polygon of 16 sides; objects
-    that touch leave a notch."""
+    """Least fraction of the component's convex hull, a polygon of 16 sides, that its cells fill;
+    objects that touch leave a notch."""
     erosion: Fraction = 0.06
-    """How far components that do not pass are eroded to break them apart, fraction of the image
-    side; 0: not at all. On CLEVR scenes at 64 × 64 cells the components of the true foreground give
-    59 % of the objects a box, with erosion 78 %."""
+    """Largest erosion that separates components that do not count as one object, fraction of the
+    image side; 0: none. On CLEVR scenes at 64 × 64 cells, the components of the true foreground
+    give a box to 59 % of the objects, and to 78 % with erosion."""
 
 
 class Composites(Settings):
@@ -33,9 +33,9 @@ class Composites(Settings):
     probability: Fraction = 0.0
     """Probability that a training image becomes a composite; 0: none."""
     most: Count = 2
-    """Most components laid over one image, which gets 1 to this many."""
+    """Largest number of components laid over one image; the smallest is 1."""
     beside: Fraction = 0.85
-    """Probability that one is laid beside or over a component of the image, and not anywhere."""
+    """Probability that a component is laid beside or over one of the image, and not anywhere."""
     nearest: NonNegative = 0.5
     """Least distance of the two centres in summed half sizes; below 1 they touch."""
     farthest: NonNegative = 1.15
@@ -57,9 +57,9 @@ class Instances(Settings):
     overlap: Fraction = 0.5
     """IoU above which non-maximum suppression drops a proposal for a better one."""
     merge: Fraction = 0.3
-    """IoU above which two boxes, each the mean of its cells' proposals, are one object's."""
+    """IoU above which two boxes, each the mean of its cells' proposals, belong to one object."""
     support: Fraction = 0.001
-    """Fraction of the image's cells that must vote for a box that is kept."""
+    """Least fraction of the image's cells that vote for a box that is kept."""
     appearance: Appearance | None = None
     """Clusters of boxes and colours in place of non-maximum suppression, beyond the paper
     (`denf-plus`); null: non-maximum suppression."""

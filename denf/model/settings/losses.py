@@ -22,7 +22,7 @@ class Weights(Settings):
     """Cost of the mean presence: above what the foreground flow gains on a background pixel and
     far below what it gains on an object pixel; at 0 presence collapses to all ones."""
     compatibility: NonNegative = 1.0
-    """Of Eq. 12; 0 is the model without spatial transformer (section 4.3)."""
+    """Weight of Eq. 12; 0 is the model without spatial transformer (section 4.3)."""
     box: NonNegative = 1.0
     """Per 1 − GIoU of a cell's box against the box of its component (section 3.1.4); see
     `denf.model.losses.box`. 0 leaves boxes to the union alone, as printed."""
@@ -41,40 +41,41 @@ class Schedule(Settings):
     """Steps in which the mixture's error (Eq. 10) sends no gradient into presence, while both flows
     learn to reconstruct; without it presence collapses to all ones."""
     boxes_from: Steps = 150
-    """First step of the box loss and of composites; before, components of presence are not objects
-    yet."""
+    """First step of the box loss and of composites; earlier, components of presence are not yet
+    objects."""
     temperature_start: Positive = 0.1
-    """λ of the concrete distribution of Eq. 14 at first (Table 5)."""
+    """Initial λ of the concrete distribution of Eq. 14 (Table 5)."""
     temperature_end: Positive = 0.01
-    """λ at the end (Table 5)."""
+    """Final λ (Table 5)."""
     temperature_from: Fraction = 0.15
     """Fraction of training from which λ falls linearly (A.4: epoch 3 of 20)."""
     edge_start: Positive = 0.03
-    """Softness τ of the box edges at first, fraction of the image side; soft edges give boxes a
-    gradient from afar."""
+    """Initial softness τ of the box edges, fraction of the image side; soft edges give boxes a
+    gradient at a distance."""
     edge_end: Positive = 0.01
-    """Softness τ at the end, fraction of the image side."""
+    """Final softness τ, fraction of the image side."""
     learning_rate_rise: Steps = 0
     """Steps in which the learning rate rises linearly (the paper: none)."""
     learning_rate_end: Fraction = 1.0
-    """Fraction of the learning rate at the end of a cosine (the paper: constant)."""
+    """Final fraction of the learning rate, reached along a cosine (the paper: constant)."""
 
 
 class Background(Settings):
     """How x̂_bg is kept free of objects (Eq. 5)."""
 
     gradient: BackgroundGradient = BackgroundGradient.BACKGROUND
-    """Which losses train x̂_bg: Eq. 5 alone, or Eqs. 5 and 10, as printed, where Eq. 10 teaches it
-    to paint objects."""
+    """Which losses train x̂_bg: Eq. 5 alone, or Eqs. 5 and 10, as printed, where Eq. 10 teaches x̂_bg
+    to reproduce objects."""
     own_image: OwnImage = OwnImage.ABSENT
-    """Where the image itself is a candidate of the minimum in its own background loss: where no
-    cell is present, or everywhere, as printed, where painting one's own object is free. Nowhere in
-    the warm-up."""
+    """Where the image itself is a candidate for the minimum in its own background loss: where no
+    cell is present, or everywhere, as printed, so that reproducing its own objects costs nothing.
+    With `absent`, nowhere during warm-up."""
     margin: Fraction = 0.03
-    """Margin around present cells that counts as present here, fraction of the image side."""
+    """Margin around present cells that the background loss counts as present, fraction of the image
+    side."""
     threshold: Fraction = 0.1
-    """Presence above which a cell counts as present here."""
+    """Presence above which a cell counts as present in the background loss."""
     matched_light: bool = False
-    """Multiply every other image, per channel, by the ratio of the medians before the minimum, so
-    that it says what stands there and not how bright it is; for scenes under changing light that
-    are covered by objects to less than half."""
+    """Before the minimum, multiply each channel of every other image by the ratio of the medians,
+    so that differences in brightness do not count; for scenes under changing light of which objects
+    cover less than half."""

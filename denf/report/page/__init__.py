@@ -1,1 +1,1 @@
-"""The results page: one HTML file, without network, made from the records of the runs."""
+"""The results page: one HTML file that needs no network, made from the records of the runs."""

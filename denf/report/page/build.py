@@ -39,7 +39,7 @@ def write_page(
         out: the file.
         references: folder of reference runs; none are shown when it is missing.
         experiments: resolved experiments, shown even before they were run; see
-            `denf.report.loading.load_rows`. None: whatever was run.
+            `denf.report.loading.load_rows`. None: all runs that exist.
 
     Returns:
         `out`.

@@ -27,7 +27,7 @@ from denf.report.panels import Panels, load_panels
 from denf.report.records import Group, Metric, Row, Run
 
 SCENES = 8
-STRIP = 4  # scenes per picture: two stand beside each other, or below on a narrow screen
+STRIP = 4  # scenes per picture: two pictures are side by side, or stacked on a narrow screen
 SAMPLE_COLUMNS, SAMPLE_ROWS = 4, 4
 KINDS = ("segmentation", "boxes", "reconstruction", "background")
 
@@ -47,13 +47,13 @@ class Strips:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one method makes of the scenes.
+    """The outputs of one method for the scenes.
 
     Args:
         label: of the method.
         detail: its score, and the seed that is shown.
         group: of the experiment.
-        record: where the page describes the runs.
+        record: anchor of the page's record of the runs.
         strips: its rows, some of `KINDS`.
     """
 
@@ -66,11 +66,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The methods that were shown the same scenes of one data set.
+    """The methods that were evaluated on the same scenes of one data set.
 
     Args:
         dataset: its name.
-        scenes: rows with the images and, where there is one, the truth.
+        scenes: rows with the images and, where there are masks, the truth.
         entries: methods, ablations, controls; each by score.
         missing: labels of experiments without pictures.
     """
@@ -88,7 +88,7 @@ class Samples:
     Args:
         label: of the method, or `real images`.
         detail: how the images were made, and their FID.
-        record: where the page describes the runs; empty for real images.
+        record: anchor of the page's record of the runs; empty for real images.
         picture: a data URL.
     """
 
@@ -191,7 +191,7 @@ def _fitted_scene(pictures: NDArray[Any]) -> Callable[[int], Picture]:
 def _coloured(
     labels: NDArray[Any] | None, truth: NDArray[Any] | None, scene: int
 ) -> NDArray[Any] | None:
-    """Labels that give boxes the colours of the segmentation above them."""
+    """Labels by which boxes get the colours of the segmentation above them."""
     if labels is None:
         return None
     return labels[scene] if truth is None else matched(labels[scene], truth[scene])

@@ -15,7 +15,7 @@ from denf.report.records import Metric
 from denf.report.sheets import interval, sheet_of
 
 _ALWAYS = ("Method", "Reported", "Reproduced")  # other columns are left out where they are empty
-LAST = 1e30  # the order of a missing value: behind all others, best first
+LAST = 1e30  # the order of a missing value: after all others, with the best first
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Cell:
     """One cell.
 
     Args:
-        text: what it shows.
-        order: what it is sorted by; None sorts by the text.
+        text: its contents.
+        order: sort key; None sorts by the text.
         link: an anchor of the page; empty for none.
         lines: smaller text below, one per line.
         title: shown on hover.

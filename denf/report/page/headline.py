@@ -1,4 +1,4 @@
-"""The head of the page: what was run, on what, where, and what its numbers compare with."""
+"""The head of the page: what was run, on which data and machine, and valid comparisons."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAPER = "paper"  # the protocol of the published values
 
 @dataclass(frozen=True)
 class Headline:
-    """What stands above everything.
+    """The head of the page.
 
     Args:
         protocol: its name.

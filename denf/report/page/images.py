@@ -16,8 +16,8 @@ from denf.palette import instance_bytes
 from denf.report.panels import box_instances, segmentation_picture
 
 Picture = NDArray[np.uint8]
-LARGEST = 112  # pixels per side that a scene has in the page, so that it stays small
-SMALLEST = 64  # so that boxes have thin lines
+LARGEST = 112  # pixels per side of a scene in the page, so that the file stays small
+SMALLEST = 64  # pixels per side, so that boxes have thin lines
 QUALITY = 82  # of WebP, in percent
 GAP = 3  # white pixels between the scenes of a strip
 
@@ -69,8 +69,8 @@ def segmented(image: Picture, labels: NDArray[Any], truth: NDArray[Any] | None) 
 def matched(labels: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.int64]:
     """Segments renumbered as the true regions, one to one by the largest sum of IoU.
 
-    The segment that matches the true background gets 0, also where the method does not know a
-    background; a segment without a match gets a number that no true object has.
+    The segment that matches the true background gets 0, even for methods without a background; a
+    segment without a match gets a number that no true object has.
 
     Args:
         labels: (H, W) integers of any values.
@@ -89,12 +89,12 @@ def matched(labels: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def boxed(image: Picture, boxes: NDArray[Any], labels: NDArray[Any] | None) -> Picture:
-    """Boxes over an image, in the colours of their segments where there are some.
+    """Boxes over an image, in the colours of their segments where these exist.
 
     Args:
         image: (H, W, 3), in the size of the page.
         boxes: (K, 4), x0, y0, x1, y1 as fractions of the side, NaN where unused.
-        labels: segments that they belong to; (h, w), 0 background.
+        labels: (h, w), the segments that the boxes belong to, 0 background.
     """
     drawn = Image.fromarray(image)
     canvas = ImageDraw.Draw(drawn)

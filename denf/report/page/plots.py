@@ -64,7 +64,7 @@ def quality_and_cost(lines: Sequence[Line]) -> list[dict[str, Any]]:
     """One entry per metric by which trained methods were scored.
 
     Args:
-        lines: of all tables; a row that several tables of one metric show is plotted once.
+        lines: of all tables; a row in several tables of one metric is plotted once.
 
     Returns:
         `quality` (the axis' label), `better`, and `points`: `label`, `group`, `value`, and the

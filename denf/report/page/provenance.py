@@ -1,4 +1,4 @@
-"""How each run was made: its record in the page, and its settings for comparison with others."""
+"""Provenance of each run: its record in the page, and its settings for comparison with others."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class RunRecord:
     """One run.
 
     Args:
-        title: seed, and what became of it.
-        folder: where it lies.
-        command: that made it.
-        facts: name and value of what is known of it, in order.
-        scores: the same of its scores, as stored.
-        notes: of the method on its training.
+        title: seed and status.
+        folder: its path.
+        command: the command that made it.
+        facts: names and values of its recorded facts, in order.
+        scores: names and values of its scores, as stored.
+        notes: notes of the method on its training.
     """
 
     title: str
@@ -79,7 +79,7 @@ def records(rows: Sequence[Row], references: Sequence[Reference]) -> list[Record
 
 
 def _settings(run: Run) -> str:
-    """The experiment as YAML, as it was resolved."""
+    """The resolved experiment as YAML."""
     plain: str = yaml.safe_dump(dict(run.experiment), sort_keys=False, allow_unicode=True)
     return plain.strip() if run.experiment else ""
 
@@ -135,7 +135,7 @@ def _data(role: str, data: Mapping[str, Any] | None) -> list[tuple[str, object]]
 def compared_settings(
     rows: Sequence[Row], references: Sequence[Reference]
 ) -> list[dict[str, object]]:
-    """Flat settings of every run, for the difference of any two.
+    """Flat settings of every run, for comparing any two.
 
     Returns:
         `label` and `settings`: dotted key to value as text.

@@ -1,4 +1,4 @@
-"""Files that the page holds: its own, and its libraries' as their Python packages ship them."""
+"""Files included in the page: its own, and those of libraries as Python packages ship them."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def datatables_module() -> str:
 
 
 def datatables_css() -> str:
-    """Its styles."""
+    """Styles of DataTables."""
     return files("itables").joinpath("html/dt_bundle.css").read_text(encoding="utf-8")
