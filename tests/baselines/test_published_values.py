@@ -28,8 +28,8 @@ from denf.harness.registry import make_method, method_names
 
 FILE = Path(__file__).with_name("published_values.json")
 RELATIVE = 1e-9
-# Adam turns a gradient of the size of rounding errors into a step of full size, and rounding differs
-# between processors (4e-8 between AVX2 and AVX-512).
+# Adam turns a gradient as small as a rounding error into a full step, and processors round
+# differently (4e-8 between AVX2 and AVX-512).
 AFTER_UPDATES = 1e-6
 BATCH, STEPS, SAMPLES = 2, 2, 2
 SIDE = 32  # of the images in pixels, for methods that are not in `SIDES`
@@ -135,11 +135,9 @@ def _compare(found: object, frozen: object, where: str, tolerance: float) -> Non
 @pytest.mark.parametrize("name", method_names())
 def test_values_at_published_settings_equal_the_stored_ones(name):
     frozen = json.loads(FILE.read_text())
-    found = published_values(name)
-    assert found.keys() == frozen[name].keys()
-    for key, values in found.items():
-        tolerance = RELATIVE if key == "steps" else AFTER_UPDATES
-        _compare(values, frozen[name][key], f"{name}.{key}", tolerance)
+    found, expected = published_values(name), frozen[name]
+    _compare(found["steps"].pop(0), expected["steps"].pop(0), f"{name}, step 0", RELATIVE)
+    _compare(found, expected, f"{name}, after updates", AFTER_UPDATES)
 
 
 def main(names: list[str]) -> None:
