@@ -29,8 +29,9 @@ from denf.harness.registry import make_method, method_names
 FILE = Path(__file__).with_name("published_values.json")
 RELATIVE = 1e-9
 # Adam turns a gradient as small as a rounding error into a full step, and processors round
-# differently (4e-8 between AVX2 and AVX-512).
-AFTER_UPDATES = 1e-6
+# differently: between AVX2 and AVX-512, later losses and predictions differ by 1e-6, and later
+# gradients by up to 4e-3, so that those of the first step alone are stored.
+AFTER_UPDATES = 1e-5
 BATCH, STEPS, SAMPLES = 2, 2, 2
 SIDE = 32  # of the images in pixels, for methods that are not in `SIDES`
 SIDES: Mapping[str, int] = {"iodine": 16, "slot-attention": 16}
@@ -70,7 +71,7 @@ def pictures(side: int) -> tuple[Tensor, Tensor]:
 
 
 def published_values(name: str) -> dict[str, Any]:
-    """Scalars of two steps, squared gradient norms, and predictions for two images afterwards."""
+    """Scalars of two steps, gradient norms of the first, and predictions for two images."""
     images, masks = pictures(SIDES.get(name, SIDE))
     with double_precision(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -84,6 +85,8 @@ def published_values(name: str) -> dict[str, Any]:
 def _step(method: Method, images: Tensor, index: int) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(100 + index)
     scalars = method.training_step(images, Step(index, STEPS, generator))
+    if index:
+        return {"scalars": {k: float(v) for k, v in scalars.items() if k != "gradient_norm"}}
     gradients = {
         part: float(sum(p.grad.square().sum() for p in module.parameters() if p.grad is not None))
         for part, module in method.named_children()
