@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from denf.cli.files import publish, refuse_existing
-from denf.cli.options import Data, Out, OutFile, Run, Share
+from denf.cli.options import Data, Out, OutFile, Run, Seed, Share
 
 app = typer.Typer()
 
@@ -82,7 +82,7 @@ def fid(
     weights: Annotated[
         Path | None, typer.Option(help="File of the Inception weights; default: cache or download.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
+    seed: Seed = 0,
     share: Share = 1,
 ) -> None:
     """Measure the Fréchet distance of samples to test images.
@@ -133,7 +133,7 @@ def sample(
     source: Annotated[
         Path | None, typer.Option(help="Prepared images to recompose; default: sample the prior.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
+    seed: Seed = 0,
     share: Share = 1,
 ) -> None:
     """Write generated images as PNG files."""

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from denf.cli.files import read_protocol
-from denf.cli.options import Data, Protocol, Share
+from denf.cli.options import Data, Protocol, Seed, Share
 from denf.errors import DivergenceError
 
 app = typer.Typer()
@@ -50,7 +50,7 @@ def train(
     experiment: Annotated[Path, typer.Argument(help="An experiment file.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    seed: Annotated[int, typer.Option(help="Seed of parameters, batches and noise.", min=0)] = 0,
+    seed: Seed = 0,
     resume: Annotated[
         bool | None,
         typer.Option(
