@@ -113,7 +113,7 @@ def train(
     prepared = open_verified(data)
     scored = None
     if validation is not None:
-        scored = choose_scenes(open_verified(validation), validation_scenes, size=prepared.size)
+        scored = choose_scenes(open_verified(validation), validation_scenes, training=prepared)
     with gpu_lease(share=share):
         from denf.harness.train import train as run_training
 
