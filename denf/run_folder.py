@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from denf.errors import DenfError
 from denf.reading import read_json_mapping, read_text, reading
 
 VALIDATION_ARI = "validation_ari_fg"  # column of history.csv, filled only in scored rows
+TRAINED = ("experiment.yaml", "run.json", "history.csv", "model.safetensors")  # by a training
+SCORED = ("metrics.json", "scores.csv", "panels.npz", "fid.json")  # measured on its weights
 
 
 def read_record(folder: Path, name: str) -> dict[str, Any]:
@@ -24,9 +28,52 @@ def read_record(folder: Path, name: str) -> dict[str, Any]:
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
-    """Scores written by `denf evaluate` and, under `fid`, by `denf fid`; empty without files."""
+    """Scores written by `denf evaluate` and, under `fid`, by `denf fid`; empty without files.
+
+    Raises:
+        DenfError: when a file cannot be read, or has scores of other weights; see `check_scores`.
+    """
     scores, distance = read_record(folder, "metrics.json"), read_record(folder, "fid.json")
+    measured = {"metrics.json": scores, "fid.json": distance}
+    check_scores(folder, read_record(folder, "run.json"), measured)
     return {**scores, "fid": distance} if distance else scores
+
+
+def check_scores(
+    folder: Path, record: Mapping[str, Any], measured: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Refuse scores of other weights than the training made, or of scenes of another size.
+
+    Args:
+        folder: the run folder.
+        record: contents of `run.json`.
+        measured: contents of `metrics.json` and `fid.json`, by these names; empty without a file.
+
+    Raises:
+        DenfError: names the file and the key.
+    """
+    made, trained = record.get("weights_sha256"), _size(record)
+    for name, document in measured.items():
+        weights, size = document.get("run_weights_sha256"), _size(document)
+        if made and weights and made != weights:
+            raise DenfError(
+                f"{folder / name}, run_weights_sha256",
+                expected=f"{made}, as in run.json",
+                got=weights,
+                fix="The run was trained again since. Evaluate the run again.",
+            )
+        if trained and size and trained != size:
+            raise DenfError(
+                f"{folder / name}, data.size",
+                expected=f"{trained}, as in run.json",
+                got=size,
+                fix="Evaluate the run at the size of its training, and write scores at another "
+                "size to another file.",
+            )
+
+
+def _size(document: Mapping[str, Any]) -> Any:
+    return (document.get("data") or {}).get("size")
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:

@@ -277,6 +277,8 @@ def test_experiments_are_listed_as_json(denf, tmp_path):
 
 
 TRAIN = ["train", "{experiment}", "--data", "{data}", "--out", "{tmp}/r"]
+EVALUATE = ["evaluate", "{tmp}/r", "--data", "{data}", "--out", "{tmp}/m.json"]
+REFERENCE = str(ROOT / "results/reference/denf-clevr6")  # trained on 128×128 pixels
 MISTAKES = {
     "no such experiment": (
         ["train", "{tmp}/none.yaml", "--data", "{data}", "--out", "{tmp}/r"],
@@ -305,6 +307,51 @@ MISTAKES = {
     "no protocol": (
         ["experiments", "{tmp}", "--protocol", "{experiment}"],
         "protocol {experiment}: expected a mapping with the key `protocol`",
+    ),
+    "run in prepared data": (
+        ["train", "{experiment}", "--data", "{data}", "--out", "{data}"],
+        "run folder {data}: expected a new folder, or that of a run, got the prepared data in ",
+    ),
+    "run without a name": (
+        ["train", "{experiment}", "--data", "{data}", "--out", ""],
+        "run folder .: expected a new folder, or that of a run, got '.', which has no name",
+    ),
+    "validation of the training scenes": (
+        [*TRAIN, "--validation", "{data}"],
+        "validation scenes {data}: expected other scenes than those of the training, got the same",
+    ),
+    "scores over weights": (
+        ["evaluate", "{tmp}/r", "--data", "{data}", "--out", "{tmp}/r/model.safetensors"],
+        "--out {tmp}/r/model.safetensors: expected a file of its own, got a place in use: {tmp}/r/",
+    ),
+    "scores over scores": (
+        [*EVALUATE, "--scores", "{tmp}/m.json"],
+        "--scores {tmp}/m.json: expected a file of its own, got that of --out",
+    ),
+    "pictures over data": (
+        [*EVALUATE, "--panels", "{data}/images.npy"],
+        "--panels {data}/images.npy: expected a file of its own, got a place in use: {data}",
+    ),
+    "distance over scores": (
+        ["fid", "{tmp}/r", "--data", "{data}", "--out", "{tmp}/r/metrics.json"],
+        "--out {tmp}/r/metrics.json: expected a file of its own, got a place in use: {tmp}/r/met",
+    ),
+    "distance over weights": (
+        ["fid", "{tmp}/r", "--data", "{data}", "--out", "{tmp}/w", "--weights", "{tmp}/w"],
+        "--out {tmp}/w: expected a file of its own, got a place in use: {tmp}/w",
+    ),
+    "samples in data": (
+        ["sample", "{tmp}/r", "--count", "1", "--out", "{data}/s", "--source", "{data}"],
+        "--out {data}/s: expected a file of its own, got a place in use: {data}",
+    ),
+    "scenes of another size": (
+        ["evaluate", REFERENCE, "--data", "{data}", "--out", "{tmp}/m.json"],
+        f"scenes {{data}}: expected 128×128 pixels, as run {REFERENCE} was trained on, got 32×32. "
+        "Prepare them with that --size, or give --other-size.",
+    ),
+    "source of another size": (
+        ["sample", REFERENCE, "--count", "1", "--out", "{tmp}/s", "--source", "{data}"],
+        f"scenes {{data}}: expected 128×128 pixels, as run {REFERENCE} was trained on, got 32×32",
     ),
     "no such run": (
         ["evaluate", "{tmp}/none", "--data", "{data}", "--out", "{tmp}/m.json"],
@@ -351,12 +398,26 @@ def test_a_mistake_gives_one_message_and_status_2(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["train"], ["fly"], ["bench", "--threads", "0"], ["data", "clevr6"]]
+    "arguments",
+    [
+        *(["train"], ["fly"], ["bench", "--threads", "0"], ["data", "clevr6"]),
+        [*TRAIN, "--seed", "4294967296"],
+        [*TRAIN, "--seed", "-1"],
+        ["sample", "r", "--count", "1", "--out", "s", "--seed", "99999999999999999999"],
+        ["fid", "r", "--data", "d", "--out", "f", "--seed", "99999999999999999999"],
+    ],
 )
 def test_wrong_usage_gives_status_2(denf, arguments):
     answer = denf(*arguments)
     assert (answer.status, answer.out) == (2, "")
     assert "Usage: denf" in answer.err
+
+
+def test_scores_at_another_size_say_so(denf, pictures, tmp_path):
+    out = tmp_path / "m.json"
+    options = ["--data", pictures / "prepared", "--out", out, "--other-size"]
+    metrics = denf("evaluate", REFERENCE, *options).json
+    assert (metrics["data"]["size"], metrics["trained_size"]) == (SIZE, 128)
 
 
 def test_a_full_disk_gives_a_message_and_loses_nothing(denf, pictures, tmp_path):
@@ -398,7 +459,7 @@ def test_a_stopped_training_gives_status_130_and_continues(denf, pictures, exper
     ]  # fmt: skip
 
     def stop_when_it_trains() -> None:
-        while getattr(signal.getsignal(signal.SIGTERM), "__module__", "") != "denf.harness.train":
+        while getattr(signal.getsignal(signal.SIGTERM), "__module__", "") != "denf.harness.process":
             time.sleep(0.005)
         os.kill(os.getpid(), signal.SIGTERM)
 

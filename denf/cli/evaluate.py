@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +12,14 @@ from typing import Annotated
 import typer
 
 from denf.cli.files import publish, refuse_existing
-from denf.cli.options import Data, Out, OutFile, Run, Share
+from denf.cli.options import Data, Out, OutFile, Run, Seed, Share
+from denf.errors import DenfError
 
 app = typer.Typer()
+OtherSize = Annotated[
+    bool,
+    typer.Option("--other-size", help="Allow scenes of another size than the run was trained on."),
+]
 
 
 class ExtractorName(StrEnum):
@@ -36,6 +42,7 @@ def evaluate(
     ] = None,
     panel_count: Annotated[int, typer.Option(help="Number of scenes in --panels.", min=1)] = 8,
     batch_size: Annotated[int, typer.Option(help="Scenes per batch.", min=1)] = 32,
+    other_size: OtherSize = False,
     share: Share = 1,
 ) -> None:
     """Score a run: ARI, boxes, numbers of objects, backgrounds, reconstructions, density.
@@ -43,7 +50,8 @@ def evaluate(
     The adjusted Rand index has three forms: ari_fg (pixels of true objects, no predicted
     background), ari_fg_strict (pixels of true objects, a predicted background is one more cluster),
     ari (all pixels). Backgrounds are compared with the same scenes without their objects, if the
-    data have these (`denf data render --empty`). Statistics are over scenes.
+    data have these (`denf data render --empty`). Statistics are over scenes. Tables refuse scores
+    at another size than that of the training.
     """
     from denf.data.prepared import open_verified
     from denf.files import write_atomically
@@ -51,7 +59,18 @@ def evaluate(
     from denf.harness.checkpoint import best_device, load_run
     from denf.harness.lease import gpu_lease
 
+    _check_outputs(
+        run,
+        [data],
+        {
+            "--out": (out, "metrics.json"),
+            "--scores": (scores, "scores.csv"),
+            "--panels": (panels, "panels.npz"),
+        },
+    )
     prepared = open_verified(data)
+    if not other_size:
+        evaluation.check_size(run, prepared)
     with gpu_lease(share=share):
         method, _ = load_run(run, best_device())
         summary, rows = evaluation.evaluate(method, prepared, batch_size=batch_size)
@@ -82,7 +101,8 @@ def fid(
     weights: Annotated[
         Path | None, typer.Option(help="File of the Inception weights; default: cache or download.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
+    seed: Seed = 0,
+    other_size: OtherSize = False,
     share: Share = 1,
 ) -> None:
     """Measure the Fréchet distance of samples to test images.
@@ -99,8 +119,12 @@ def fid(
     from denf.metrics.features import Extractor
     from denf.metrics.generation import compare
 
+    _check_outputs(run, [data, source, weights], {"--out": (out, "fid.json")})
     reference = open_verified(data)
     start = None if source is None else open_verified(source)
+    if not other_size:
+        evaluation.check_size(run, reference)
+        evaluation.check_size(run, start)
     with gpu_lease(share=share):
         device = best_device()
         method, _ = load_run(run, device)
@@ -133,7 +157,8 @@ def sample(
     source: Annotated[
         Path | None, typer.Option(help="Prepared images to recompose; default: sample the prior.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
+    seed: Seed = 0,
+    other_size: OtherSize = False,
     share: Share = 1,
 ) -> None:
     """Write generated images as PNG files."""
@@ -146,7 +171,10 @@ def sample(
     from denf.harness.lease import gpu_lease
 
     refuse_existing(out)
+    _check_outputs(run, [source], {"--out": (out, "")})
     start = None if source is None else open_verified(source)
+    if not other_size:
+        evaluation.check_size(run, start)
     with gpu_lease(share=share):
         method, _ = load_run(run, best_device())
         images, mode = evaluation.generate(method, count, source=start, seed=seed)
@@ -155,3 +183,32 @@ def sample(
         with atomic_path(out / f"{k:06d}.png") as temporary:
             Image.fromarray(image).save(temporary, "PNG")
     typer.echo(json.dumps({"count": len(images), "mode": mode.value, "out": str(out)}))
+
+
+def _check_outputs(
+    run: Path, inputs: Sequence[Path | None], outputs: Mapping[str, tuple[Path | None, str]]
+) -> None:
+    """Refuse outputs that would replace an input, a file of the run, or one another.
+
+    Args:
+        run: the run folder.
+        inputs: other files, and folders of prepared data.
+        outputs: by option, the path and the only file of a run folder that it may replace.
+    """
+    from denf.run_folder import SCORED, TRAINED
+
+    written: dict[Path, str] = {}
+    for option, (path, own) in outputs.items():
+        if path is None:
+            continue
+        files = [run / name for name in (*TRAINED, *SCORED) if name != own]
+        place = path.resolve()
+        used = [p for p in (*files, *inputs) if p and p.resolve() in (place, *place.parents)]
+        first = written.setdefault(place, option)
+        if used or first != option:
+            raise DenfError(
+                f"{option} {path}",
+                expected="a file of its own",
+                got=f"that of {first}" if first != option else f"a place in use: {used[0]}",
+                fix=f"Choose another {option}.",
+            )

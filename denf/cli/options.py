@@ -7,6 +7,16 @@ from typing import Annotated
 
 import typer
 
+
+def _check_seed(value: int) -> int:
+    from denf.settings import MOST_SEED
+
+    if not 0 <= value <= MOST_SEED:
+        raise typer.BadParameter(f"{value} is not in the range 0<=x<={MOST_SEED}.")
+    return value
+
+
+Seed = Annotated[int, typer.Option(help="Seed of every random draw.", callback=_check_seed)]
 Out = Annotated[Path, typer.Option(help="Output folder; must not exist.")]
 OutFile = Annotated[Path, typer.Option(help="File to write.")]
 Run = Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from denf.cli.files import read_protocol
-from denf.cli.options import Data, Protocol, Share
+from denf.cli.options import Data, Protocol, Seed, Share
 from denf.errors import DivergenceError
 
 app = typer.Typer()
@@ -50,8 +50,15 @@ def train(
     experiment: Annotated[Path, typer.Argument(help="An experiment file.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    seed: Annotated[int, typer.Option(help="Seed of parameters, batches and noise.", min=0)] = 0,
-    resume: Annotated[bool, typer.Option(help="Continue from the last saved state.")] = False,
+    seed: Seed = 0,
+    resume: Annotated[
+        bool | None,
+        typer.Option(
+            "--resume/--restart",
+            help="Continue from the last saved state, or start over; without either, a training "
+            "that has a saved state is refused.",
+        ),
+    ] = None,
     set_: Annotated[
         list[str], typer.Option("--set", help="Change of a value, key.subkey=value; repeatable.")
     ] = [],  # noqa: B006
@@ -86,28 +93,27 @@ def train(
 
     Writes model.safetensors, experiment.yaml, history.csv and run.json, and prints run.json. The
     state is saved every few minutes, on SIGTERM or Ctrl-C, and after --max-minutes. --resume
-    continues from it, with the same result as an uninterrupted run. The state is in `.state` beside
-    the run folder and may be copied to another machine.
+    continues from it, with the same result as an uninterrupted run, and leaves a finished run as it
+    is. The state is in `.state` beside the run folder and may be copied to another machine. A run
+    of other settings in --out is replaced when the training has finished.
     """
     from denf.data.prepared import open_verified
     from denf.harness.changes import check_changes
+    from denf.harness.earlier import check_run_folder
     from denf.harness.experiment import load_experiment
     from denf.harness.learning_curve import choose_scenes
     from denf.harness.lease import gpu_lease
     from denf.harness.plan import check_inputs
-    from denf.run_folder import read_record
 
     check_changes(set_)
+    check_run_folder(out, weights)
     resolved = load_experiment(experiment, read_protocol(protocol), set_)
     if inputs_hash is not None:
         check_inputs(resolved, inputs_hash, where=str(experiment))
     prepared = open_verified(data)
     scored = None
     if validation is not None:
-        scored = choose_scenes(open_verified(validation), validation_scenes, size=prepared.size)
-    status = read_record(out, "run.json").get("status")
-    if status == "finished" or (status and not resume):
-        typer.echo(f"denf: {out} holds a {status} run: the training starts over", err=True)
+        scored = choose_scenes(open_verified(validation), validation_scenes, training=prepared)
     with gpu_lease(share=share):
         from denf.harness.train import train as run_training
 

@@ -1,14 +1,11 @@
-"""Weights and training states on disk: written atomically, checked by hashes; two states kept."""
+"""Weights on disk: written atomically, checked by hashes."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import shutil
 import struct
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,74 +21,14 @@ from denf.harness.experiment import Experiment, load_experiment
 from denf.harness.method import Method
 from denf.harness.registry import make_method, settings_type
 from denf.harness.validation import validate
-from denf.reading import read_json_mapping, reading, reason
+from denf.reading import reading
+from denf.run_folder import read_record
 from denf.settings import as_plain
-
-GENERATIONS = 2
 
 
 def best_device() -> torch.device:
     """A CUDA card where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-class StateStore:
-    """Training states of one run, beside the run's folder and outside its outputs.
-
-    Snakemake deletes the outputs of a killed job, but not these states. A state of other settings
-    or other code has another key and is not found. A state's file name holds its SHA-256.
-
-    Args:
-        run: the run folder.
-        key: hash of everything that the state depends on.
-    """
-
-    def __init__(self, run: Path, key: str) -> None:
-        self.folder = run.parent / ".state" / run.name / key
-
-    def save(self, state: Mapping[str, Any], step: int) -> None:
-        """Write a state, and drop all but the newest two.
-
-        Raises:
-            OSError: when the state cannot be written (a full disk); earlier states are kept.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
-        data = buffer.getvalue()
-        path = self.folder / f"step-{step:09d}.{hashlib.sha256(data).hexdigest()}.pt"
-        write_atomically(path, data)
-        generations = self._generations()
-        newest = generations.index(path)  # later steps could not be used when this run resumed
-        for other in (*generations[:newest], *generations[newest + GENERATIONS :]):
-            other.unlink()
-
-    def restore(self, take: Callable[[Mapping[str, Any]], None]) -> bool:
-        """Pass the newest state that is undamaged and fits to `take`; False when there is none.
-
-        Args:
-            take: restores a state, or raises and changes nothing.
-        """
-        for path in self._generations():
-            try:
-                data = path.read_bytes()
-                if path.name.split(".")[1] != hashlib.sha256(data).hexdigest():
-                    raise ValueError("it differs from its checksum")
-                take(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
-            except Exception as error:  # torch raises many errors on damaged or foreign states
-                warnings.warn(
-                    f"{path} cannot be used ({reason(error)}); trying the one before", stacklevel=2
-                )
-            else:
-                return True
-        return False
-
-    def clear(self) -> None:
-        """Delete all states of this run, whatever their key."""
-        shutil.rmtree(self.folder.parent, ignore_errors=True)
-
-    def _generations(self) -> list[Path]:
-        return sorted(self.folder.glob("step-*.pt"), reverse=True)
 
 
 def build(experiment: Experiment, seed: int) -> Method:
@@ -175,6 +112,18 @@ def _is_run(folder: Path) -> bool:
     return (folder / "experiment.yaml").exists() and (folder / "model.safetensors").exists()
 
 
+def check_weights(run: Path) -> str:
+    """Refuse a run whose weights are damaged or not those of its training.
+
+    Returns:
+        the hash of the weights, see `tensors_sha256`.
+
+    Raises:
+        DenfError: names the file.
+    """
+    return _refuse_other_weights(run, _read_weights(run / "model.safetensors")[0])
+
+
 def start_from(method: Method, run: Path) -> str:
     """Load the weights of another run, whose settings may differ as long as shapes agree.
 
@@ -218,18 +167,14 @@ def _refuse_other_weights(run: Path, weights: Mapping[str, Tensor]) -> str:
                 fix="Restore the file, or train again.",
             )
     sha256 = tensors_sha256(weights)
-    if (run / "run.json").exists():
-        record = read_json_mapping(
-            run / "run.json", expected="a run's record in JSON", fix="Restore the file."
+    recorded = read_record(run, "run.json").get("weights_sha256")  # early runs have none
+    if recorded not in (None, sha256):
+        raise DenfError(
+            str(path),
+            expected=f"weights of SHA-256 {recorded}, as {run / 'run.json'} says",
+            got=sha256,
+            fix="Restore the files of one training, or train again.",
         )
-        recorded = record.get("weights_sha256")  # runs of earlier versions have none
-        if recorded not in (None, sha256):
-            raise DenfError(
-                str(path),
-                expected=f"weights of SHA-256 {recorded}, as {run / 'run.json'} says",
-                got=sha256,
-                fix="Restore the files of one training, or train again.",
-            )
     return sha256
 
 

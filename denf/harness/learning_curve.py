@@ -15,16 +15,16 @@ from denf.harness.method import Capability, Method
 from denf.metrics.ari import ari_scores
 
 
-def choose_scenes(data: Prepared, count: int, *, size: int) -> Prepared:
+def choose_scenes(data: Prepared, count: int, *, training: Prepared) -> Prepared:
     """The first `count` scenes of a split, or all where it has fewer.
 
     Args:
-        data: not the training split; masks are needed.
+        data: with masks.
         count: at least 1.
-        size: side of the training images in pixels.
+        training: the training split.
 
     Raises:
-        DenfError: for a split without masks, or of another size.
+        DenfError: for a split without masks, of another size, or with the training images.
     """
     where = f"validation scenes {data.folder}"
     if data.masks is None:
@@ -34,10 +34,17 @@ def choose_scenes(data: Prepared, count: int, *, size: int) -> Prepared:
             got="none",
             fix="Choose scenes with masks, or train without --validation.",
         )
-    if data.size != size:
+    if data.info["sha256"]["images.npy"] == training.info["sha256"]["images.npy"]:
         raise DenfError(
             where,
-            expected=f"{size}×{size} pixels, as the training images have",
+            expected="other scenes than those of the training",
+            got=f"the same images as in {training.folder}",
+            fix="Give another split to --validation, or train without it.",
+        )
+    if data.size != training.size:
+        raise DenfError(
+            where,
+            expected=f"{training.size}×{training.size} pixels, as the training images have",
             got=f"{data.size}×{data.size}",
             fix="Prepare both splits with one --size.",
         )

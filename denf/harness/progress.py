@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from denf.errors import DivergenceError
 from denf.harness.method import Method
 
 
@@ -99,6 +101,34 @@ class Progress:
         writer.writeheader()
         writer.writerows({**row, "step": int(row["step"])} for row in self.history)
         return text.getvalue()
+
+
+def check_finite(progress: Progress, method: Method, batch: Callable[[int], np.ndarray]) -> None:
+    """Stop when a loss since the last log, or a weight after the last step, is not finite.
+
+    Args:
+        progress: with pending scalars.
+        method: after the last step.
+        batch: indices of the images of a step.
+
+    Raises:
+        DivergenceError: names the step and its images.
+    """
+    first = progress.step - len(progress.pending)
+    losses = torch.stack([scalars["loss"].float() for scalars in progress.pending]).cpu()
+    bad = (~torch.isfinite(losses)).nonzero()
+    if len(bad):
+        step = first + int(bad[0])
+        what = f"a finite loss, got {float(losses[step - first])}"
+    else:
+        weights = [v for v in method.state_dict().values() if v.is_floating_point()]
+        if not weights or bool(torch.stack([torch.isfinite(v).all() for v in weights]).all()):
+            return
+        step, what = progress.step - 1, "finite weights after the update, got NaN or infinite ones"
+    raise DivergenceError(
+        f"step {step}: expected {what}; images {batch(step).tolist()}. Lower the learning rate or "
+        "the gradient clip."
+    )
 
 
 def _check_shapes(name: str, optimizer: Optimizer) -> None:

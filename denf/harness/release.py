@@ -8,12 +8,9 @@ from pathlib import Path
 
 from denf.errors import DenfError
 from denf.files import atomic_path
-from denf.run_folder import read_record
+from denf.harness.checkpoint import check_weights
+from denf.run_folder import SCORED, TRAINED, check_scores, read_record
 
-FILES = (
-    *("experiment.yaml", "run.json", "history.csv", "metrics.json", "scores.csv", "fid.json"),
-    *("panels.npz", "model.safetensors"),
-)
 LARGEST = 16 * 2**20  # bytes of a file
 
 
@@ -32,14 +29,30 @@ def release(runs: Sequence[Path], out: Path) -> list[Path]:
         the folders written.
 
     Raises:
-        DenfError: for a run that is not finished and scored.
+        DenfError: for a run that is not finished and scored, whose weights or scores are not those
+            of its training, or that would be released to its own folder or that of another run.
+            Nothing is written then.
     """
-    return [target for run in runs if (target := _release(run, out)) is not None]
+    targets: dict[Path, Path] = {}
+    for run in map(Path.absolute, runs):
+        target = out / run.parent.parent.name / run.parent.name / run.name
+        _check(run, target)
+        other = targets.setdefault(target, run)
+        if other.resolve() != run.resolve():
+            raise DenfError(
+                f"run {run}",
+                expected="another name or data set than those of the other runs",
+                got=f"those of {other}",
+                fix="Release one of them, or rename its folders.",
+            )
+    return [target for target, run in targets.items() if _release(run, target)]
 
 
-def _release(run: Path, out: Path) -> Path | None:
+def _check(run: Path, target: Path) -> None:
+    """Refuse a run that cannot be released."""
     record = read_record(run, "run.json")
-    scored = (run / "metrics.json").exists() or (run / "fid.json").exists()
+    measured = {name: read_record(run, name) for name in ("metrics.json", "fid.json")}
+    scored = any((run / name).exists() for name in measured)
     if record.get("status") != "finished" or not scored:
         raise DenfError(
             f"run {run}",
@@ -47,23 +60,35 @@ def _release(run: Path, out: Path) -> Path | None:
             got=f"status {record.get('status')}, {'with' if scored else 'without'} scores",
             fix="Train it to its end, then call denf evaluate or denf fid.",
         )
-    row = out / run.parent.parent.name / run.parent.name
+    check_scores(run, record, measured)
+    if (run / "model.safetensors").exists():
+        check_weights(run)
+    if target.resolve() == run.resolve():
+        raise DenfError(
+            f"run {run}",
+            expected="a run outside the folder of released runs",
+            got="a released one",
+            fix="Choose another --out, or another run.",
+        )
+
+
+def _release(run: Path, target: Path) -> bool:
+    """Copy a run, unless one on a GPU is there; whether it was copied."""
     on_gpu = _on_gpu(run)
-    for released in row.glob("seed-*"):
+    for released in target.parent.glob("seed-*"):
         if _on_gpu(released) and not on_gpu:
-            return None
+            return False
         if on_gpu and not _on_gpu(released):
             shutil.rmtree(released)
-    target = row / run.name
     target.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
+    for name in (*TRAINED, *SCORED):
         source = run / name
         if source.exists() and source.stat().st_size <= LARGEST:
             with atomic_path(target / name) as temporary:
                 shutil.copyfile(source, temporary)
         else:
             (target / name).unlink(missing_ok=True)
-    return target
+    return True
 
 
 def _on_gpu(run: Path) -> bool:

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -27,7 +24,6 @@ from denf.files import write_atomically
 from denf.harness import provenance
 from denf.harness.batches import batch_indices, loader, noise_seed
 from denf.harness.checkpoint import (
-    StateStore,
     best_device,
     build,
     save_weights,
@@ -35,11 +31,19 @@ from denf.harness.checkpoint import (
     tensors_sha256,
     write_experiment,
 )
+from denf.harness.earlier import (
+    check_no_state,
+    is_finished,
+    opening_lines,
+    remove_scores_of_others,
+)
 from denf.harness.experiment import Experiment, Training
 from denf.harness.learning_curve import can_be_scored, is_due, validation_ari
 from denf.harness.method import Method, Step
-from denf.harness.progress import Progress
+from denf.harness.process import stop_requests, torch_threads
+from denf.harness.progress import Progress, check_finite
 from denf.harness.registry import Purpose, code_hash
+from denf.harness.states import StateKey, StateStore
 from denf.locks import locked
 from denf.run_folder import VALIDATION_ARI
 from denf.settings import as_plain
@@ -53,7 +57,7 @@ def train(
     out: Path,
     *,
     seed: int,
-    resume: bool = False,
+    resume: bool | None = None,
     weights: Path | None = None,
     validation: Prepared | None = None,
     max_minutes: float | None = None,
@@ -63,18 +67,21 @@ def train(
     Args:
         experiment: resolved.
         data: the training split; masks are never read.
-        out: the run folder; files of an earlier run in it are replaced.
+        out: the run folder. Files of an earlier run in it are replaced at the end; scores of other
+            weights are removed.
         seed: of parameters, batches and every random draw.
-        resume: continue from the newest saved state of the same settings, code, data, seed and
-            first weights.
+        resume: True continues from the newest saved state of the same settings, code, data, seed,
+            first weights and validation scenes, from step 0 where there is none, and does nothing
+            where `out` holds this training, finished. False starts over. None trains from step 0,
+            and is refused where there is such a state.
         weights: the run whose weights are the first ones; asked for by `experiment.weights`.
         validation: other scenes, with masks, whose foreground ARI goes into `history.csv` now and
             then; nothing is chosen by it. Methods that do not segment leave it out.
         max_minutes: of this call, after which it stops with its state saved; None: all steps.
 
     Raises:
-        DenfError: when `weights` and `experiment.weights` do not go together or do not fit, or
-            another process trains into `out`.
+        DenfError: when `weights` and `experiment.weights` do not go together or do not fit,
+            another process trains into `out`, or a saved state would be lost.
         DivergenceError: at a loss or parameter that is not finite, with the batch's indices. The
             files are written, with the weights of the last check that found all finite.
         InterruptionError: after SIGTERM, Ctrl-C or `max_minutes`, with the state saved.
@@ -83,7 +90,7 @@ def train(
     lock = out.parent / ".state" / f"{out.name}.lock"
     with (
         locked(lock, f"run folder {out}", wait=LOCK_SECONDS),
-        _threads(experiment.training.threads),
+        torch_threads(experiment.training.threads),
     ):
         _train(experiment, data, out, seed, resume, weights, validation, deadline)
 
@@ -100,7 +107,7 @@ def _train(
     data: Prepared,
     out: Path,
     seed: int,
-    resume: bool,
+    resume: bool | None,
     weights: Path | None,
     validation: Prepared | None,
     deadline: float,
@@ -112,29 +119,41 @@ def _train(
     experiment = experiment.changed(settings=as_plain(method.settings))  # with all defaults
     start_training(method, device)
     sources = code_hash(Purpose.TRAIN, experiment.method, aided=bool(experiment.aids))
-    key = "-".join((experiment.fingerprint(), sources, data.sha256[:16], str(seed)))
-    key += "" if first is None else f"-{first[:16]}"
     if validation is not None and not can_be_scored(method):
         validation = None
-    if validation is not None:  # a history has scores of one set of scenes
-        key += f"-{len(validation)}x{validation.sha256[:16]}"
+    key = StateKey(
+        experiment.fingerprint(),
+        sources,
+        data.sha256[:16],
+        seed,
+        None if first is None else first[:16],
+        None if validation is None else f"{len(validation)}x{validation.sha256[:16]}",
+    )
     store, progress = StateStore(out, key), Progress()
-    if resume:
-        store.restore(lambda state: progress.restore(state, method))
-    else:
-        store.clear()
+    resumed = False
+    if resume is None:
+        check_no_state(out, store)
+    elif resume:
+        if is_finished(out, store, experiment):
+            _tell(f"{out} holds this training, finished: nothing to do. --restart repeats it.")
+            return
+        resumed = store.restore(lambda state: progress.restore(state, method))
+    opening = list(opening_lines(out, store, asked=bool(resume), resumed=resumed))
     out.mkdir(parents=True, exist_ok=True)
 
     error: DivergenceError | None = None
     progress.keep(method)
     try:
-        _loop(progress, method, experiment, data, validation, seed, store, deadline)
+        _loop(progress, method, experiment, data, validation, seed, store, opening, deadline)
     except DivergenceError as diverged:
         error = diverged
         progress.rewind(method)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
+    for line in opening:  # without steps
+        _tell(line)
+    weights_sha256 = tensors_sha256(method.state_dict())
     images = progress.step * experiment.training.batch_size
     record = {
         "status": "finished" if error is None else "diverged",
@@ -150,7 +169,8 @@ def _train(
         "parameters": sum(p.numel() for p in method.parameters()),
         "aids": dict(experiment.aids),
         "first_weights_sha256": first,
-        "weights_sha256": tensors_sha256(method.state_dict()),
+        "weights_sha256": weights_sha256,
+        "key": str(key),
         **provenance.describe_code(sources),
         **provenance.describe_machine(device),
         "data": {**{k: data.info.get(k) for k in ("name", "split", "count", "size")},
@@ -158,6 +178,9 @@ def _train(
         "validation": None if validation is None else {
             "count": len(validation), "sha256": validation.sha256},
     }  # fmt: skip
+    removed = remove_scores_of_others(out, weights_sha256)
+    if removed:
+        _tell(f"{out}: removed {', '.join(removed)}, measured on the weights before")
     write_experiment(experiment, out / "experiment.yaml")
     write_atomically(out / "history.csv", progress.as_csv())
     write_atomically(out / "run.json", json.dumps(record, indent=2) + "\n")
@@ -171,7 +194,7 @@ def _first_weights(method: Method, experiment: Experiment, run: Path | None) -> 
     """Load them where the experiment takes them from another run; SHA-256 of their file."""
     if (run is None) != (experiment.weights is None):
         raise DenfError(
-            f"{experiment.name}: first weights",
+            f"experiment {experiment.name}: first weights",
             expected="none" if experiment.weights is None else f"a run of {experiment.weights}",
             got=run or "none",
             fix="Set the experiment's key `weights` and give `--weights RUN`, or neither.",
@@ -187,24 +210,30 @@ def _loop(
     validation: Prepared | None,
     seed: int,
     store: StateStore,
+    opening: list[str],
     deadline: float,
 ) -> None:
     settings, device = experiment.training, method.device
     steps = settings.total_steps(len(data))
     generator = torch.Generator(device)
     load = loader(data, device)
+
+    def batch(step: int) -> np.ndarray:
+        return batch_indices(seed, step, len(data), settings.batch_size)
+
     saved, began = time.monotonic(), time.monotonic() - progress.seconds
     with (
-        _stop_requests() as stop_requested,
+        stop_requests() as stop_requested,
         tqdm(
             total=steps, initial=progress.step, desc=experiment.name, unit="step", disable=None
         ) as bar,
     ):
         while progress.step < steps:
-            indices = batch_indices(seed, progress.step, len(data), settings.batch_size)
             generator.manual_seed(noise_seed(seed, progress.step))
-            scalars = method.training_step(load(indices), Step(progress.step, steps, generator))
-            progress.pending.append(scalars)
+            step = Step(progress.step, steps, generator)
+            progress.pending.append(method.training_step(load(batch(progress.step)), step))
+            while opening:  # the first step has shown that the method takes these images
+                _tell(opening.pop(0))
             progress.step += 1
             bar.update()
             due = progress.step == steps or progress.step % settings.log_every == 0
@@ -212,7 +241,7 @@ def _loop(
             stop = stop_requested() or time.monotonic() >= deadline
             if not (due or stop):
                 continue
-            _check(progress, method, seed, len(data), settings.batch_size)
+            check_finite(progress, method, batch)
             progress.seconds = time.monotonic() - began
             if due:
                 _report(bar, progress, progress.log()["loss"])
@@ -224,10 +253,15 @@ def _loop(
                 saved = time.monotonic()
             if stop and progress.step < steps:
                 raise InterruptionError(
-                    f"{experiment.name}: stopped at step {progress.step} of {steps}, state in "
-                    f"{store.folder}. Repeat the command with --resume to continue."
+                    f"experiment {experiment.name}: stopped at step {progress.step} of {steps}, "
+                    f"state in {store.folder}. Repeat the command with --resume to continue."
                 )
             progress.keep(method)
+
+
+def _tell(text: str) -> None:
+    """Print a line on standard error, above the bar where there is one."""
+    tqdm.write(f"denf: {text}", file=sys.stderr)
 
 
 def _report(bar: tqdm[Any], progress: Progress, loss: float) -> None:
@@ -237,26 +271,6 @@ def _report(bar: tqdm[Any], progress: Progress, loss: float) -> None:
         per_step = progress.seconds / progress.step
         line = f"step {progress.step} of {bar.total}: loss {loss:.4g}, {per_step:.3g} s per step"
         print(line, file=sys.stderr, flush=True)
-
-
-def _check(progress: Progress, method: Method, seed: int, images: int, batch_size: int) -> None:
-    """Stop when a loss since the last log, or a weight after the last step, is not finite."""
-    first = progress.step - len(progress.pending)
-    losses = torch.stack([scalars["loss"].float() for scalars in progress.pending]).cpu()
-    bad = (~torch.isfinite(losses)).nonzero()
-    if len(bad):
-        step = first + int(bad[0])
-        what = f"a finite loss, got {float(losses[step - first])}"
-    else:
-        weights = [v for v in method.state_dict().values() if v.is_floating_point()]
-        if not weights or bool(torch.stack([torch.isfinite(v).all() for v in weights]).all()):
-            return
-        step, what = progress.step - 1, "finite weights after the update, got NaN or infinite ones"
-    indices = batch_indices(seed, step, images, batch_size).tolist()
-    raise DivergenceError(
-        f"step {step}: expected {what}; images {indices}. Lower the learning rate or the "
-        "gradient clip."
-    )
 
 
 def _validate(
@@ -269,31 +283,3 @@ def _validate(
     score = validation_ari(method, scenes, settings.batch_size)
     if score is not None:
         progress.history[-1][VALIDATION_ARI] = score
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """So many CPU threads of torch, and as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM and Ctrl-C into a flag that the loop reads between steps."""
-    asked = False
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-
-    before = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 from denf.errors import DenfError
 from denf.reading import read_text, reading
 from denf.report.records import Run
+from denf.run_folder import check_scores
 
 _AGAIN = "Evaluate the run again."
 _TOLERANCE = 1e-9  # relative; the order of addition changes a mean by less
@@ -115,18 +116,10 @@ def check_run(run: Run) -> None:
 
     Raises:
         DenfError: when a mean differs from that of scores.csv, or metrics or distances were
-            measured on other weights than the training made.
+            measured on other weights than the training made, or at another size.
     """
-    made = (run.record or {}).get("weights_sha256")
-    for name, document in (("metrics.json", run.metrics), ("fid.json", run.fid)):
-        measured = (document or {}).get("run_weights_sha256")
-        if made and measured and made != measured:
-            raise DenfError(
-                f"{run.folder / name}, run_weights_sha256",
-                expected=f"{made}, as in run.json",
-                got=measured,
-                fix=f"The run was trained again since. {_AGAIN}",
-            )
+    measured = {"metrics.json": run.metrics or {}, "fid.json": run.fid or {}}
+    check_scores(run.folder, run.record or {}, measured)
     scores = run.folder / "scores.csv"
     if run.metrics is not None and scores.exists():
         _check_means(run.folder / "metrics.json", run.metrics, scores)

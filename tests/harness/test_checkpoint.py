@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 
 from denf.errors import DenfError
 from denf.harness.checkpoint import (
-    StateStore,
     build,
     load_run,
     save_weights,
@@ -24,6 +23,9 @@ from denf.harness.checkpoint import (
     tensors_sha256,
     write_experiment,
 )
+from denf.harness.states import StateKey, StateStore
+
+KEY = StateKey("settings", "code", "data", 0)
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def test_missing_files_are_named(run, tmp_path):
 
 
 def test_a_full_disk_leaves_the_state_before(tmp_path, full_disk):
-    store = StateStore(tmp_path / "run", "key")
+    store = StateStore(tmp_path / "run", KEY)
     store.save({"weights": torch.arange(3)}, step=1)
     with (
         full_disk(1 << 16),
@@ -228,7 +230,7 @@ def test_no_flipped_bit_of_weights_or_states_passes(run, tmp_path):
         except DenfError:
             named += 1
     print(f"weights: 40 flips, {named} named, {equal} equal")
-    store = StateStore(tmp_path / "states/run", "key")
+    store = StateStore(tmp_path / "states/run", KEY)
     for step in (1, 2):
         store.save({"step": step, "weights": torch.arange(500.0)}, step)
     newest = store._generations()[0]
@@ -247,7 +249,7 @@ def test_no_flipped_bit_of_weights_or_states_passes(run, tmp_path):
 
 
 def test_a_state_that_does_not_fit_gives_way_to_the_one_before(tmp_path):
-    store = StateStore(tmp_path / "run", "key")
+    store = StateStore(tmp_path / "run", KEY)
     store.save({"step": 1}, 1)
     store.save({"other": 2}, 2)
     taken: list[int] = []

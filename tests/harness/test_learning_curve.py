@@ -136,11 +136,18 @@ def test_moments_are_spread_over_the_rows(steps, every, times):
         assert np.ptp(np.diff([0, *due])) <= 2 * every
 
 
-def test_only_the_first_scenes_and_only_with_masks_of_the_same_size(others):
-    few = choose_scenes(others, 4, size=16)
+def test_only_the_first_scenes_and_only_others_with_masks_of_the_same_size(
+    scenes, others, write_scenes, tmp_path
+):
+    few = choose_scenes(others, 4, training=scenes)
     assert (len(few), len(few.masks), few.sha256) == (4, 4, others.sha256)
-    assert len(choose_scenes(others, 99, size=16)) == 6
+    assert len(choose_scenes(others, 99, training=scenes)) == 6
     with pytest.raises(DenfError, match=r"masks\.npy"):
-        choose_scenes(replace(others, masks=None), 4, size=16)
+        choose_scenes(replace(others, masks=None), 4, training=scenes)
+    large = write_scenes(tmp_path / "large", size=32)
     with pytest.raises(DenfError, match="32×32 pixels, as the training images have, got 16×16"):
-        choose_scenes(others, 4, size=32)
+        choose_scenes(others, 4, training=large)
+    without = {"images.npy": scenes.info["sha256"]["images.npy"]}  # prepared without masks
+    for training in (scenes, replace(scenes, info={"sha256": without}, masks=None)):
+        with pytest.raises(DenfError, match=r"got the same images as in .*train"):
+            choose_scenes(scenes, 4, training=training)

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from denf.errors import DenfError
 from denf.harness import release as releasing
+from denf.harness.checkpoint import tensors_sha256
 from denf.harness.release import release
 
 
@@ -17,7 +20,7 @@ def make_run(root: Path, seed: int, *, cuda: str | None, status: str = "finished
     run.mkdir(parents=True, exist_ok=True)
     (run / "run.json").write_text(json.dumps({"status": status, "cuda": cuda, "seed": seed}))
     (run / "metrics.json").write_text("{}")
-    (run / "model.safetensors").write_bytes(b"weights")
+    save_file({"weight": torch.zeros(3)}, run / "model.safetensors")
     (run / "train.log").write_text("not released")
     return run
 
@@ -54,3 +57,47 @@ def test_a_run_that_is_not_finished_or_not_scored_is_refused(tmp_path):
     (run / "metrics.json").unlink()
     with pytest.raises(DenfError, match="without scores"):
         release([run], tmp_path / "out")
+
+
+def edit(file: Path, **values: object) -> None:
+    known = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**known, **values}))
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "fid.json"])
+@pytest.mark.parametrize("stale", ["weights", "size"])
+def test_scores_of_other_weights_or_sizes_are_not_released(tmp_path, name, stale):
+    good, run = (make_run(tmp_path, seed, cuda=None) for seed in (0, 1))
+    sha256 = tensors_sha256({"weight": torch.zeros(3)})
+    edit(run / "run.json", weights_sha256=sha256, data={"size": 64})
+    edit(run / name, run_weights_sha256=sha256, data={"size": 64})
+    release([run], tmp_path / "first")
+    changed = {"run_weights_sha256": "b" * 64} if stale == "weights" else {"data": {"size": 32}}
+    edit(run / name, **changed)
+    with pytest.raises(DenfError, match=rf"{name}, \w+(\.size)?: expected .*, as in run\.json"):
+        release([good, run], tmp_path / "out")
+    assert not (tmp_path / "out").exists(), "nothing was released"
+
+
+def test_weights_of_another_training_are_not_released(tmp_path):
+    run = make_run(tmp_path, 0, cuda=None)
+    edit(run / "run.json", weights_sha256="b" * 64)
+    with pytest.raises(DenfError, match="expected weights of SHA-256 bbb"):
+        release([run], tmp_path / "out")
+
+
+def test_a_run_is_not_released_to_itself_or_over_another(tmp_path, monkeypatch):
+    run = make_run(tmp_path, 0, cuda=None)
+    monkeypatch.setattr(releasing, "LARGEST", 3)
+    with pytest.raises(DenfError, match="got a released one"):
+        release([run], tmp_path / "runs")
+    assert (run / "model.safetensors").exists()
+    other = make_run(tmp_path / "other", 0, cuda=None)
+    with pytest.raises(DenfError, match=f"got those of {run}"):
+        release([run, other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_is_named_by_its_folder_from_inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_run(tmp_path, 0, cuda=None))
+    assert release([Path(".")], tmp_path / "out") == [tmp_path / "out/scenes/denf/seed-0"]

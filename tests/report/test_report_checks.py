@@ -48,6 +48,14 @@ def test_scores_of_other_weights_are_refused(runs, write_run):
         load_rows(runs)
 
 
+def test_scores_at_another_size_are_refused(runs, write_run):
+    folder = write_run("denf", 0, ari_fg=0.9)
+    edit(folder / "run.json", data={"size": 128})
+    edit(folder / "metrics.json", data={"size": 32})
+    with pytest.raises(DenfError, match=r"metrics\.json, data\.size: expected 128, .* got 32"):
+        load_rows(runs)
+
+
 def test_seeds_measured_on_different_data_are_refused(runs, write_run):
     write_run("denf", 0, ari_fg=0.9)
     write_run("denf", 1, ari_fg=0.9, data={"sha256": "cd" * 32})
