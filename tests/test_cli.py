@@ -394,7 +394,7 @@ MISTAKES = {
     "nothing given": (["train"], "train: expected a value for experiment, got none. See `denf tr"),
     "no such command": (
         ["fly"],
-        "denf: expected commands and arguments that exist, got no such command 'fly'. See",
+        "command line: expected commands and arguments that exist, got no such command 'fly'. See",
     ),
     "one argument too many": (
         ["show", "a", "b"],
@@ -406,7 +406,7 @@ MISTAKES = {
     ),
     "an option without its value": (
         ["data", "render", "--count"],
-        "denf: expected a value for --count, got none. See `denf --help`.",
+        "command line: expected a value for --count, got none. See `denf --help`.",
     ),
 }
 
@@ -422,6 +422,24 @@ def test_a_mistake_gives_one_message_and_status_2(
     assert answer.err.startswith(f"denf: {message.format(**places)}")
     assert len(answer.err.splitlines()) == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_group_without_a_command_prints_its_help(denf):
+    answer = denf("data")
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err.startswith("Usage: denf data")
+
+
+def test_files_beside_the_pictures_are_counted(denf, pictures, tmp_path):
+    for name in ("a.heic", "b.heic", "inner/c.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).touch()
+    (tmp_path / "photos/0.png").write_bytes((pictures / "images/00.png").read_bytes())
+    run = ROOT / "results/reference/denf-traffic"
+    answer = denf("decompose", run, tmp_path / "photos", "--out", tmp_path / "out")
+    assert len(answer.json) == 1
+    said = f"denf: {tmp_path}/photos: 3 of other kinds are left out: 2 .heic, 1 folder\n"
+    assert answer.err == said
 
 
 def test_a_full_disk_gives_a_message_and_loses_nothing(denf, pictures, tmp_path):

@@ -25,13 +25,16 @@ def usage_error(error: TyperException) -> DenfError:
 
     Args:
         error: what Typer raised in place of calling a command.
+
+    Raises:
+        SystemExit: after printing that help.
     """
     context: Any = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.format_message(), file=sys.stderr)
         sys.exit(error.exit_code)
     command = context.command_path if context else "denf"
-    what, fix = command.removeprefix("denf "), f"See `{command} --help`."
+    what, fix = command.removeprefix("denf").strip() or "command line", f"See `{command} --help`."
     option = getattr(error, "option_name", None)
     parameter: Any = getattr(error, "param", None)
     name = parameter.get_error_hint().replace("'", "") if parameter else option
