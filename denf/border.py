@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from denf.errors import DenfError, DivergenceError, InterruptionError
+from denf.files import refusal
 from denf.reading import reason
 
 PARENT = "DENF_PARENT"  # host:pid of the process with which commands end
@@ -50,8 +51,8 @@ def border() -> Iterator[None]:
         if not _is_out_of_memory(error):
             raise
         _leave(1, f"out of memory: {reason(error)} Take smaller batches, images or counts.")
-    except OSError as error:  # a full disk, a file without permission: its text names the file
-        _leave(1, str(error))
+    except OSError as error:  # a full disk, a file without permission
+        _leave(1, str(error) if error.filename is None else refusal(error, error.filename))
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -1,11 +1,15 @@
-"""Atomic writing of files, and listings of folders that skip nothing silently."""
+"""Writing files, checked first and atomic, and listing folders without skipping silently."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shutil
 import stat
-from collections.abc import Iterator
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
@@ -14,6 +18,17 @@ from uuid import uuid4
 from denf.errors import DenfError
 
 _DIGITS = re.compile("([0-9]+)")
+_SIDE_FILES = frozenset({"desktop.ini", "thumbs.db"})  # written by Windows into folders of pictures
+_NAMED = 8  # largest number of kinds that a message names
+_REMEDIES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Give permission, or choose"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Free space, or choose"),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "Remove what is there, or choose"),
+}
+
+
+class WritingError(OSError):
+    """A file could not be written; the text is the whole message and names the file."""
 
 
 @contextmanager
@@ -46,11 +61,76 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing_to(path: Path) -> Iterator[None]:
-    """Name `path` in an OSError of the block; the error of a full disk names no file."""
+    """Name `path` in an OSError of the block; the error of a full disk names no file.
+
+    Raises:
+        WritingError: in place of any other OSError.
+    """
     try:
         yield
+    except WritingError:
+        raise
     except OSError as error:
-        raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise WritingError(refusal(error, path, "written")) from error
+
+
+def refusal(error: OSError, path: object, done: str = "read or written") -> str:
+    """The message of an OSError: the file, the system's reason, and what to do about it."""
+    remedy = _REMEDIES.get(error.errno or 0, "Check the path, or choose")
+    return f"{path} cannot be {done}: {error.strerror or error}. {remedy} another."
+
+
+def check_writable(path: Path, *, folder: bool = False) -> None:
+    """Refuse an output path that cannot be written, before any work is done; makes nothing.
+
+    Args:
+        path: a file to make or replace, or a folder to make or write in.
+        folder: whether it is a folder.
+
+    Raises:
+        DenfError: when something of the other kind has that name, when a file stands where one of
+            the folders above would be, or without permission.
+    """
+    kind, other = ("folder", "file") if folder else ("file", "folder")
+    above = path if folder else path.parent
+    if os.path.lexists(path) and os.path.isdir(path) is not folder:
+        got = f"a {other}"
+    else:
+        above = _existing(above)
+        if os.path.isdir(above) and os.access(above, os.W_OK | os.X_OK):
+            return
+        got = f"no permission to write in {above}" if os.path.isdir(above) else f"a file {above}"
+    raise DenfError(
+        f"output {kind} {path}",
+        expected=f"a path where a {kind} can be written",
+        got=got,
+        fix="Choose another path.",
+    )
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Refuse output that the disk of a folder has no room for.
+
+    Args:
+        folder: where it will be written; need not exist.
+        needed: bytes.
+
+    Raises:
+        DenfError: names both sizes.
+    """
+    free = shutil.disk_usage(_existing(folder)).free
+    if needed > free:
+        raise DenfError(
+            f"output folder {folder}",
+            expected=f"{needed / 1e9:,.1f} GB of free disk space",
+            got=f"{free / 1e9:,.1f} GB",
+            fix="Make fewer or smaller images, free space, or choose another path.",
+        )
+
+
+def _existing(path: Path) -> Path:
+    """The path itself or the nearest of those above it that exists."""
+    return next((p for p in (path, *path.parents) if os.path.lexists(p)), Path())
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -121,3 +201,25 @@ def _listing(path: Path) -> Iterator[None]:
             got=error.strerror or error,
             fix="Give permission, restore what a link leads to, or remove it.",
         ) from error
+
+
+def tell_left_out(folder: object, paths: Iterable[PurePath]) -> None:
+    """Say on standard error how many files of a folder are left out, and of which kinds.
+
+    Args:
+        folder: its name.
+        paths: of what is left out; hidden files and those that systems write are not counted.
+    """
+    seen = [p for p in paths if not p.name.startswith(".") and p.name.lower() not in _SIDE_FILES]
+    kinds = Counter(_kind(path) for path in seen).most_common()
+    if seen:
+        named = ", ".join(f"{count} {kind}" for kind, count in kinds[:_NAMED])
+        more = f" and {len(kinds) - _NAMED} more" if kinds[_NAMED:] else ""
+        text = f"denf: {folder}: {len(seen)} of other kinds are left out: {named}{more}"
+        print(text, file=sys.stderr)
+
+
+def _kind(path: PurePath) -> str:
+    if isinstance(path, Path) and path.is_dir():
+        return "folder"
+    return path.suffix.lower() or "without suffix"

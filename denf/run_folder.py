@@ -3,16 +3,70 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from denf.errors import DenfError
+from denf.files import natural_key
 from denf.reading import read_json_mapping, read_text, reading
 
 VALIDATION_ARI = "validation_ari_fg"  # column of history.csv, filled only in scored rows
 TRAINED = ("experiment.yaml", "run.json", "history.csv", "model.safetensors")  # by a training
 SCORED = ("metrics.json", "scores.csv", "panels.npz", "fid.json")  # measured on its weights
+_DEPTH = 3  # of the runs in a folder of runs: <dataset>/<experiment>/seed-<k>
+_NAMED = 5  # largest number of runs that a message names
+
+
+def check_is_run(folder: Path, *files: str) -> None:
+    """Refuse a path that is not a run folder.
+
+    Args:
+        folder: the path.
+        files: those that the run folder must have.
+
+    Raises:
+        DenfError: names the runs in the folder where there are any.
+    """
+    there = [name for name in files if (folder / name).is_file()]
+    if len(there) == len(files):
+        return
+    fix = "Name a folder that `denf train` has made."
+    if not folder.is_dir():
+        is_file = folder.is_file()
+        if is_file and _is_run(folder.parent, files):
+            fix = f"Name its folder, {folder.parent}."
+        got = "a file" if is_file else "no such folder"
+    else:
+        got = " and ".join(there) or "none"
+        runs = _runs_in(folder, files)
+        if runs:
+            more = f" and {len(runs) - _NAMED} more" if runs[_NAMED:] else ""
+            fix = f"Choose a run in it: {', '.join(map(str, runs[:_NAMED]))}{more}."
+    if any((folder.parent / ".state" / folder.name).glob("*/*.pt")):
+        fix = "Its training was stopped: repeat the `denf train` command with --resume."
+    raise DenfError(
+        f"run folder {folder}", expected=f"{' and '.join(files)} in it", got=got, fix=fix
+    )
+
+
+def _is_run(folder: Path, files: Sequence[str]) -> bool:
+    return all((folder / name).is_file() for name in files)
+
+
+def _runs_in(folder: Path, files: Sequence[str]) -> list[Path]:
+    """The runs nearest below a folder, all at one depth."""
+    for depth in range(1, _DEPTH + 1):
+        found = (path.parent for path in folder.glob("*/" * depth + files[0]))
+        runs = [
+            run
+            for run in found
+            if _is_run(run, files)
+            and not any(part.startswith(".") for part in run.relative_to(folder).parts)
+        ]
+        if runs:
+            return sorted(runs, key=natural_key)
+    return []
 
 
 def read_record(folder: Path, name: str) -> dict[str, Any]:

@@ -167,7 +167,8 @@ def test_a_broken_file_is_named_in_one_line(world, answer, monkeypatch, file, co
         (DenfError("a\x1b[2Jb", expected=1, got="\udcff", fix="x"), 2, "denf: a\\x1b[2Jb: expec"),
         (MemoryError("Unable to allocate 9 TiB"), 1, "denf: out of memory: Unable to allocate 9"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9"), 1, "denf: out of memory"),
-        (OSError(28, "No space left on device", "file"), 1, "denf: [Errno 28] No space left"),
+        (OSError(28, "No space left on device", "f"), 1, "denf: f cannot be read or written: No s"),
+        (OSError("a mirror that fails"), 1, "denf: a mirror that fails"),
     ],
 )
 def test_failures_of_the_machine_are_one_line(capsys, error, status, line):

@@ -13,8 +13,9 @@ from PIL import Image
 
 from denf.data.decode import decode_image
 from denf.errors import DenfError
+from denf.pictures.clip import read_frames
 from denf.pictures.conversion import SUFFIXES, read_picture
-from denf.pictures.sources import find_sources
+from denf.pictures.sources import find_sources, is_clip, left_out
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -95,6 +96,9 @@ def test_arrays_and_tensors_are_read_alike(grey):
 
 
 REFUSED = {
+    "number": (5, "got int64 \\(\\)"),
+    "ragged list": ([[1], [1, 2]], "an array element|inhomogeneous"),
+    "empty tensor": (torch.zeros(3, 0, 4), "got \\(3, 0, 4\\)"),
     "batch": (np.zeros((2, 4, 4, 3), np.uint8), "got uint8 \\(2, 4, 4, 3\\)"),
     "floats": (np.zeros((4, 4, 3)), "got float64"),
     "empty": (np.zeros((0, 4, 3), np.uint8), "got uint8 \\(0, 4, 3\\)"),
@@ -140,8 +144,36 @@ def test_folders_are_read_in_the_order_of_their_numbers(tmp_path):
     assert [str(s.folder) for s in found] == ["street/f1", "street/f9", "street/f10", "one"]
     (clip,) = find_sources([folder], clips=True)
     assert [path.name for path in clip.frames] == ["f1.tif", "f9.JPG", "f10.png"]
-    with pytest.raises(DenfError, match="got 2 named f1"):
-        find_sources([folder / "f1.tif", tmp_path / "f1.png"])
+    assert left_out(folder) == [folder / "notes.txt"]
+
+
+def test_pictures_of_one_name_get_folders_with_their_suffixes(tmp_path):
+    for name in ("a.jpg", "a.tif", "b.png"):
+        (tmp_path / name).touch()
+    here = tmp_path.name
+    found = find_sources([tmp_path, tmp_path / "a.jpg", tmp_path / "a.jpg"])
+    assert [str(source.folder) for source in found] == [
+        f"{here}/a.jpg", f"{here}/a.tif", f"{here}/b", "a",
+    ]  # fmt: skip
+    others = [tmp_path / "x/a.jpg", tmp_path / "y/a.jpg"]
+    with pytest.raises(DenfError, match=r"got .*/x/a\.jpg and .*/y/a\.jpg\. Rename"):
+        find_sources(others)
+
+
+def test_a_single_picture_is_no_clip(tmp_path):
+    frames = [Image.new("RGB", (5, 4), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "still.png")
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(DenfError, match=r"--clip .*still\.png: expected a folder of frames"):
+        find_sources([tmp_path / "still.png"], clips=True)
+    (moving,) = find_sources([tmp_path / "moving.gif"], clips=True)
+    assert len(list(read_frames(moving))) == 2
+
+
+def test_an_empty_folder_is_an_error_of_its_own(tmp_path):
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(DenfError, match=r"nothing: expected PNG, .* got none"):
-        find_sources([tmp_path / "nothing"])
+    for clips in (False, True):
+        (source,) = find_sources([tmp_path / "nothing"], clips=clips)
+        assert is_clip(source)
+        with pytest.raises(DenfError, match=r"nothing: expected PNG, .* got none"):
+            list(read_frames(source))

@@ -247,6 +247,59 @@ def test_a_bad_picture_does_not_stop_the_others(run, scenes, tmp_path):
     assert not any(" at 0x" in str(error) for error in errors)
 
 
+def test_a_folder_of_results_that_cannot_be_written_is_refused_first(run, scenes, tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(scenes[0]).save(tmp_path / name)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/b").touch()
+    with pytest.raises(DenfError, match=r"output folder .*/out/b: .* got a file"):
+        decompose_sources(
+            run, find_sources([tmp_path / "a.png", tmp_path / "b.png"]), tmp_path / "out"
+        )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b"]
+
+
+def test_an_empty_folder_does_not_stop_the_others(run, scenes, tmp_path):
+    (tmp_path / "empty").mkdir()
+    Image.fromarray(scenes[0]).save(tmp_path / "a.png")
+    sources = find_sources([tmp_path / "empty", tmp_path / "a.png"])
+    entries, (error,) = decompose_sources(run, sources, tmp_path / "out")
+    assert [Path(entry["picture"]).name for entry in entries] == ["a.png"]
+    assert f"folder {tmp_path}/empty: expected PNG" in str(error)
+
+
+ONE = np.zeros((8, 8, 3), np.uint8)
+
+
+@pytest.mark.parametrize("one", ["x.png", Path("x.png"), Image.fromarray(ONE), ONE, 5], ids=repr)
+def test_one_picture_in_place_of_several_is_refused(run, one):
+    with pytest.raises(DenfError, match="pictures: expected several pictures, got one "):
+        run.decompose_all(one)
+    assert len(run.decompose_all(np.zeros((2, 8, 8, 3), np.uint8))) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [*(("count", v) for v in (0, -1, 2.5, "two", True, None, 10**12)),
+     *(("seed", v) for v in (-1, "a", 10**20, 1.0))],
+)  # fmt: skip
+def test_samples_are_refused_for_what_is_no_number_of_them(run, name, value):
+    with pytest.raises(DenfError, match=f"^sample, {name}: expected a whole number from "):
+        run.sample(**{"count": 1, name: value})
+
+
+@pytest.mark.parametrize("path", [5, None, b"run"])
+def test_a_run_is_a_path(path):
+    with pytest.raises(DenfError, match=r"^run folder: expected a path, got "):
+        denf.load(path)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", 3.5])
+def test_a_device_that_cannot_be_used_is_refused(device):
+    with pytest.raises(DenfError, match="expected one that can be used, got "):
+        denf.load(RUN, device)
+
+
 def test_a_method_that_cannot_inspect_is_refused(tmp_path):
     path = tmp_path / "control.yaml"
     path.write_text("{method: tiles, dataset: own}\n")

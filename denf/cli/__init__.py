@@ -10,10 +10,14 @@ commands of `data` have a name before them, `denf data`. The commands call the o
 
 from __future__ import annotations
 
+import sys
+
 import typer
+from typer.exceptions import TyperException
 
 from denf.border import border
 from denf.cli import bench, data, decompose, evaluate, release, report, show, train
+from denf.cli.usage import usage_error
 
 app = typer.Typer(
     help="DeNF: unsupervised scene decomposition with normalizing flows.",
@@ -30,4 +34,8 @@ for topic in (train, evaluate, show, decompose, report, release, bench):
 def main() -> None:
     """Entry point: errors become one line and an exit status; see `denf.border`."""
     with border():
-        app(prog_name="denf")
+        try:
+            status = app(prog_name="denf", standalone_mode=False)
+        except TyperException as error:
+            raise usage_error(error) from error
+    sys.exit(status or 0)

@@ -41,7 +41,7 @@ def bench(
     variants: Annotated[
         str, typer.Option(help="For step: names separated by commas, or all.")
     ] = "all",
-    size: Annotated[int, typer.Option(help="For step: side of the images.", min=4)] = 128,
+    size: Annotated[int, typer.Option(help="For step: side of the images.", min=4, max=1024)] = 128,
     features: Annotated[int, typer.Option(help="For step: width of the subnets.", min=2)] = 64,
     batch: Annotated[int, typer.Option(help="For step: images per step.", min=1)] = 12,
     steps: Annotated[
@@ -63,7 +63,7 @@ def bench(
         case.value,
         threads,
         tfrecord=tfrecord,
-        protocol=read_protocol(protocol),
+        protocol=read_protocol(protocol if case in (BenchCase.ALL, BenchCase.METHODS) else None),
         device=device,
         variants=variants,
         work=Workload.on(device, size, features, batch, steps, threads),

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from denf.cli.files import read_protocol
-from denf.cli.options import Licence, Out, OutFile, Protocol, Size, Splits, Workers
+from denf.cli.options import (
+    Licence,
+    Out,
+    OutFile,
+    Protocol,
+    Size,
+    Splits,
+    Workers,
+    output_file,
+    output_folder,
+)
 
 app = typer.Typer(
     help="Convert data into the prepared format, or render scenes.",
@@ -32,9 +42,9 @@ def prepare(
         Path | None,
         typer.Option(help="The published file, in place of the specification's url or path."),
     ] = None,
-    downloads: Annotated[Path, typer.Option(help="Folder for fetched files.")] = Path(
-        "results/downloads"
-    ),
+    downloads: Annotated[
+        Path, typer.Option(help="Folder for fetched files.", callback=output_folder)
+    ] = Path("results/downloads"),
     workers: Workers = 1,
 ) -> None:
     """Prepare a data set from its specification: every split as a folder of --out.
@@ -149,7 +159,7 @@ def fetch(
 @app.command()
 def card(
     folders: Annotated[list[Path], typer.Argument(help="Prepared splits of one data set.")],
-    out: Annotated[Path, typer.Option(help="PNG file to write.")],
+    out: Annotated[Path, typer.Option(help="PNG file to write.", callback=output_file)],
 ) -> None:
     """Draw the card of a data set: facts, counts, mean images, examples.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from denf.cli.options import Run
+from denf.cli.options import Run, output_folder
 
 app = typer.Typer()
 
@@ -17,7 +17,10 @@ app = typer.Typer()
 def decompose(
     run: Run,
     images: Annotated[list[Path], typer.Argument(help="Pictures, videos, or folders of them.")],
-    out: Annotated[Path, typer.Option(help="Output folder, with one subfolder per picture.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Output folder, with one subfolder per picture.", callback=output_folder),
+    ],
     clip: Annotated[
         bool, typer.Option("--clip", help="Take the pictures of a folder as frames of a clip.")
     ] = False,
@@ -29,13 +32,17 @@ def decompose(
     video, or a folder with --clip) it writes an animated overlay and objects.json. Prints the
     results as JSON. The largest centred square of a picture is used; any kind of PNG, JPEG, WebP,
     BMP, TIFF or GIF file is converted to 8-bit RGB. Videos need the package PyAV (`uv sync --group
-    video`). Pictures that cannot be decomposed are listed at the end, with exit status 1.
+    video`). Other files of a folder are counted on standard error. Pictures that cannot be
+    decomposed are listed at the end, with exit status 1.
     """
+    from denf.files import tell_left_out
     from denf.pictures.batch import decompose_sources
     from denf.pictures.run import load
-    from denf.pictures.sources import find_sources
+    from denf.pictures.sources import find_sources, left_out
 
     sources = find_sources(images, clips=clip)
+    for folder in filter(Path.is_dir, images):
+        tell_left_out(folder, left_out(folder, clips=clip))
     entries, errors = decompose_sources(load(run), sources, out)
     typer.echo(json.dumps(entries, indent=2))
     if errors:

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from denf.cli.files import publish, refuse_existing
-from denf.cli.options import Data, Out, OutFile, Run, Seed, Share
+from denf.cli.files import publish
+from denf.cli.options import Data, Out, OutFile, Run, Seed, Share, output_file
 from denf.errors import DenfError
 
 app = typer.Typer()
@@ -35,10 +35,12 @@ def evaluate(
     data: Data,
     out: OutFile,
     scores: Annotated[
-        Path | None, typer.Option(help="CSV file for the scores of every scene.")
+        Path | None,
+        typer.Option(help="CSV file for the scores of every scene.", callback=output_file),
     ] = None,
     panels: Annotated[
-        Path | None, typer.Option(help="NPZ file for the arrays of the figures.")
+        Path | None,
+        typer.Option(help="NPZ file for the arrays of the figures.", callback=output_file),
     ] = None,
     panel_count: Annotated[int, typer.Option(help="Number of scenes in --panels.", min=1)] = 8,
     batch_size: Annotated[int, typer.Option(help="Scenes per batch.", min=1)] = 32,
@@ -170,7 +172,6 @@ def sample(
     from denf.harness.checkpoint import best_device, load_run
     from denf.harness.lease import gpu_lease
 
-    refuse_existing(out)
     _check_outputs(run, [source], {"--out": (out, "")})
     start = None if source is None else open_verified(source)
     if not other_size:

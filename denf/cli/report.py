@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from denf.cli.files import read_listing
-from denf.cli.options import Listing, OutFile, Runs
+from denf.cli.options import Listing, OutFile, Runs, input_folder, output_folder
 
 app = typer.Typer()
 
@@ -20,7 +20,9 @@ def tables(
     literature: Annotated[Path, typer.Option(help="Reported numbers.")] = Path(
         "baselines/literature.yaml"
     ),
-    out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("results/tables"),
+    out: Annotated[Path, typer.Option(help="Folder of the tables.", callback=output_folder)] = Path(
+        "results/tables"
+    ),
 ) -> None:
     """Write Tables 1-3, with reported and reproduced values.
 
@@ -36,7 +38,9 @@ def tables(
 def figures(
     runs: Runs = Path("results/runs"),
     listing: Listing = None,
-    out: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("results/figures"),
+    out: Annotated[
+        Path, typer.Option(help="Folder of the figures.", callback=output_folder)
+    ] = Path("results/figures"),
     name: Annotated[
         list[str] | None, typer.Option(help="Figure to draw, repeatable; default: all.")
     ] = None,
@@ -58,9 +62,12 @@ def page(
     literature: Annotated[Path, typer.Option(help="Reported numbers.")] = Path(
         "baselines/literature.yaml"
     ),
-    references: Annotated[Path, typer.Option(help="Folder of reference runs.")] = Path(
-        "results/reference"
-    ),
+    references: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of reference runs; default: results/reference.", callback=input_folder
+        ),
+    ] = None,
     out: OutFile = Path("results/index.html"),
 ) -> None:
     """Write the results page: tables, pictures, curves and records in one HTML file.
@@ -70,7 +77,8 @@ def page(
     from denf.report.page.build import write_page
 
     rows = read_listing(listing)
-    typer.echo(write_page(runs, literature, out, references=references, experiments=rows))
+    known = references or Path("results/reference")
+    typer.echo(write_page(runs, literature, out, references=known, experiments=rows))
 
 
 @app.command()
@@ -81,6 +89,9 @@ def document(
 ) -> None:
     """Regenerate the tables between a document's markers: settings, scores of released runs."""
     from denf.documentation.documents import with_tables
-    from denf.files import write_atomically
+    from denf.files import check_writable, write_atomically
+    from denf.reading import read_text
 
-    write_atomically(file, with_tables(file.read_text(encoding="utf-8"), file.parent))
+    text = read_text(file, fix="Check the path.")
+    check_writable(file)
+    write_atomically(file, with_tables(text, file.parent))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from denf.cli.options import Run
+from denf.cli.options import Run, output_file
 
 app = typer.Typer()
 
@@ -19,7 +19,8 @@ def show(
         bool, typer.Option("--all", help="Show all settings, defaults included.")
     ] = False,
     panels: Annotated[
-        Path | None, typer.Option(help="PNG file for the run's stored pictures.")
+        Path | None,
+        typer.Option(help="PNG file for the run's stored pictures.", callback=output_file),
     ] = None,
 ) -> None:
     """Print a run's facts, settings, scores and history as tables.

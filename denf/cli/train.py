@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from denf.cli.files import read_protocol
-from denf.cli.options import Data, Protocol, Seed, Share
+from denf.cli.options import Data, Protocol, Seed, Share, output_folder
 from denf.errors import DivergenceError
 
 app = typer.Typer()
@@ -49,7 +49,7 @@ def experiments(
 def train(
     experiment: Annotated[Path, typer.Argument(help="An experiment file.")],
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run.", callback=output_folder)],
     seed: Seed = 0,
     resume: Annotated[
         bool | None,

@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from denf.data.zip_directory import check_directory
 from denf.errors import DenfError
 from denf.files import natural_key, walk
-from denf.reading import read_bytes
+from denf.reading import read_bytes, reason
 
 _GIB = 1 << 30
 _DAMAGED = (  # errors of zipfile for files that are not archives, damage, and unknown compression
@@ -98,7 +98,7 @@ def open_source(source: Path | str, limits: Limits | None = None) -> Iterator[li
         raise DenfError(
             str(source),
             expected="a folder or a whole zip archive",
-            got=error,
+            got=reason(error),
             fix="Check the path, or fetch the archive again.",
         ) from error
     with archive:

@@ -26,7 +26,9 @@ from denf.data.decode import (
 )
 from denf.data.ingest import Scene, SceneWriter, listing_sha256, write_scenes
 from denf.data.prepared import MAX_OBJECTS
+from denf.data.prepared_writer import MOST_SIDE
 from denf.errors import DenfError
+from denf.files import tell_left_out
 
 KERNEL = Kernel.BILINEAR
 
@@ -109,7 +111,9 @@ def prepare_folder(
             ),
         }
         writer = stack.enter_context(
-            SceneWriter(out, size=side, masks=label_source is not None, info=info)
+            SceneWriter(
+                out, size=side, masks=label_source is not None, info=info, count=len(chosen)
+            )
         )
         load = partial(_scene, side, crop, max_objects)
         write_scenes(writer, chosen, load, label=str(info["name"]))
@@ -132,16 +136,13 @@ def _pictures(source: Path, files: Sequence[SourceFile], without: Path | None) -
     inner: tuple[str, ...] | None = None
     if without is not None and without.resolve().is_relative_to(source.resolve()):
         inner = without.resolve().relative_to(source.resolve()).parts
-    found = [
-        file
-        for file in files
-        if file.path.suffix.lower() in PICTURE_SUFFIXES
-        and not (inner and file.path.parts[: len(inner)] == inner)
-    ]
+    own = [f for f in files if not (inner and f.path.parts[: len(inner)] == inner)]
+    found = [file for file in own if file.path.suffix.lower() in PICTURE_SUFFIXES]
     if not found:
         raise DenfError(
             str(source), expected="PNG or JPEG pictures", got="none", fix="Check the path."
         )
+    tell_left_out(source, (f.path for f in own if f.path.suffix.lower() not in PICTURE_SUFFIXES))
     return found
 
 
@@ -197,8 +198,10 @@ def _select(images: Path, pairs: Sequence[_Pair], first: int, count: int | None)
 
 def _check_headers(pairs: Sequence[_Pair], size: int | None, crop: Crop) -> int:
     """Check mode and size of every file and return the side of the prepared pictures."""
-    if size is not None and size < 1:
-        raise DenfError("size", expected="1 or more pixels", got=size, fix="Choose another.")
+    if size is not None and not 1 <= size <= MOST_SIDE:
+        raise DenfError(
+            "size", expected=f"1 to {MOST_SIDE} pixels", got=size, fix="Choose another."
+        )
     side = size
     for pair in pairs:
         height, width = image_shape(pair.image.read(), pair.image_name)

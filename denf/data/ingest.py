@@ -53,8 +53,10 @@ class SceneWriter:
     Args: as `PreparedWriter`.
     """
 
-    def __init__(self, out: Path, *, size: int, masks: bool, info: Mapping[str, Any]) -> None:
-        self._writer = PreparedWriter(out, size=size, masks=masks, info=info)
+    def __init__(
+        self, out: Path, *, size: int, masks: bool, info: Mapping[str, Any], count: int = 0
+    ) -> None:
+        self._writer = PreparedWriter(out, size=size, masks=masks, info=info, count=count)
         self._waiting: list[Scene] = []
 
     @property

@@ -22,6 +22,7 @@ from denf.data.ingest import Scene, SceneWriter, pending_splits
 from denf.data.record_splits import RecordRange, Split, check_ranges
 from denf.data.tfrecord import Record, read_records
 from denf.errors import DenfError
+from denf.reading import reason
 
 URL = "https://storage.googleapis.com/multi-object-datasets/"  # its README, section Download
 LICENCE = "Multi-Object Datasets, repository under Apache-2.0; cite Kabra et al. 2019"
@@ -242,7 +243,7 @@ def _describe(
         raise DenfError(
             str(tfrecord),
             expected=f"the file {file.path}",
-            got=error,
+            got=reason(error),
             fix=f"Fetch it from {file.url}.",
         ) from error
     most = file.max_objects

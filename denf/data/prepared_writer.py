@@ -22,10 +22,11 @@ from numpy.lib import format as npy
 from denf import __version__
 from denf.data.prepared import Array
 from denf.errors import DenfError
-from denf.files import write_atomically, writing_to
+from denf.files import check_space, write_atomically, writing_to
 from denf.locks import locked
 from denf.reading import read_json_mapping
 
+MOST_SIDE = 4096  # pixels; batches of scenes are held in memory
 _HEADER_BYTES = 128  # of a version-1 .npy header of any shape used here; NumPy pads to 64 bytes
 
 
@@ -43,6 +44,7 @@ class PreparedWriter:
         info: name, source, licence, split, crop and resize rule …: contents of `dataset.json`.
             A partial folder made with other values is discarded.
         empty: whether every scene comes with a picture of the scene without its objects.
+        count: number of scenes, for which the disk must have room; 0: not known yet.
     """
 
     def __init__(
@@ -53,8 +55,17 @@ class PreparedWriter:
         masks: bool,
         info: Mapping[str, Any],
         empty: bool = False,
+        count: int = 0,
     ) -> None:
+        if size > MOST_SIDE:
+            raise DenfError(
+                f"images of {info.get('name')}",
+                expected=f"at most {MOST_SIDE} pixels a side",
+                got=size,
+                fix="Choose a smaller size.",
+            )
         self.out = Path(out)
+        self._scenes = count
         self.info = {**info, "size": size, "masks": masks, "code_version": __version__}
         self._items: dict[str, tuple[int, ...]] = {"images.npy": (size, size, 3)}  # one scene each
         if masks:
@@ -87,6 +98,9 @@ class PreparedWriter:
 
     def _resume(self) -> None:
         progress = self._progress()
+        missing = self._scenes - (0 if progress is None else progress["count"])
+        each = sum(math.prod(item) for item in self._items.values())
+        check_space(self.out, max(missing, 0) * each)
         if progress is None:
             shutil.rmtree(self.partial, ignore_errors=True)
             self.partial.mkdir(parents=True)

@@ -16,6 +16,7 @@ from crc32c import crc32c
 
 from denf.data.inflate import DAMAGE, Inflater
 from denf.errors import DenfError
+from denf.reading import reason
 
 MAX_PAYLOAD = 1 << 28  # 256 MiB; a record of CLEVR with masks has 3.2 MB
 _FETCH_AGAIN = "The file is damaged or cut short: fetch it again."
@@ -72,7 +73,7 @@ def read_records(path: Path | str) -> Iterator[Record]:
             yield from _frames(stream, path)
     except OSError as error:
         raise DenfError(
-            str(path), expected="a readable TFRecord file", got=error, fix="Check the path."
+            str(path), expected="a readable TFRecord file", got=reason(error), fix="Check the path."
         ) from error
 
 

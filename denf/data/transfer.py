@@ -203,7 +203,7 @@ def writing(path: Path) -> Iterator[None]:
         raise DenfError(
             str(path),
             expected="to be written",
-            got=error,
+            got=reason(error),
             fix="Free some space or choose another place; the part received is kept.",
         ) from error
 

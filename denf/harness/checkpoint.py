@@ -22,7 +22,7 @@ from denf.harness.method import Method
 from denf.harness.registry import make_method, settings_type
 from denf.harness.validation import validate
 from denf.reading import reading
-from denf.run_folder import read_record
+from denf.run_folder import check_is_run, read_record
 from denf.settings import as_plain
 
 
@@ -86,17 +86,7 @@ def load_run(run: Path, device: torch.device | str = "cpu") -> tuple[Method, Exp
             those recorded in `run.json`, or belong to another method or other settings than those
             in `experiment.yaml`.
     """
-    if not _is_run(run):
-        inner = sorted(run.iterdir()) if run.is_dir() else []
-        seeds = [str(folder) for folder in inner if _is_run(folder)]
-        raise DenfError(
-            f"run folder {run}",
-            expected="experiment.yaml and model.safetensors",
-            got=[path.name for path in inner] if run.is_dir() else "no such folder",
-            fix=f"Choose a run in it: {', '.join(seeds)}."
-            if seeds
-            else "Train it with `denf train`.",
-        )
+    check_is_run(run, "experiment.yaml", "model.safetensors")
     experiment = load_experiment(run / "experiment.yaml")
     method = build(experiment, seed=0)
     path = run / "model.safetensors"
@@ -106,10 +96,6 @@ def load_run(run: Path, device: torch.device | str = "cpu") -> tuple[Method, Exp
     _refuse_other_weights(run, weights)
     method.load_state_dict(weights)
     return method.to(device).eval(), experiment
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / "experiment.yaml").exists() and (folder / "model.safetensors").exists()
 
 
 def check_weights(run: Path) -> str:
@@ -133,6 +119,7 @@ def start_from(method: Method, run: Path) -> str:
     Raises:
         DenfError: when the file is missing or damaged, or does not fit.
     """
+    check_is_run(run, "model.safetensors")
     path = run / "model.safetensors"
     weights, _ = _read_weights(path)
     _refuse_misfit(path, dict(method.state_dict()), weights)

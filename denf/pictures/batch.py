@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from denf.errors import DenfError
-from denf.pictures.clip import is_clip, read_frames, write_clip
+from denf.files import check_writable
+from denf.pictures.clip import read_frames, write_clip
 from denf.pictures.conversion import read_picture
 from denf.pictures.files import write_decomposition
 from denf.pictures.result import Square
 from denf.pictures.run import BATCH, TrainedRun, in_chunks
-from denf.pictures.sources import Source
+from denf.pictures.sources import Source, is_clip
 
 
 def decompose_sources(
@@ -30,9 +31,11 @@ def decompose_sources(
         the errors of those that could not be decomposed.
 
     Raises:
-        DenfError: when the run cannot decompose, before anything is written.
+        DenfError: when the run cannot decompose or a folder cannot be written, before anything is.
     """
     run.check_decomposes()
+    for source in sources:
+        check_writable(out / source.folder, folder=True)
     entries: dict[Source, dict[str, Any]] = {}
     errors: list[DenfError] = []
     clips = [source for source in sources if is_clip(source)]

@@ -13,7 +13,7 @@ from PIL import ImageSequence
 
 from denf.errors import DenfError
 from denf.files import write_atomically
-from denf.pictures.conversion import Array, is_animated, opened, read_picture, to_rgb
+from denf.pictures.conversion import KINDS, Array, opened, read_picture, to_rgb
 from denf.pictures.files import describe_objects, write_entry
 from denf.pictures.result import PictureDecomposition
 from denf.pictures.sources import Source
@@ -25,17 +25,6 @@ _SAME = 0.3  # least intersection over union of one object's boxes in two frames
 _PATIENCE = 5  # frames for which an unseen object keeps its number
 
 Boxes = NDArray[np.float64]
-
-
-def is_clip(source: Source) -> bool:
-    """Whether a source has several frames; a file that cannot be read is not a clip."""
-    if source.frames is not None or is_video(source.path):
-        return True
-    try:
-        with opened(source.path) as file:
-            return is_animated(file)
-    except DenfError:
-        return False
 
 
 def read_frames(source: Source) -> Iterator[tuple[Array, int]]:
@@ -60,6 +49,10 @@ def read_frames(source: Source) -> Iterator[tuple[Array, int]]:
 
 
 def _frames(source: Source) -> Iterator[tuple[Array, int]]:
+    if source.frames == ():
+        raise DenfError(
+            f"folder {source.path}", expected=f"{KINDS} pictures", got="none", fix="Check the path."
+        )
     if source.frames is not None:
         yield from ((read_picture(path), FRAME) for path in source.frames)
         return

@@ -56,15 +56,18 @@ def read_picture(picture: Picture, name: str | None = None) -> Array:
         return to_rgb(picture, name)
     if isinstance(picture, Tensor):
         picture = _from_tensor(picture, name)
-    array = np.asarray(picture)
+    expected = "a uint8 array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+    fix = "Convert it; of a batch, pass each picture on its own."
+    with reading(name, expected=expected, fix=fix):  # of lists of different lengths
+        array = np.asarray(picture)
     grey = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     coloured = grey.ndim == 3 and grey.shape[2] in (3, 4)
     if grey.dtype != np.uint8 or not (grey.ndim == 2 or coloured) or 0 in grey.shape:
         raise DenfError(
             name,
-            expected="a uint8 array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)",
+            expected=expected,
             got=f"{array.dtype} {array.shape}",
-            fix="Convert it; of a batch, pass each picture on its own.",
+            fix=fix,
         )
     return to_rgb(Image.fromarray(np.ascontiguousarray(grey)), name)
 
@@ -123,7 +126,7 @@ def to_rgb(picture: Image.Image, name: str) -> Array:
 
 def _from_tensor(picture: Tensor, name: str) -> NDArray[Any]:
     """A tensor (C, H, W) as an array (H, W, C), uint8."""
-    if picture.ndim != 3 or picture.shape[0] not in (1, 3, 4):
+    if picture.ndim != 3 or picture.shape[0] not in (1, 3, 4) or 0 in picture.shape:
         raise DenfError(
             name,
             expected="a tensor (C, H, W) with C 1, 3 or 4",

@@ -19,9 +19,12 @@ from denf.harness.experiment import Experiment
 from denf.harness.method import Capability, Method
 from denf.pictures.conversion import Picture, read_picture
 from denf.pictures.result import PictureDecomposition, Square
+from denf.reading import reading
 from denf.run_folder import read_history, read_scores
+from denf.settings import MOST_SEED
 
 T = TypeVar("T")
+MOST_SAMPLES = 1_000_000  # they are held in memory
 BATCH = 8  # pictures that are decomposed together; larger batches are not faster
 
 
@@ -77,8 +80,23 @@ class TrainedRun:
         return self.decompose_all([picture])[0]
 
     def decompose_all(self, pictures: Iterable[Picture]) -> list[PictureDecomposition]:
-        """Decompose pictures in batches of `BATCH`; see `decompose`."""
+        """Decompose pictures in batches of `BATCH`; see `decompose`.
+
+        Args:
+            pictures: an iterable of pictures, or an array or tensor of four dimensions.
+
+        Raises:
+            DenfError: as `decompose`, and for a single picture.
+        """
         self.check_decomposes()
+        single = isinstance(pictures, str | bytes) or getattr(pictures, "ndim", 4) != 4
+        if single or not isinstance(pictures, Iterable):
+            raise DenfError(
+                "pictures",
+                expected="several pictures",
+                got=f"one {type(pictures).__name__}",
+                fix="Pass a list, or call `decompose` for one picture.",
+            )
         found: list[PictureDecomposition] = []
         for batch in in_chunks(pictures, BATCH):
             squares = [Square.of(read_picture(picture), self.size) for picture in batch]
@@ -118,13 +136,23 @@ class TrainedRun:
 
         Args:
             count: number of scenes, 1 or more.
-            seed: of every random draw.
+            seed: of every random draw, 0 or more.
 
         Raises:
-            DenfError: when the run's method cannot sample.
+            DenfError: when the run's method cannot sample, or an argument is not a number as above.
         """
         from denf.harness.evaluate import generate
 
+        numbers = {"count": (count, 1, MOST_SAMPLES), "seed": (seed, 0, MOST_SEED)}
+        for name, (value, least, most) in numbers.items():
+            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+            if not whole or not least <= value <= most:
+                raise DenfError(
+                    f"sample, {name}",
+                    expected=f"a whole number from {least} to {most}",
+                    got=repr(value),
+                    fix="Choose another.",
+                )
         return generate(self.method, count, source=None, seed=seed)[0]
 
 
@@ -133,13 +161,20 @@ def load(run: str | os.PathLike[str], device: torch.device | str | None = None) 
 
     Args:
         run: a folder with `experiment.yaml` and `model.safetensors`.
-        device: default: a GPU where there is one, else the CPU.
+        device: such as "cpu" or "cuda"; default: a GPU where there is one, else the CPU.
 
     Raises:
-        DenfError: when files are missing, damaged, or do not belong together.
+        DenfError: when files are missing, damaged, or do not belong together, and for a device that
+            this machine does not have.
     """
-    method, experiment = load_run(Path(run), best_device() if device is None else device)
-    return TrainedRun(Path(run), method, experiment)
+    with reading("run folder", expected="a path", fix="Pass the run folder's path."):
+        folder = Path(run)
+    chosen = best_device() if device is None else device
+    with reading(
+        f"device {device!r}", expected="one that can be used", fix='Choose "cpu", or leave it out.'
+    ):
+        torch.zeros(1, device=chosen).cpu()
+    return TrainedRun(folder, *load_run(folder, chosen))
 
 
 def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -65,9 +65,9 @@ def write_figures(
             got=", ".join(unknown),
             fix="Correct the name.",
         )
+    rows = load_rows(runs, experiments)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    rows = load_rows(runs, experiments)
     written: list[Path] = []
     for name in names or FIGURES:
         with mpl.rc_context(RC):

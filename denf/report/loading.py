@@ -33,19 +33,27 @@ def load_rows(
         rows in the order of `experiments`, or by data set and name.
 
     Raises:
-        DenfError: for a folder that cannot be listed, a file that cannot be parsed or does not
-            belong to the run in its folder, or seeds of one experiment whose settings or data
-            differ, so that a mean over them would be meaningless.
+        DenfError: for a folder that cannot be listed or, without `experiments`, holds files but no
+            run; for a file that cannot be parsed or does not belong to the run in its folder; for
+            seeds of one experiment whose settings or data differ, so that a mean over them would
+            be meaningless.
     """
     runs = Path(runs)
     found: dict[tuple[str, str], list[Path]] = {}
-    entries = walk(runs) if runs.exists() else ()
+    entries = list(walk(runs)) if runs.exists() else []
     folders = (path for path, state in entries if stat.S_ISDIR(state.st_mode))
     for path in sorted(folders, key=natural_key):
         if _seed(path.name) is not None:
             folder = runs / path
             found.setdefault((folder.parent.parent.name, folder.parent.name), []).append(folder)
     if experiments is None:
+        if entries and not found:
+            raise DenfError(
+                f"folder of runs {runs}",
+                expected="<data set>/<experiment>/seed-<k> in it",
+                got="none",
+                fix="Check the path, or train a run first.",
+            )
         return [_row(*key, folders, {}) for key, folders in sorted(found.items())]
     rows = []
     for experiment in experiments:

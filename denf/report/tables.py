@@ -138,9 +138,9 @@ def write_tables(
     Returns:
         the files written: csv, md and tex of each table, and columns.csv.
     """
+    rows, known = load_rows(runs, experiments), load_references(references)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    rows, known = load_rows(runs, experiments), load_references(references)
     written: list[Path] = []
     for table in load_literature(literature):
         lines = lines_of(table, rows, known)

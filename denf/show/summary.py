@@ -11,11 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from denf.errors import DenfError
 from denf.harness.experiment import Experiment, load_experiment
 from denf.harness.registry import settings_type
 from denf.report.numbers import MISSING, duration, significant
-from denf.run_folder import read_history, read_record, read_scores
+from denf.run_folder import check_is_run, read_history, read_record, read_scores
 from denf.settings import as_plain
 
 _WIDTH = 100  # characters, where the output is not a terminal
@@ -42,13 +41,7 @@ def print_run(folder: Path, *, everything: bool = False) -> None:
 
 def sections(folder: Path, *, everything: bool = False) -> Iterator[Table | Text]:
     """The tables of `print_run`, each under its title."""
-    if not (folder / "experiment.yaml").exists():
-        raise DenfError(
-            f"run folder {folder}",
-            expected="experiment.yaml in it",
-            got="none" if folder.is_dir() else "no such folder",
-            fix="Name a folder that `denf train` has made.",
-        )
+    check_is_run(folder, "experiment.yaml")
     experiment = load_experiment(folder / "experiment.yaml")
     yield _facts(folder, experiment, read_record(folder, "run.json"))
     yield _settings(experiment, everything)

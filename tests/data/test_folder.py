@@ -16,6 +16,7 @@ from PIL import Image
 
 from denf.data.folder import prepare_folder
 from denf.data.prepared import open_prepared
+from denf.data.prepared_writer import PreparedWriter
 from denf.errors import DenfError
 
 CLEVR6 = Path(__file__).parents[3] / "shared/data/clevr6/val"
@@ -220,7 +221,7 @@ def test_an_unpaired_size_and_missing_folders_are_refused(tmp_path):
     picture(tmp_path / "images/a.png", 20, 16)
     with pytest.raises(DenfError, match="a square picture, got 20×16"):
         prepare_folder(tmp_path / "images", tmp_path / "out", crop="whole")
-    with pytest.raises(DenfError, match="expected 1 or more pixels"):
+    with pytest.raises(DenfError, match="expected 1 to 4096 pixels"):
         prepare_folder(tmp_path / "images", tmp_path / "out", size=0)
     with pytest.raises(DenfError, match="none: expected a folder"):
         prepare_folder(tmp_path / "none", tmp_path / "out")
@@ -271,3 +272,35 @@ def test_rendered_scenes(tmp_path):
         )
         np.testing.assert_array_equal(data.images[k], np.asarray(image))
         np.testing.assert_array_equal(data.masks[k], np.asarray(mask))
+
+
+def test_pictures_of_other_kinds_are_counted(tmp_path, capsys):
+    images, masks = pairs(tmp_path)
+    for name in ("a.heic", "b.HEIC", "notes.txt", ".hidden"):
+        (images / name).touch()
+    prepare_folder(images, tmp_path / "out", masks=masks)
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if "left out" in text]
+    assert line.startswith(f"denf: {images}: 3 of other kinds are left out: ")
+    assert line.endswith(": 2 .heic, 1 .txt")
+
+
+def test_an_absurd_size_is_refused_before_memory_is_taken(tmp_path):
+    images, _ = pairs(tmp_path)
+    with pytest.raises(DenfError, match="size: expected 1 to 4096 pixels, got 10000000"):
+        prepare_folder(images, tmp_path / "out", size=10_000_000)
+    with pytest.raises(DenfError, match="expected at most 4096 pixels a side, got 5000"):
+        PreparedWriter(tmp_path / "out", size=5000, masks=False, info={"name": "large"})
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_preparation_survives_a_disk_without_room(tmp_path):
+    def writer(count: int = 0) -> PreparedWriter:
+        return PreparedWriter(tmp_path / "d", size=8, masks=False, info={}, count=count)
+
+    with pytest.raises(KeyboardInterrupt), writer() as first:
+        first.append(np.zeros((3, 8, 8, 3), np.uint8))
+        raise KeyboardInterrupt
+    with pytest.raises(DenfError, match="GB of free disk space"), writer(10**15):
+        pass
+    with writer(3) as again:
+        assert again.count == 3

@@ -132,7 +132,7 @@ def test_damaged_weights_are_refused(run, damage):
 
 def test_missing_files_are_named(run, tmp_path):
     (run / "model.safetensors").unlink()
-    with pytest.raises(DenfError, match=r"got \['experiment.yaml'\]\. Train it"):
+    with pytest.raises(DenfError, match=r"got experiment\.yaml\. Name a folder"):
         load_run(run)
     with pytest.raises(DenfError, match="got no such folder"):
         load_run(tmp_path / "nowhere")

@@ -143,7 +143,7 @@ def render(
         "first": first,
         "count": count,
     }
-    with PreparedWriter(out, size=size, masks=True, info=info, empty=empty) as writer:
+    with PreparedWriter(out, size=size, masks=True, info=info, empty=empty, count=count) as writer:
         last = first + count
         starts = range(first + writer.count, last, BATCH)
         batches = [(start, min(start + BATCH, last)) for start in starts]
