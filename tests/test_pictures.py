@@ -271,7 +271,7 @@ def test_an_empty_folder_does_not_stop_the_others(run, scenes, tmp_path):
 ONE = np.zeros((8, 8, 3), np.uint8)
 
 
-@pytest.mark.parametrize("one", ["x.png", Path("x.png"), Image.fromarray(ONE), ONE, 5], ids=repr)
+@pytest.mark.parametrize("one", ["x.png", Path("x.png"), Image.fromarray(ONE), ONE, 5], ids=type)
 def test_one_picture_in_place_of_several_is_refused(run, one):
     with pytest.raises(DenfError, match="pictures: expected several pictures, got one "):
         run.decompose_all(one)
