@@ -10,11 +10,13 @@ from typing import Annotated, Any, Self
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+MOST_SEED = 2**32 - 1  # the largest that all generators of torch, NumPy and scikit-learn take
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 Steps = Annotated[int, Ge(0)]
+Seed = Annotated[int, Ge(0), Le(MOST_SEED)]
 
 
 class Settings(BaseModel):
