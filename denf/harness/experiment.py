@@ -25,7 +25,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import MinLen
 
-from denf.errors import DenfError
+from denf.errors import DenfError, within
 from denf.harness.changes import parse_change
 from denf.harness.layers import Layer, merge, merge_layers, source_of
 from denf.harness.overrides import override_layers
@@ -264,7 +264,9 @@ def _check(layers: Sequence[Layer], path: Path | str) -> Experiment:
         kind = settings_type(found.method)
         complete["settings"] = as_plain(validate(kind, found.settings, where=where_in("settings")))
     if found.aids:
-        aids = validate(aids_type(found.method), found.aids, where=where_in("aids"))
+        with within(where(("aids",))):
+            kind_of_aids = aids_type(found.method)
+        aids = validate(kind_of_aids, found.aids, where=where_in("aids"))
         complete["aids"] = as_plain(aids) if aids != type(aids)() else {}
         if complete["aids"] and not found.label.endswith(WITH_AIDS):
             complete["label"] = found.label + WITH_AIDS

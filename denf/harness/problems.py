@@ -149,8 +149,10 @@ def _problem(problem: Any, kind: Any) -> Problem:
         return Problem(keys, f"the key {key}", "nothing", "Add it.")
     if name in ("union_tag_not_found", "union_tag_invalid"):
         tag = (*keys, context["discriminator"].strip("'"))
-        given = shown(context["tag"]) if "tag" in context else "nothing"
-        return Problem(tag, f"the key {'.'.join(tag)}, one of {', '.join(_tagged(here))}", given)
+        expected = f"the key {'.'.join(tag)}, one of {', '.join(_tagged(here))}"
+        if "tag" not in context:
+            return Problem(tag, expected, "nothing", "Add it.")
+        return Problem(tag, expected, shown(context["tag"]))
     if name.endswith("_type") and (inside := fields(here)):
         expected = f"a mapping with keys among {', '.join(inside)}"
     elif name in _WORDS:
@@ -271,4 +273,5 @@ def _section(kind: Any) -> Any:
     if get_origin(kind) is Annotated:
         return _section(get_args(kind)[0])
     kinds = [k for k in (kind, *_members(kind)) if isinstance(k, type)]
-    return next((k for k in kinds if issubclass(k, BaseModel) or is_dataclass(k)), None)
+    found = [k for k in kinds if issubclass(k, BaseModel) or is_dataclass(k)]
+    return found[0] if len(found) == 1 else None

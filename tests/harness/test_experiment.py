@@ -134,7 +134,7 @@ REFUSED = {
     ),
     "aids of a method without": (
         {**DENF, "aids": {"quiet": 0.1}},
-        r"method denf: aids: expected none, got some. Write aids.py and aid_settings.py",
+        r"own.yaml: method denf: aids: expected none, got some. Write aids.py and aid_settings.py",
     ),
     "repeated key": (
         "method: denf\ndataset: x\nsettings: {mirror: true}\nsettings: {union: clamp}",
