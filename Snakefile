@@ -4,6 +4,7 @@
 import os
 import socket
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -11,8 +12,15 @@ min_version("9.0")
 # Commands end when the Snakemake process that started them is killed (denf/border.py).
 os.environ.setdefault("DENF_PARENT", f"{socket.gethostname()}:{os.getpid()}")
 
+# Snakemake takes braces in the paths of its files for wildcards.
+for folder in (workflow.basedir, os.getcwd()):
+    if set("{}") & set(str(folder)):
+        raise WorkflowError(
+            f"folder {folder}: expected a path without braces. Rename it, or work in another folder."
+        )
+
 # --configfile replaces the embedded protocol; the two are not merged.
-if "protocol" not in config:
+if not workflow.configfiles:
 
     configfile: "config/config.yaml"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class DenfError(Exception):
     """A mistake that the user can correct; its text is the whole message.
@@ -17,6 +20,18 @@ class DenfError(Exception):
 
     def __init__(self, what: str, *, expected: object, got: object, fix: str) -> None:
         super().__init__(f"{what}: expected {expected}, got {got}. {fix}")
+        self.what, self.expected, self.got, self.fix = what, expected, got, fix
+
+
+@contextmanager
+def within(where: str) -> Iterator[None]:
+    """Name a place, such as a key of a file, before the errors of the block."""
+    try:
+        yield
+    except DenfError as error:
+        raise DenfError(
+            f"{where}: {error.what}", expected=error.expected, got=error.got, fix=error.fix
+        ) from error
 
 
 class DivergenceError(RuntimeError):

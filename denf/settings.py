@@ -16,6 +16,7 @@ NonNegative = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 Steps = Annotated[int, Ge(0)]
+Seed = Annotated[int, Ge(0), Le(MOST_SEED)]
 
 
 class Settings(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,10 @@ def read_mapping(path: Path, *, what: str, fix: str) -> dict[str, Any]:
         DenfError: when the file cannot be read, repeats a key or holds no mapping.
     """
     named = f"{what} {path}"
-    text = read_text(path, what=named, expected=_READABLE, fix=_CORRECT)
+    readable = path.is_file() and os.access(path, os.R_OK)
+    text = read_text(
+        path, what=named, expected=_READABLE, fix=_CORRECT if readable else "Check the path."
+    )
     return parse_mapping(text, what=named, fix=fix)
 
 

@@ -290,15 +290,15 @@ MISTAKES = {
     ),
     "unknown key": (
         [*TRAIN, "--set", "sed=1"],
-        "--set sed: expected a key of an experiment: name, method",
+        "--set sed: expected only the keys name, method",
     ),
     "setting without its section": (
         [*TRAIN, "--set", "weights.density=0.1"],
-        "--set weights.density: expected a key of an experiment: name, ",
+        "--set weights.density: expected weights: a text, got ",
     ),
     "unknown setting": (
         [*TRAIN, "--set", "settings.rate=1"],
-        "{experiment}: settings: expected only the keys ",
+        "--set settings.rate: settings: expected only the keys ",
     ),
     "no such protocol": (
         [*TRAIN, "--protocol", "{tmp}/p"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -28,21 +29,20 @@ def experiments(
     plan: Annotated[Path, typer.Option(help="Folder of the resolved experiments.")] = Path(
         "results/.plan"
     ),
+    elsewhere: Annotated[
+        bool, typer.Option("--elsewhere", help="Do not look for the files of data sets.")
+    ] = False,
 ) -> None:
     """Resolve and check all experiment files, and write the resolved ones to --plan.
 
     Prints the plan as JSON, with a hash of the source files that each command depends on.
     """
     from denf.harness.plan import make_plan
+    from denf.harness.protocol import effective_protocol
 
-    for file in configfile or []:
-        read_protocol(file)
-    files = configfile or ([protocol] if protocol else [])
-    typer.echo(
-        json.dumps(
-            make_plan(folder, read_protocol(protocol), plan, where=", ".join(map(str, files)))
-        )
-    )
+    values, where = effective_protocol(protocol, configfile or [], sys.stdin)
+    found = make_plan(folder, values, plan, where=where, elsewhere=elsewhere)
+    typer.echo(json.dumps(found))
 
 
 @app.command()
@@ -98,14 +98,12 @@ def train(
     of other settings in --out is replaced when the training has finished.
     """
     from denf.data.prepared import open_verified
-    from denf.harness.changes import check_changes
     from denf.harness.earlier import check_run_folder
     from denf.harness.experiment import load_experiment
     from denf.harness.learning_curve import choose_scenes
     from denf.harness.lease import gpu_lease
     from denf.harness.plan import check_inputs
 
-    check_changes(set_)
     check_run_folder(out, weights)
     resolved = load_experiment(experiment, read_protocol(protocol), set_)
     if inputs_hash is not None:

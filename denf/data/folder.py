@@ -119,6 +119,46 @@ def prepare_folder(
         write_scenes(writer, chosen, load, label=str(info["name"]))
 
 
+def list_pictures(
+    images: Path | str,
+    *,
+    masks: Path | str | None = None,
+    first: int = 0,
+    count: int | None = None,
+) -> dict[tuple[int, int, str], str]:
+    """The pictures that `prepare_folder` takes, from the names of the files alone.
+
+    Args:
+        images: folder or zip archive.
+        masks: folder or zip archive of label images, or None.
+        first: number of the first picture to take.
+        count: how many to take; None: all from `first` on.
+
+    Returns:
+        the name of each, by what is the same for two names of one file: device, inode, and path in
+        an archive.
+
+    Raises:
+        DenfError: as `prepare_folder`, except for what the pictures hold.
+    """
+    images, label_source = Path(images), None if masks is None else Path(masks)
+    with ExitStack() as stack:
+        pictures = _pictures(images, stack.enter_context(open_source(images)), label_source)
+        pairs = [_Pair(file, f"{images}/{file.path}", None, "") for file in pictures]
+        if label_source is not None:
+            labels = _pictures(label_source, stack.enter_context(open_source(label_source)), None)
+            pairs = _pair(images, pictures, label_source, labels)
+    return {
+        _identity(images, pair): pair.image_name for pair in _select(images, pairs, first, count)
+    }
+
+
+def _identity(source: Path, pair: _Pair) -> tuple[int, int, str]:
+    inside = source.is_dir()
+    found = (source / pair.image.path if inside else source).stat()
+    return found.st_dev, found.st_ino, "" if inside else str(pair.image.path)
+
+
 def _scene(side: int, crop: Crop, max_objects: int, number: int, pair: _Pair) -> Scene:
     image = decode_image(pair.image.read(), pair.image_name)
     height, width, _ = image.shape

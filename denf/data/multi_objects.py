@@ -19,7 +19,7 @@ from denf.data.crop import Array, Kernel, resize_image, resize_labels
 from denf.data.example import Feature, parse_example
 from denf.data.in_order import in_order, read_ahead
 from denf.data.ingest import Scene, SceneWriter, pending_splits
-from denf.data.record_splits import RecordRange, Split, check_ranges
+from denf.data.record_splits import RecordRange, Split, check_ranges, chosen_ranges
 from denf.data.tfrecord import Record, read_records
 from denf.errors import DenfError
 from denf.reading import reason
@@ -117,8 +117,7 @@ def prepare_objects(
             set, the file ends before a split is complete, ranges overlap, or a split exists.
     """
     tfrecord, out, side = Path(tfrecord), Path(out), size or file.size
-    given = {**file.ranges, **(ranges or {})}
-    chosen = {name: records for name, records in given.items() if records is not None}
+    chosen = chosen_ranges(file.ranges, ranges or {})
     check_ranges(chosen)
     infos = {
         name: _describe(file, tfrecord, name, records, side) for name, records in chosen.items()

@@ -42,7 +42,7 @@ class Video:
 
 @dataclass(frozen=True)
 class VideoSplit:
-    """Numbers of videos: the last `test` are the test set; up to `train` before them train."""
+    """Numbers of videos: the last `test` are the test set; the `train` before them train."""
 
     train: int
     test: int
@@ -131,6 +131,24 @@ def prepare_real_traffic(
             write_scenes(writer, frames[part], load, label=f"{name} {part}", workers=workers)
 
 
+def count_frames(source: Path | str, split: VideoSplit | None, gap: int) -> dict[str, int]:
+    """The number of frames of each split, from the names of the files alone.
+
+    Args:
+        source: folder or zip archive of one camera's videos.
+        split: numbers of videos; None: `default_split`.
+        gap: frames dropped at the end of the training videos.
+
+    Raises:
+        DenfError: as `prepare_real_traffic`, except for what the frames hold.
+    """
+    source = Path(source)
+    with open_source(source) as files:
+        videos = find_videos(source, files)
+    train, test = _divide(source, videos, split or default_split(len(videos)), gap)
+    return {"train": len(train), "test": len(test)}
+
+
 def find_videos(source: Path, files: Sequence[SourceFile]) -> list[Video]:
     """Videos of a source in order of their numbers.
 
@@ -177,14 +195,15 @@ def _divide(
     source: Path, videos: Sequence[Video], split: VideoSplit, gap: int
 ) -> tuple[list[SourceFile], list[SourceFile]]:
     border = len(videos) - split.test
-    if split.train < 1 or split.test < 1 or border < 1 or gap < 0:
+    if split.train < 1 or split.test < 1 or border < split.train or gap < 0:
         raise DenfError(
             f"footage {source}",
-            expected="at least one video to train on, one to test on, and a gap of 0 or more",
-            got=f"{len(videos)} videos, {split}, gap {gap}",
+            expected=f"{split.train} videos to train on and {split.test} to test on, each one or "
+            "more, and a gap of 0 or more",
+            got=f"{len(videos)} videos and a gap of {gap}",
             fix="Choose other numbers of videos, or give more of them.",
         )
-    train = [f for v in videos[max(0, border - split.train) : border] for f in v.frames]
+    train = [f for v in videos[border - split.train : border] for f in v.frames]
     if gap >= len(train):
         raise DenfError(
             f"footage {source}",

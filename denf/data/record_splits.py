@@ -53,9 +53,27 @@ class RecordRange:
         most = "" if self.scenes is None else f", the first {self.scenes} scenes kept"
         return f"records {self.start} to {'the end' if self.stop is None else self.stop - 1}{most}"
 
+    @property
+    def most(self) -> int | None:
+        """The largest number of scenes; None where the file's length decides."""
+        records = None if self.stop is None else self.stop - self.start
+        return min((n for n in (records, self.scenes) if n is not None), default=None)
+
     def holds(self, index: int) -> bool:
         """Whether record `index` belongs to the split."""
         return self.start <= index and (self.stop is None or index < self.stop)
+
+
+def chosen_ranges(
+    own: Mapping[str, RecordRange], given: Mapping[str, RecordRange | None]
+) -> dict[str, RecordRange]:
+    """The records of each split that is made.
+
+    Args:
+        own: those of the published file.
+        given: those in place of the file's own; None: the split is not made.
+    """
+    return {name: records for name, records in {**own, **given}.items() if records is not None}
 
 
 def check_ranges(ranges: Mapping[str, RecordRange]) -> None:

@@ -1,41 +1,40 @@
-"""Changes of an experiment on the command line: `key.subkey=value`, with the section named."""
+"""Changes of an experiment on the command line: `key.subkey=value`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import get_close_matches
+from typing import Any
+
+import yaml
 
 from denf.errors import DenfError
-from denf.harness.experiment import Experiment, Training
+from denf.harness.layers import Layer
+from denf.yaml_reader import parse_yaml
 
-SECTIONS = ("settings", "aids", "training")
 
-
-def check_changes(changes: Sequence[str]) -> None:
-    """Refuse a key that no experiment has, such as a setting without its section.
+def parse_change(change: str) -> Layer:
+    """The keys that a change sets.
 
     Args:
-        changes: `key.subkey=value`.
+        change: `key.subkey=value`, with the value in YAML.
 
     Raises:
-        DenfError: with the key that was probably meant.
+        DenfError: when it has another form.
     """
-    known = list(Experiment.model_fields)
-    for change in changes:
-        key = change.partition("=")[0].strip()
-        first, *inner = key.split(".")
-        if first in SECTIONS or (first in known and not inner):
-            continue
-        if not inner and first in Training.model_fields:
-            meant = f"training.{key}"
-        else:
-            near = [] if inner else get_close_matches(first, known, n=1)
-            meant = near[0] if near else f"settings.{key}"
-        sections = ", ".join(f"{section}.<key>" for section in SECTIONS)
+    key, separator, text = change.partition("=")
+    parts = [part.strip() for part in key.split(".")]
+    if not (separator and all(parts)):
         raise DenfError(
-            f"--set {key}",
-            expected=f"a key of an experiment: {', '.join(k for k in known if k not in SECTIONS)}, "
-            f"{sections}",
-            got=repr(first),
-            fix=f"Did you mean {meant}?",
+            "--set",
+            expected="key.subkey=value",
+            got=repr(change),
+            fix="For example --set training.steps=100.",
         )
+    try:
+        value: Any = parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise DenfError(
+            f"--set {key}", expected="a value in YAML", got=repr(text), fix="Quote or correct it."
+        ) from error
+    for part in reversed(parts):
+        value = {part: value}
+    return Layer(f"--set {key.strip()}", value)

@@ -18,22 +18,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from annotated_types import Ge, MinLen
+from annotated_types import MinLen
 
-from denf.errors import DenfError
-from denf.harness.presets import merge, preset_changes, presets_of
+from denf.errors import DenfError, within
+from denf.harness.changes import parse_change
+from denf.harness.layers import Layer, merge, merge_layers, source_of
+from denf.harness.overrides import override_layers
+from denf.harness.problems import all_keys
 from denf.harness.registry import aids_type, method_names, settings_type
 from denf.harness.validation import check_name, validate
-from denf.settings import Count, NonNegative, Settings, Steps, as_plain
-from denf.yaml_reader import parse_yaml, read_mapping
+from denf.settings import Count, NonNegative, Seed, Settings, Steps, as_plain
+from denf.yaml_reader import read_mapping
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_SUFFIXES = (".yaml", ".yml")
 WITH_AIDS = " (with aids)"
 _WITHOUT_EFFECT = ("log_every", "save_minutes", "validations")  # on the weights
 
@@ -88,7 +91,7 @@ class Experiment(Settings):
     """Block of the table: `method`, `ablation` or `control`."""
     tables: tuple[Literal[1, 2, 3], ...] = ()
     """Numbers of the tables that contain the row; a row of Table 2 also gets an FID."""
-    seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], MinLen(1)] = (0,)
     """Every seed to run; default: the protocol's."""
     protocol: str = "none"
     """Name of the protocol that the settings were resolved under."""
@@ -146,59 +149,40 @@ def load_experiment(
         DenfError: naming file, key, value and what is allowed.
     """
     protocol = protocol or {}
-    own = _read(path)
-    values: dict[str, Any] = {"name": path.stem, "label": path.stem}
+    own, name = _read(path), {"name": path.stem, "label": path.stem}
     if "extends" in own:
-        extended = own.pop("extends")
-        named = isinstance(extended, str) and NAME.fullmatch(extended)
-        parent = path.with_name(f"{extended}.yaml") if named else None
-        if parent is None or not parent.exists():
-            raise DenfError(
-                f"{path}: extends",
-                expected="the name of a file beside it",
-                got=repr(extended),
-                fix=f"There are: {', '.join(sorted(p.stem for p in path.parent.glob('*.yaml')))}.",
-            )
-        inherited = _read(parent)
-        if "extends" in inherited:
-            raise DenfError(
-                f"{path}: extends",
-                expected="a file that extends nothing",
-                got=f"{parent.name}, which extends {inherited['extends']}",
-                fix="Extend that one and repeat the changed keys.",
-            )
         ablation = {"label": path.stem, "group": "ablation", "tables": [3]}
-        values = merge(merge(values, inherited), ablation)
-        overrides = _overrides(protocol, {**values, **own})
-        values = merge(merge(values, overrides), own)
+        parent = _extended(path, own.pop("extends"))
+        base = merge({**name, **parent.values}, ablation)
+        overrides = override_layers(protocol, {**base, **own})
+        layers = [Layer(parent.source, base), *overrides, Layer(str(path), own)]
     else:
-        values = merge(values, own)
-        overrides = _overrides(protocol, values)
-        values = merge(values, overrides)
+        own = {**name, **own}
+        layers = [Layer(str(path), own), *override_layers(protocol, own)]
     if protocol:
-        values["protocol"] = protocol["protocol"]
-        values.setdefault("seeds", protocol.get("seeds", [0]))
-    for change in changes:
-        values = merge(values, _parse_change(change))
-    where = f"{path} with the overrides of protocol {values['protocol']}" if overrides else path
-    return _check(str(where), values)
+        known = merge_layers(layers)
+        given = {"protocol": protocol["protocol"]}
+        given |= {} if "seeds" in known else {"seeds": protocol.get("seeds", [0])}
+        layers.append(Layer(f"protocol {protocol['protocol']}", given))
+    return _check([*layers, *map(parse_change, changes)], path)
 
 
 def load_experiments(folder: Path, protocol: Mapping[str, Any]) -> list[Experiment]:
     """Resolve all experiment files of a folder, in alphabetical order.
 
     Raises:
-        DenfError: as `load_experiment`, when there is no file, and for a name with characters other
-            than letters, digits, hyphens and underscores.
+        DenfError: as `load_experiment`, when there is no file, and for a name with another suffix
+            or with characters other than letters, digits, hyphens and underscores.
     """
-    paths = sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
+    paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in _SUFFIXES)
+    paths = [path for path in paths if not path.name.startswith(".")]
     for path in paths:
-        if not NAME.fullmatch(path.stem):
+        if path.suffix != ".yaml" or not NAME.fullmatch(path.stem):
             raise DenfError(
                 f"experiment file {path}",
                 expected="a name of letters, digits, hyphens and underscores that starts with a "
-                "letter or digit, since folders and commands contain it",
-                got=repr(path.stem),
+                "letter or digit, since folders and commands contain it, and the suffix .yaml",
+                got=repr(path.name),
                 fix="Rename the file.",
             )
     if not paths:
@@ -211,65 +195,88 @@ def load_experiments(folder: Path, protocol: Mapping[str, Any]) -> list[Experime
     return [load_experiment(path, protocol) for path in paths]
 
 
+def _extended(path: Path, name: Any) -> Layer:
+    """The file that a file extends."""
+    named = isinstance(name, str) and NAME.fullmatch(name)
+    parent = path.with_name(f"{name}.yaml") if named else None
+    if parent is None or not parent.exists():
+        raise DenfError(
+            f"{path}: extends",
+            expected="the name of a file beside it",
+            got=repr(name),
+            fix=f"There are: {', '.join(sorted(p.stem for p in path.parent.glob('*.yaml')))}.",
+        )
+    values = _read(parent)
+    if "extends" in values:
+        raise DenfError(
+            f"{path}: extends",
+            expected="a file that extends nothing",
+            got=f"{parent.name}, which extends {values['extends']}",
+            fix="Extend that one and repeat the changed keys.",
+        )
+    return Layer(str(parent), values)
+
+
+def check_unused_overrides(protocol: Mapping[str, Any], experiments: Sequence[Experiment]) -> None:
+    """Check the overrides of methods that no experiment has; `load_experiment` checks the others.
+
+    Raises:
+        DenfError: as `load_experiment`.
+    """
+    used = {name for e in experiments for name in (e.name, e.method)}
+    for key in protocol.get("overrides") or {}:
+        if key not in used:
+            values = {"name": key, "method": key, "label": key, "dataset": ""}
+            _check([Layer("", values), *override_layers({**protocol, "preset": None}, values)], key)
+
+
 def _read(path: Path) -> dict[str, Any]:
-    return read_mapping(
+    values = read_mapping(
         path,
         what="experiment file",
         fix="It needs the key `method` or `extends`; see config/README.md.",
     )
-
-
-def _overrides(protocol: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The protocol's changes to an experiment: its preset's, its method's, those of its name."""
-    overrides = protocol.get("overrides") or {}
-    method, name = str(values.get("method")), str(values["name"])
-    merged: dict[str, Any] = {}
-    if method in method_names():
-        merged = preset_changes(presets_of(protocol), method, name)
-    for key in [method] if name in method_names() else [method, name]:  # a shared name is a method
-        changes = overrides.get(key) or {}
-        if not isinstance(changes, Mapping):
-            raise DenfError(
-                f"protocol {protocol.get('protocol')}: overrides.{key}",
-                expected="a mapping of an experiment's keys",
-                got=repr(changes),
-                fix="See config/README.md.",
-            )
-        merged = merge(merged, changes)
-    return merged
-
-
-def _parse_change(change: str) -> dict[str, Any]:
-    key, separator, text = change.partition("=")
-    if not separator:
+    if "datasets" in values:
         raise DenfError(
-            "--set", expected="key.subkey=value", got=repr(change), fix="Add the value."
+            f"experiment file {path}",
+            expected="an experiment, which has the key `method` or `extends`",
+            got="a protocol",
+            fix=f"Give an experiment, such as config/experiments/denf.yaml, and --protocol {path}.",
         )
-    try:
-        value: Any = parse_yaml(text)
-    except yaml.YAMLError as error:
-        raise DenfError(
-            f"--set {key}", expected="a value in YAML", got=repr(text), fix="Quote or correct it."
-        ) from error
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return value
+    return values
 
 
-def _check(where: str, values: Mapping[str, Any]) -> Experiment:
-    found = validate(Experiment, values, where=where)
-    check_name(found.method, method_names(), where=f"{where}: method")
+def _check(layers: Sequence[Layer], path: Path | str) -> Experiment:
+    """The experiment of some layers; an error names the layer that set the value."""
+    values = merge_layers(layers)
+
+    def where(keys: Sequence[str]) -> str:
+        return source_of(layers, keys, otherwise=str(path))
+
+    def where_in(section: str) -> Callable[[Sequence[str]], str]:
+        return lambda keys: f"{where((section, *keys))}: {section}"
+
+    found = validate(Experiment, values, where=where, known=_keys_of(values.get("method")))
+    check_name(found.method, method_names(), where=f"{where(('method',))}: method")
     complete: dict[str, Any] = {}
     # Without settings the method has its defaults, and its module need not be imported.
     if found.settings:
         kind = settings_type(found.method)
-        complete["settings"] = as_plain(validate(kind, found.settings, where=f"{where}: settings"))
+        complete["settings"] = as_plain(validate(kind, found.settings, where=where_in("settings")))
     if found.aids:
-        aids = validate(aids_type(found.method), found.aids, where=f"{where}: aids")
+        with within(where(("aids",))):
+            kind_of_aids = aids_type(found.method)
+        aids = validate(kind_of_aids, found.aids, where=where_in("aids"))
         complete["aids"] = as_plain(aids) if aids != type(aids)() else {}
         if complete["aids"] and not found.label.endswith(WITH_AIDS):
             complete["label"] = found.label + WITH_AIDS
     return found.changed(**complete)
+
+
+def _keys_of(method: Any) -> Iterator[str]:
+    """The keys of a method's settings as those of an experiment."""
+    if method in method_names():
+        yield from all_keys(settings_type(method), "settings.")
 
 
 def _digest(values: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from denf.data.sources.published import Published, published_name
 from denf.data.sources.source import Source
 from denf.errors import DenfError
 from denf.files import write_atomically
-from denf.harness.experiment import Experiment, load_experiments
+from denf.harness.experiment import Experiment, check_unused_overrides, load_experiments
 from denf.harness.lease import count_cards
 from denf.harness.protocol import (
     EXPERIMENTS,
@@ -34,12 +34,18 @@ from denf.harness.registry import Purpose, code_hash
 from denf.harness.validation import check_name
 from denf.settings import as_plain
 
+FID_TABLE = 2  # its rows also get a Fréchet distance
 _OF_METHODS = (Purpose.TRAIN, Purpose.EVALUATE, Purpose.FID)
 _OF_ALL = (Purpose.TABLES, Purpose.FIGURES, Purpose.CARD, Purpose.PAGE)
 
 
 def make_plan(
-    folder: Path | None, protocol: Mapping[str, Any], out: Path, *, where: str
+    folder: Path | None,
+    protocol: Mapping[str, Any],
+    out: Path,
+    *,
+    where: str,
+    elsewhere: bool = False,
 ) -> dict[str, Any]:
     """Resolve a protocol's experiments and write them to `out`, `<name>-<hash>.yaml` each.
 
@@ -51,6 +57,8 @@ def make_plan(
         protocol: values of a protocol; empty for every file as it is.
         out: folder of the plan.
         where: source of the protocol, for errors.
+        elsewhere: whether the files that the protocol names are on another machine, so that nobody
+            looks for them.
 
     Returns:
         `experiments`, each with its `file` and `inputs_hash`; `code`, hashes of the sources that
@@ -71,7 +79,10 @@ def make_plan(
         plan["protocol"] = as_plain(checked)
         check_references(checked, {e.name: e.dataset for e in resolved}, where=where)
         names = chosen(checked, [e.name for e in resolved])
+        check_unused_overrides(protocol, resolved)
         resolved = [e for e in resolved if e.name in names]
+        if not elsewhere:
+            _check_files(checked, resolved, where)
         datasets = checked.datasets.items()
         plan["datasets"] = {key: _plan_dataset(dataset, out) for key, dataset in datasets}
         rows = json.dumps(listing_rows(resolved, checked), sort_keys=True)
@@ -154,6 +165,30 @@ def check_inputs(experiment: Experiment, expected: str, *, where: str) -> None:
             got=f"another, {got}",
             fix="The experiment or the suite changed after planning: start the workflow again.",
         )
+
+
+def _check_files(protocol: Protocol, experiments: Sequence[Experiment], where: str) -> None:
+    """Refuse files that are missing, and data too small for the scores that are planned."""
+    weights = protocol.fid.weights
+    if weights is not None and not Path(weights).is_file():
+        raise DenfError(
+            f"{where}: fid.weights",
+            expected="a file of Inception weights",
+            got=f"no such file: {weights}",
+            fix="Check the path, or leave the key out for a download.",
+        )
+    for key, dataset in protocol.datasets.items():
+        place = f"{where}: datasets.{key}"
+        counts = dataset.examine(place)
+        for e in experiments:
+            if e.dataset == key and FID_TABLE in e.tables and min(counts.values(), default=2) < 2:
+                raise DenfError(
+                    place,
+                    expected=f"2 or more images in each split, since experiment {e.name} of "
+                    f"Table {FID_TABLE} gets a Fréchet distance",
+                    got=", ".join(f"{split}: {count}" for split, count in counts.items()),
+                    fix="Add images, or leave the experiment out.",
+                )
 
 
 def _check_weights(experiments: Sequence[Experiment]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from denf.harness.layers import Layer, merge
 from denf.harness.registry import method_modules, method_names
 from denf.harness.validation import check_name, validate
 from denf.settings import Settings
@@ -53,15 +54,6 @@ class Preset(Sections):
     """Further changes to single experiments, by the experiment's name."""
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over`, dictionaries merged key by key."""
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged
-
-
 def preset_names() -> set[str]:
     """Names of the presets of all methods."""
     return {
@@ -77,7 +69,7 @@ def presets_of(protocol: Mapping[str, Any]) -> tuple[str, ...]:
     return (named,) if isinstance(named, str) else tuple(named)
 
 
-def preset_changes(presets: Sequence[str], method: str, experiment: str) -> dict[str, Any]:
+def preset_layers(presets: Sequence[str], method: str, experiment: str) -> list[Layer]:
     """What presets change in an experiment, as its keys; later presets take precedence.
 
     A preset does not change a method that has no file for it.
@@ -85,10 +77,10 @@ def preset_changes(presets: Sequence[str], method: str, experiment: str) -> dict
     Raises:
         DenfError: for a preset that no method has, or a file that is not a preset.
     """
-    changes: dict[str, Any] = {}
-    for preset in presets:
-        changes = merge(changes, _changes_of(preset, method, experiment))
-    return changes
+    return [
+        Layer(f"preset {preset} of {method}", _changes_of(preset, method, experiment))
+        for preset in presets
+    ]
 
 
 def _changes_of(preset: str, method: str, experiment: str) -> dict[str, Any]:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TextIO
 
 from annotated_types import Ge, Gt, MinLen
 from pydantic import AfterValidator, Field
 
 from denf.data.sources import Dataset
-from denf.data.sources.source import Source
+from denf.data.sources.source import FolderName, PathText, Source
 from denf.errors import DenfError
+from denf.harness.layers import merge
 from denf.harness.presets import preset_names, presets_of
 from denf.harness.registry import method_names
 from denf.harness.validation import check_name, validate
-from denf.settings import Settings
+from denf.settings import Seed, Settings
 from denf.yaml_reader import parse_mapping, read_mapping
 
 EXPERIMENTS = "config/experiments"
-Seed = Annotated[int, Ge(0)]
+TAKEN = ("data", "downloads", "figures", "logs", "reference", "runs", "tables")
 _SEE = "See config/README.md."
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
-        raise ValueError("each seed is given once")
+        raise ValueError("each seed once")
     return seeds
+
+
+def _free(name: str) -> str:
+    if name in TAKEN:
+        raise ValueError(f"none of {', '.join(TAKEN)}, which are other folders of results/")
+    return name
 
 
 class Fid(Settings):
@@ -38,7 +45,7 @@ class Fid(Settings):
     extractor: Literal["inception-v3-compat", "random-conv-v1"]
     """`inception-v3-compat` (TensorFlow's weights, comparable with the literature) or
     `random-conv-v1` (a fixed random network without a download, comparable only with itself)."""
-    weights: str | None = None
+    weights: PathText | None = None
     """File of the Inception weights; default: the torch hub cache, or else a download."""
 
 
@@ -57,11 +64,12 @@ class Runtime(Settings):
 class Protocol(Settings):
     """A protocol, such as config/config.yaml or config/paper.yaml."""
 
-    protocol: str
-    """Name; only runs of `paper` are compared with reported values."""
+    protocol: Annotated[FolderName, AfterValidator(_free)]
+    """Name, also of the folder of its results; only runs of `paper` are compared with reported
+    values."""
     seeds: Annotated[tuple[Seed, ...], MinLen(1), AfterValidator(_distinct)]
     """Seeds to train and list, for experiments that name none of their own."""
-    experiments: str = EXPERIMENTS
+    experiments: PathText = EXPERIMENTS
     """Folder of experiment files, one per table row."""
     only: tuple[str, ...] = ()
     """Names of the experiments to run; empty for all."""
@@ -92,6 +100,63 @@ def chosen(protocol: Protocol, names: Iterable[str]) -> list[str]:
 
 
 def read_protocol(path: Path) -> dict[str, Any]:
+    """The values of a protocol's file, checked.
+
+    Raises:
+        DenfError: as `read_values` and `check_protocol`.
+    """
+    values = read_values(path)
+    check_protocol(values, where=str(path))
+    return values
+
+
+def parse_protocol(text: str, *, where: str = "protocol on standard input") -> dict[str, Any]:
+    """The values of a protocol as a text in YAML or JSON, checked.
+
+    Args:
+        text: the text.
+        where: its source, for errors.
+
+    Raises:
+        DenfError: as `parse_values` and `check_protocol`.
+    """
+    values = parse_values(text, where=where)
+    check_protocol(values, where=where)
+    return values
+
+
+def effective_protocol(
+    path: Path | None, configfiles: Sequence[Path], text: TextIO
+) -> tuple[dict[str, Any], str]:
+    """A protocol that may differ from its files, as with `--config` of Snakemake.
+
+    Args:
+        path: its file, or `-` for a text; None: no protocol.
+        configfiles: files that it is made from, of which later ones take precedence.
+        text: the text.
+
+    Returns:
+        its values, unchecked and empty without a protocol, and their source for errors.
+
+    Raises:
+        DenfError: when a file or the text repeats a key or is not a protocol.
+    """
+    files = {str(file): read_values(file) for file in configfiles}
+    if path is None:
+        return {}, ""
+    if str(path) != "-":
+        return read_values(path), str(path)
+    sources = list(files)
+    values = parse_values(text.read(), where="protocol on standard input")
+    merged: dict[str, Any] = {}
+    for given in files.values():
+        merged = merge(merged, given)
+    if values != merged:
+        sources.append("--config" if files else "protocol on standard input")
+    return values, " and ".join(sources)
+
+
+def read_values(path: Path) -> dict[str, Any]:
     """The values of a protocol's file, as they are.
 
     Raises:
@@ -101,13 +166,13 @@ def read_protocol(path: Path) -> dict[str, Any]:
     return _with_its_name(values, f"protocol {path}")
 
 
-def parse_protocol(text: str) -> dict[str, Any]:
-    """The values of a protocol as a text in YAML or JSON.
+def parse_values(text: str, *, where: str) -> dict[str, Any]:
+    """The values of a protocol as a text, as they are.
 
     Raises:
         DenfError: when the text repeats a key or is not a protocol.
     """
-    return _with_its_name(parse_mapping(text, what="protocol", fix=_SEE), "protocol")
+    return _with_its_name(parse_mapping(text, what=where, fix=_SEE), where)
 
 
 def _with_its_name(values: dict[str, Any], what: str) -> dict[str, Any]:

@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from itertools import chain
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from denf.errors import DenfError
+from denf.harness.problems import Problem, all_keys, booleans_as_numbers, problems_of
 
 Kind = TypeVar("Kind")
+Where = str | Callable[[Sequence[str]], str]
+_SHOWN = 3  # problems in one message
 
 
-def validate(kind: type[Kind], values: Mapping[str, Any], *, where: str) -> Kind:
+def validate(
+    kind: type[Kind], values: Mapping[str, Any], *, where: Where, known: Iterable[str] = ()
+) -> Kind:
     """Check plain values against a type of settings.
 
+    Args:
+        kind: the type.
+        values: the values.
+        where: their source, or a function that gives the source of the value at some keys.
+        known: further keys, dotted, that a user may have meant.
+
     Raises:
-        DenfError: with file, key, value and what is allowed, one line per problem.
+        DenfError: in one line, with source, key, value and what is allowed.
     """
     try:
-        return TypeAdapter(kind).validate_python(values)
+        found = TypeAdapter(kind).validate_python(values)
+        problems = booleans_as_numbers(found, values)
     except ValidationError as error:
-        problems = error.errors()
-    lines = [_expected_and_got(problem, kind) for problem in problems]
+        problems = problems_of(error, kind)
+    else:
+        if not problems:
+            return found
+    first, *others = problems
+    also = [f"; expected {p.expected}, got {p.got}" for p in others[: _SHOWN - 1]]
+    also += [f"; and {len(problems) - _SHOWN} more"] * (len(problems) > _SHOWN)
     raise DenfError(
-        where,
-        expected=lines[0][0],
-        got=lines[0][1],
-        fix="".join(f"\n  also: expected {a}, got {b}" for a, b in lines[1:])
-        or "Correct the value.",
+        where if isinstance(where, str) else where(first.keys),
+        expected=first.expected,
+        got=first.got + "".join(also),
+        fix=_fix(first, chain(all_keys(kind), known)),
     )
 
 
@@ -50,75 +66,21 @@ def check_name(name: str, known: Iterable[str], *, where: str) -> None:
     )
 
 
-def _expected_and_got(problem: Any, kind: Any) -> tuple[str, str]:
-    """What was expected and what was given at the place of one problem."""
-    keys, here = _place(kind, problem["loc"])
-    key, got = ".".join(keys), repr(problem["input"])
-    if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        allowed = ", ".join(_fields(_place(kind, problem["loc"][:-1])[1]))
-        return f"only the keys {allowed}", f"{key}: {got}"
-    if problem["type"] in ("missing", "missing_argument"):
-        return f"the key {key}", "nothing"
-    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        tag = ".".join((*keys, problem["ctx"]["discriminator"].strip("'")))
-        got = repr(problem["ctx"]["tag"]) if "tag" in problem["ctx"] else "nothing"
-        return f"the key {tag}, one of {', '.join(_tagged(here))}", got
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{key}: {message}" if key else message, got
+def _fix(problem: Problem, known: Iterable[str]) -> str:
+    near = _nearest(problem, [*problem.beside, *known]) if problem.unknown else []
+    return f"Did you mean {' or '.join(near)}?" if near else problem.fix
 
 
-def _place(kind: Any, location: Sequence[Any]) -> tuple[list[str], Any]:
-    """The keys that lead to a place in settings of a type, and the type there.
-
-    In a union whose members a key distinguishes, pydantic's location names the member chosen.
-    """
-    keys = []
-    for part in location:
-        chosen = _tagged(kind).get(part)
-        if chosen is not None:
-            kind = chosen
-            continue
-        keys.append(str(part))
-        kind = _inside(kind, part)
-    return keys, kind
+def _nearest(problem: Problem, known: Sequence[str]) -> list[str]:
+    """Known keys that may have been meant: spelled almost so, or the same in another section."""
+    last = problem.unknown[-1]
+    inside = [key for key in known if key.endswith(f".{'.'.join(problem.unknown)}")]
+    near = _spelled(last, problem.beside) or inside or _spelled(last, known)
+    return list(dict.fromkeys(near))[:3]
 
 
-def _inside(kind: Any, part: Any) -> Any:
-    if get_origin(kind) is Annotated:
-        return _inside(get_args(kind)[0], part)
-    if get_origin(kind) in (dict, Mapping):
-        return get_args(kind)[1]
-    section = next((k for k in (kind, *get_args(kind)) if _is_section(k)), None)  # Section | None
-    if section is None:
-        return None
-    if isinstance(section, type) and issubclass(section, BaseModel):
-        field = section.model_fields.get(str(part))
-        return None if field is None else field.annotation
-    return get_type_hints(section).get(str(part))
-
-
-def _tagged(kind: Any) -> dict[str, Any]:
-    """Members of a union that a key distinguishes, by the key's value; empty for other types."""
-    if get_origin(kind) is not Annotated:
-        return {}
-    union, *more = get_args(kind)
-    tags = [str(m.discriminator) for m in more if getattr(m, "discriminator", None)]
-    members = {}
-    for tag in tags:
-        for member in get_args(union):
-            (value,) = get_args(member.model_fields[tag].annotation)
-            members[value] = member
-    return members
-
-
-def _fields(kind: Any) -> list[str]:
-    kind = next((k for k in (kind, *get_args(kind)) if _is_section(k)), None)
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return list(kind.model_fields)
-    return [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
-
-
-def _is_section(kind: Any) -> bool:
-    return isinstance(kind, type) and (
-        issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind)
-    )
+def _spelled(last: str, known: Sequence[str]) -> list[str]:
+    """The dotted keys of which the last part is spelled almost as a given one."""
+    ends = [key.rpartition(".")[2] for key in known]
+    near = get_close_matches(last, ends, n=3, cutoff=0.7)
+    return [key for key, end in zip(known, ends, strict=True) if end in near]

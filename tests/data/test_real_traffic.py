@@ -18,7 +18,12 @@ from PIL import Image
 from denf.data import ingest
 from denf.data.archive import Limits, open_source
 from denf.data.prepared import open_prepared
-from denf.data.real_traffic import VideoSplit, default_split, prepare_real_traffic
+from denf.data.real_traffic import (
+    VideoSplit,
+    count_frames,
+    default_split,
+    prepare_real_traffic,
+)
 from denf.errors import DenfError
 
 TRAFFIC = Path(__file__).parents[3] / "shared/data/traffic"
@@ -123,9 +128,14 @@ def test_wrong_footage_is_refused_and_nothing_remains(tmp_path):
     with pytest.raises(DenfError, match="got east, west"):
         prepare_real_traffic(two, tmp_path / "out")
     source = footage(tmp_path / "cam", 4)
-    for split, gap in ((VideoSplit(3, 4), 0), (VideoSplit(0, 1), 0), (None, 9), (None, -1)):
+    too_many = (VideoSplit(3, 4), VideoSplit(3, 2), VideoSplit(4, 1))
+    cases = [*((split, 0) for split in too_many), (VideoSplit(0, 1), 0), (None, 9), (None, -1)]
+    for split, gap in cases:
         with pytest.raises(DenfError, match="footage"):
             prepare_real_traffic(source, tmp_path / "out", split=split, gap=gap)
+        with pytest.raises(DenfError, match="footage"):
+            count_frames(source, split, gap)
+    assert count_frames(source, VideoSplit(2, 1), 2) == {"train": 4, "test": 3}
     (source / "f_003/00002.jpeg").write_bytes(jpeg(0, mode="L"))
     with pytest.raises(DenfError, match=r"f_003/00002\.jpeg: expected 8-bit RGB, got 8-bit L"):
         prepare_real_traffic(source, tmp_path / "out", size=8)

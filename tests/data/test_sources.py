@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,8 +87,14 @@ def test_data_sets_of_the_protocols_are_found_by_key(name):
             {"source": "clevrtex", "path": "f", "colour": 1},
             "only the keys id, size, validation, source, path, variant, got datasets.d.colour: 1",
         ),
-        ({"source": "clevr6"}, "datasets.d: the key url or the key path is required"),
-        ({"source": "clevr6", "path": "f", "train": "5"}, r"datasets\.d\.train: .*pattern"),
+        (
+            {"source": "clevr6"},
+            "datasets.d: the key url, the address of its file, or the key path, got",
+        ),
+        (
+            {"source": "clevr6", "path": "f", "train": "5"},
+            r"datasets\.d\.train: START:STOP, START:STOP:SCENES or none",
+        ),
         ({"source": "clevr6", "path": "f", "size": 20}, "datasets.d.size: .*multiple of 8"),
         ({"source": "clevrtex", "path": "f", "variant": "outd"}, "a training and a test split"),
         (
@@ -105,7 +113,7 @@ def test_a_mistake_names_key_value_and_what_is_allowed(changes, message):
 
 
 def test_a_seed_is_given_once():
-    with pytest.raises(DenfError, match="seeds: each seed is given once"):
+    with pytest.raises(DenfError, match="seeds: each seed once"):
         check_protocol({**protocol(source="clevr6", path="f"), "seeds": [0, 1, 0]}, where="p.yaml")
 
 
@@ -204,3 +212,119 @@ def test_a_published_file_is_fetched_where_no_path_is_given(tmp_path):
         located.prepare_split("train", tmp_path / "e")
     other = found.located(tmp_path / "f.tfrecords", tmp_path / "none")
     assert other.path == str(tmp_path / "f.tfrecords")
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Six pictures in each of two folders, one of them with masks, and a zip of the first."""
+    for name in ("a", "b", "masks"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        for k in range(6):
+            mode = "L" if name == "masks" else "RGB"
+            file = tmp_path / name / ("inner" if k > 3 else "") / f"{k}.png"
+            Image.new(mode, (16, 16)).save(file)
+    shutil.make_archive(str(tmp_path / "zip of a"), "zip", tmp_path / "a")
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/9.png").symlink_to(tmp_path / "a/3.png")
+    os.link(tmp_path / "a/2.png", tmp_path / "linked/8.png")
+    return tmp_path
+
+
+def examined(photos: Path, train: dict, test: dict) -> dict[str, int]:
+    def under(pictures: dict) -> dict:
+        places = {k: str(photos / v) for k, v in pictures.items() if k in ("images", "masks")}
+        return {**pictures, **places}
+
+    found = dataset(source="folder", train=under(train), test=under(test))
+    return found.examine("p.yaml: datasets.d")
+
+
+def test_splits_of_own_pictures_that_share_none_are_counted(photos):
+    assert examined(photos, {"images": "a"}, {"images": "b", "masks": "masks"}) == {
+        "train": 6,
+        "test": 6,
+    }
+    # one folder, parts that do not overlap
+    one = {"images": "a", "count": 4}, {"images": "link", "first": -2}
+    assert examined(photos, *one) == {"train": 4, "test": 2}
+    archive = {"images": "zip of a.zip", "count": 3}, {"images": "zip of a.zip", "first": 3}
+    assert examined(photos, *archive) == {"train": 3, "test": 3}
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "shared"),
+    [
+        ({"images": "a"}, {"images": "a"}, 6),
+        ({"images": "a"}, {"images": "link"}, 6),
+        ({"images": "a"}, {"images": "a/inner"}, 2),
+        ({"images": "link/inner"}, {"images": "a"}, 2),
+        ({"images": "a"}, {"images": "linked"}, 2),
+        ({"images": "linked", "count": 1}, {"images": "a", "count": 3}, 1),
+        ({"images": "a", "count": 4}, {"images": "a", "first": -3}, 1),
+        ({"images": "zip of a.zip"}, {"images": "zip of a.zip", "first": 5}, 1),
+    ],
+)
+def test_a_picture_that_is_trained_on_is_not_tested_on(photos, train, test, shared):
+    expected = rf"datasets\.d\.test\.images: expected no picture of the .*, got {shared} of them"
+    with pytest.raises(DenfError, match=expected):
+        examined(photos, train, test)
+
+
+def test_single_splits_are_not_prepared_of_shared_pictures_either(photos):
+    same = {"images": str(photos / "a")}
+    found = dataset(source="folder", train=same, test=same)
+    with pytest.raises(DenfError, match="expected no picture of the training split, got 6"):
+        found.prepare_split("train", photos / "out")
+    assert not (photos / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"images": "none"}, r"datasets\.d\.train\.images: expected a folder or a file, got no su"),
+        ({"images": "a", "masks": "no"}, r"datasets\.d\.train\.masks: expected .* Check the path"),
+        (
+            {"images": "linked", "first": 2},
+            r"datasets\.d\.train: pictures of .*: expected a part of",
+        ),
+        ({"images": "a", "masks": "linked"}, r"datasets\.d\.train: .*: expected one "),
+    ],
+)
+def test_errors_of_own_pictures_name_the_key(photos, train, message):
+    with pytest.raises(DenfError, match=rf"^p\.yaml: {message}"):
+        examined(photos, train, {"images": "b"})
+
+
+PUBLISHED = {"source": "clevr6", "url": "https://example.org/f"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": "clevr6", "path": "none"}, r"p: d\.path: expected a folder or a file, got no "),
+        ({"source": "clevrtex", "path": "none"}, r"p: d\.path: expected a folder or a file"),
+        ({"source": "real-traffic", "path": "none.zip"}, r"p: d\.path: .* path: none\.zip\."),
+        ({**PUBLISHED, "mirror": "none"}, r"p: d\.mirror: expected a folder, a file or an address"),
+        (
+            {**PUBLISHED, "train": "0:10", "test": "9:20"},
+            r"p: d: split test: .* after those of train",
+        ),
+        ({**PUBLISHED, "test": "5:3"}, r"p: d: split test: expected one or more records"),
+        ({**PUBLISHED, "train": "0:80000"}, r"p: d: split test: .*after those of train"),
+    ],
+)
+def test_sources_on_this_machine_are_looked_for(changes, message):
+    with pytest.raises(DenfError, match=message):
+        dataset(**changes).examine("p: d")
+
+
+def test_most_images_of_a_split_follow_from_its_records():
+    found = dataset(**PUBLISHED, mirror="https://example.org/m", test="70000:85000:5", val="none")
+    assert found.examine("p") == {"train": 70_000, "test": 5}
+
+
+@pytest.mark.parametrize("url", ["ftp://example.org/f", "f.zip", "https://example.org/", ""])
+def test_addresses_that_name_no_file_of_the_web_are_refused(url):
+    with pytest.raises(DenfError, match=r"datasets\.d\.url: an address that begins with http"):
+        dataset(source="clevr6", url=url)

@@ -90,6 +90,10 @@ def test_an_edited_label_is_the_same_run_and_reaches_the_file(plan, folder):
 
 def test_a_published_file_that_lies_elsewhere_is_the_same_data(plan, tmp_path):
     def row(folder: str) -> dict:
+        for video in range(2):
+            (tmp_path / folder / f"f{video:03d}").mkdir(parents=True)
+            for frame in range(2):
+                (tmp_path / folder / f"f{video:03d}/{frame}.jpeg").write_bytes(b"")
         data = {"id": "rt", "source": "real-traffic", "size": 16, "path": str(tmp_path / folder)}
         return plan(datasets={"clevr6": data})["datasets"]["clevr6"]
 
@@ -140,6 +144,22 @@ def test_skip_leaves_out_what_only_does_not_name(plan):
         ),
         ({"datasets": {"clevr": DATA}}, r"datasets.*got 'clevr6'. Did you mean clevr\?"),
         ({"preset": "embeded"}, r"preset: .*got 'embeded'. Did you mean embedded"),
+        (
+            {"overrides": {"denf": {"trainin": {"steps": 3}}}},
+            r"^protocol small: overrides.denf: expected only .* Did you mean training\?",
+        ),
+        (
+            {"overrides": {"k-means": {"settings": {"clusers": 3}}}},  # without an experiment here
+            r"^protocol small: overrides.k-means: settings: .* Did you mean clusters\?",
+        ),
+        (
+            {"fid": {"samples": 4, "extractor": "inception-v3-compat", "weights": "none.pth"}},
+            r"^small.yaml: fid.weights: expected a file .*, got no such file: none.pth",
+        ),
+        (
+            {"datasets": {"clevr6": {**DATA, "test": 1}}, "overrides": {"tiles": {"tables": [2]}}},
+            r"clevr6: expected 2 or more images in each split, since .* tiles .*, got .* test: 1",
+        ),
         ({"sedes": [1]}, r"small.yaml: expected only the keys protocol, seeds, .*got sedes"),
         (
             {"datasets": {"clevr6": DATA, "traffic": {**DATA, "kind": "traffic"}}},
@@ -154,3 +174,12 @@ def test_names_that_do_not_exist_are_refused_with_those_that_do(plan, changes, m
 
 def test_one_data_set_under_two_keys_is_one(plan):
     plan(datasets={"clevr6": DATA, "traffic": dict(DATA)})
+
+
+def test_files_on_another_machine_are_not_looked_for(plan, folder, tmp_path):
+    data = {"id": "c6", "source": "clevr6", "size": 16, "path": "none"}
+    protocol = {**PROTOCOL, "datasets": {"clevr6": data}}
+    with pytest.raises(DenfError, match=r"small.yaml: datasets.clevr6.path: .* Check the path"):
+        plan(datasets={"clevr6": data})
+    found = make_plan(folder, protocol, tmp_path / "p", where="small.yaml", elsewhere=True)
+    assert found["datasets"]["clevr6"]["path"] == "none"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +23,7 @@ from denf.data.write_records import scene_record
 RANGES = {"train": "0:3", "test": "3:5:1", "val": "5:"}
 
 
-def snakemake(folder: Path, protocol: dict, *arguments: str) -> str:
+def snakemake(folder: Path, protocol: dict, *arguments: str, status: int = 0) -> str:
     (folder / "own.yaml").write_text(yaml.safe_dump(protocol))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
@@ -31,7 +33,7 @@ def snakemake(folder: Path, protocol: dict, *arguments: str) -> str:
         text=True,
         env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
@@ -51,7 +53,9 @@ def test_published_sets_are_fetched_prepared_and_drawn(suite, tmp_path):
         (tmp_path / "Anna's mirror" / name).write_bytes(gzip.compress(records, 1))
     for k in range(5):
         (tmp_path / f"my camera/f_{k:03d}").mkdir(parents=True)
-        Image.new("RGB", (20, 12), (k, 0, 0)).save(tmp_path / f"my camera/f_{k:03d}/0.jpeg")
+        for frame in range(2):
+            file = tmp_path / f"my camera/f_{k:03d}/{frame}.jpeg"
+            Image.new("RGB", (20, 12), (k, 0, 0)).save(file)
     published = {"source": "clevr6", "size": 16, **RANGES}
     datasets = {
         "clevr6": {
@@ -74,7 +78,7 @@ def test_published_sets_are_fetched_prepared_and_drawn(suite, tmp_path):
 
     data = suite / "results/data"
     counts = {str(f.relative_to(data)): len(open_prepared(f)) for f in sorted(data.glob("*/*"))}
-    expected = {"rt/test": 1, "rt/train": 4}
+    expected = {"rt/test": 2, "rt/train": 8}
     for name in ("c6", "sprites"):
         expected |= {f"{name}/train": 3, f"{name}/test": 1, f"{name}/val": 2}
     assert counts == expected
@@ -110,3 +114,27 @@ def test_own_images_are_read_again_after_a_change(suite, tmp_path):
     snakemake(suite, protocol, "data")
     assert len(open_prepared(suite / "results/data/own/train")) == 3
     assert len(open_prepared(suite / "results/data/own/test")) == 2
+
+
+def test_paths_that_a_shell_would_split_reach_the_command_whole(suite):
+    name = "Anna's {own} weights.pth"
+    (suite / name).touch()
+    data = {"id": "t", "source": "render", "kind": "traffic", "size": 16, "train": 4, "test": 4}
+    fid = {"samples": 2, "extractor": "inception-v3-compat", "weights": name}
+    datasets = {"clevr6": {**data, "id": "c"}, "traffic": data}
+    protocol = {"protocol": "own", "seeds": [0], "datasets": datasets, "fid": fid}
+    target = "results/runs/t/denf-traffic/seed-0/fid.json"
+    planned = snakemake(suite, protocol, target, "--dry-run", "--printshellcmds")
+    [command] = re.findall("denf fid .*", planned)
+    arguments = shlex.split(command)
+    assert arguments[arguments.index("--weights") + 1] == name
+    (suite / name).unlink()
+    told = snakemake(suite, protocol, target, "--dry-run", status=1)
+    assert "own.yaml: fid.weights: expected a file of Inception weights, got no such file" in told
+
+
+def test_braces_in_the_folder_of_the_suite_are_told(checkout, tmp_path):
+    folder = tmp_path / "my {suite}"
+    folder.mkdir()
+    told = snakemake(checkout(folder), {}, "--dry-run", status=1)
+    assert f"folder {folder}: expected a path without braces. Rename it" in told

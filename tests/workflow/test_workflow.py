@@ -253,7 +253,8 @@ def test_a_user_s_own_rule(finished):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--config", "seed=3"], ["seed"]),
+        (["--config", "seed=3"], ["tiny.yaml and --config: ", "seed"]),
+        (["--config", "protocol=my protocol"], ["tiny.yaml and --config: expected protocol: "]),
         (["--config", 'fid={"samples": 1, "extractor": "random-conv-v1"}'], ["samples", "1"]),
         (
             ["--config", 'overrides={"denf": {"settings": {"featurs": 3}}}'],
@@ -264,7 +265,7 @@ def test_a_user_s_own_rule(finished):
             ["batch_size", "0", "1"],
         ),
     ],
-    ids=["unknown key", "out of range", "unknown setting", "bad training value"],
+    ids=["unknown key", "name", "out of range", "unknown setting", "bad training value"],
 )
 def test_a_bad_configuration_stops_before_any_job(finished, change, words):
     done = snakemake(finished, "--dry-run", *change)

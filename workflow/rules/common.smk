@@ -15,7 +15,8 @@ from snakemake.utils import available_cpu_count
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Only runs on a cluster have --jobs; the executor itself is not known at this point.
-ELSEWHERE = workflow.resource_settings.nodes is not None or not workflow.is_main_process
+IN_JOB = not workflow.is_main_process
+ELSEWHERE = workflow.resource_settings.nodes is not None or IN_JOB
 
 # --cores may exceed the cores of this machine; more jobs than cores slow each other down. On a
 # cluster, --cores does not mean the cores of the submitting machine.
@@ -31,6 +32,8 @@ def list_experiments():
     command = ["denf", "experiments", "--plan", PLAN, "--protocol", "-"]
     for file in workflow.configfiles:
         command += ["--configfile", str(file)]
+    if IN_JOB or workflow.storage_settings.default_storage_provider:
+        command.append("--elsewhere")
     try:
         done = subprocess.run(
             command, input=json.dumps(config), capture_output=True, text=True
@@ -116,7 +119,7 @@ def find_cards():
     """Whether jobs that train or sample request a GPU: the key `cards`, or what is detected."""
     if PROTOCOL["cards"] != "auto":
         return PROTOCOL["cards"]
-    if not workflow.is_main_process:
+    if IN_JOB:
         # In a job on a node: whether the job has a GPU. The limit below is not known there.
         return "SLURM_GPUS" in os.environ
     if ELSEWHERE:
@@ -271,12 +274,15 @@ def dataset_resource(key):
     return lambda wildcards: DATASETS[wildcards.dataset]["resources"][key]
 
 
+def option(name, value):
+    """An option of a command, quoted for the shell; nothing where there is no value."""
+    return f"--{name} {shlex.quote(str(value))}" if value else ""
+
+
 def fetch_options(wildcards):
     fetch = DATASETS[wildcards.dataset]["fetch"]
     keys = ("sha256", "bytes", "mirror")
-    return " ".join(
-        f"--{key} {shlex.quote(str(fetch[key]))}" for key in keys if fetch[key]
-    )
+    return " ".join(option(key, fetch[key]) for key in keys)
 
 
 def source_file(wildcards):

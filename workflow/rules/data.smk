@@ -24,8 +24,8 @@ rule prepare_split:
         own_files=lambda w: DATASETS[w.dataset]["own_files"].get(w.split),
         code=dataset("code"),
     shell:
-        "denf data prepare {params.specification} --split {wildcards.split}"
-        " --workers {threads} --out {params.out} > {log} 2>&1"
+        "denf data prepare {params.specification:q} --split {wildcards.split}"
+        " --workers {threads} --out {params.out:q} > {log:q} 2>&1"
 
 
 # Snakemake knows only the link; the file itself keeps its published name. After an edit of the
@@ -50,7 +50,7 @@ rule fetch:
     shell:
         "(denf data fetch {params.url:q} {params.options}"
         " --out results/downloads/{wildcards.dataset}/{params.file:q}"
-        " && ln -sfn {params.file:q} {output}) > {log} 2>&1"
+        " && ln -sfn {params.file:q} {output:q}) > {log:q} 2>&1"
 
 
 rule prepare:
@@ -73,8 +73,8 @@ rule prepare:
         specification=specification,
         out=subpath(output[0], parent=True),
     shell:
-        "denf data prepare {params.specification} --file {input:q}"
-        " --workers {threads} --out {params.out} > {log} 2>&1"
+        "denf data prepare {params.specification:q} --file {input:q}"
+        " --workers {threads} --out {params.out:q} > {log:q} 2>&1"
 
 
 use rule prepare as prepare_without_validation with:

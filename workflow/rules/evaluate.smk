@@ -27,8 +27,8 @@ rule evaluate:
         run=subpath(input.model, parent=True),
         code=lambda w: CODE["evaluate"][w.experiment],
     shell:
-        "denf evaluate {params.run} --data {input.data} --out {output.metrics}"
-        " --scores {output.scores} --panels {output.panels} > {log} 2>&1"
+        "denf evaluate {params.run:q} --data {input.data:q} --out {output.metrics:q}"
+        " --scores {output.scores:q} --panels {output.panels:q} > {log:q} 2>&1"
 
 
 rule fid:
@@ -56,13 +56,9 @@ rule fid:
         run=subpath(input.model, parent=True),
         samples=PROTOCOL["fid"]["samples"],
         extractor=PROTOCOL["fid"]["extractor"],
-        weights=(
-            f"--weights {PROTOCOL['fid']['weights']}"
-            if PROTOCOL["fid"]["weights"]
-            else ""
-        ),
+        weights=lambda w: option("weights", PROTOCOL["fid"]["weights"]),
         code=lambda w: CODE["fid"][w.experiment],
     shell:
-        "denf fid {params.run} --data {input.reference} --source {input.source} --out {output}"
+        "denf fid {params.run:q} --data {input.reference:q} --source {input.source:q} --out {output:q}"
         " --samples {params.samples} --extractor {params.extractor} {params.weights}"
-        " --seed {wildcards.seed} > {log} 2>&1"
+        " --seed {wildcards.seed} > {log:q} 2>&1"

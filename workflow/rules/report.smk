@@ -1,13 +1,5 @@
 # Tables, figures and the results page from the files of all runs, in results/<protocol>/.
 
-if PROTOCOL["protocol"] in (
-    *("data", "downloads", "figures", "logs", "reference", "runs", "tables"),
-):
-    raise WorkflowError(
-        f"protocol: expected a name that is no other folder of results/, got {PROTOCOL['protocol']}. "
-        "Choose another."
-    )
-
 
 rule tables:
     input:
@@ -40,8 +32,8 @@ rule tables:
         listing=LISTING["rows"],  # named by its content
         code=CODE["tables"],
     shell:
-        "denf tables --runs {params.runs} --listing {params.listing}"
-        " --literature {input.literature} --out {params.out} > {log} 2>&1"
+        "denf tables --runs {params.runs:q} --listing {params.listing:q}"
+        " --literature {input.literature:q} --out {params.out:q} > {log:q} 2>&1"
 
 
 # Needs only trainings and so runs beside evaluations; it takes as long as all other figures
@@ -66,8 +58,8 @@ rule curves:
         names=" ".join(f"--name {name}" for name in curve_names()),
         code=CODE["figures"],
     shell:
-        "denf figures --runs {params.runs} --listing {params.listing} {params.names}"
-        " --out {params.out} > {log} 2>&1"
+        "denf figures --runs {params.runs:q} --listing {params.listing:q} {params.names}"
+        " --out {params.out:q} > {log:q} 2>&1"
 
 
 rule figures:
@@ -100,8 +92,8 @@ rule figures:
         names=" ".join(f"--name {name}" for name in figure_names()),
         code=CODE["figures"],
     shell:
-        "denf figures --runs {params.runs} --listing {params.listing} {params.names}"
-        " --out {params.out} > {log} 2>&1"
+        "denf figures --runs {params.runs:q} --listing {params.listing:q} {params.names}"
+        " --out {params.out:q} > {log:q} 2>&1"
 
 
 rule card:
@@ -126,7 +118,7 @@ rule card:
     params:
         code=CODE["card"],
     shell:
-        "denf data card {input.train} {input.test} --out {output} > {log} 2>&1"
+        "denf data card {input.train:q} {input.test:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule page:
@@ -159,8 +151,8 @@ rule page:
         listing=LISTING["rows"],  # named by its content
         code=CODE["page"],
     shell:
-        "denf page --runs {params.runs} --listing {params.listing}"
-        " --literature {input.literature} --out {output} > {log} 2>&1"
+        "denf page --runs {params.runs:q} --listing {params.listing:q}"
+        " --literature {input.literature:q} --out {output:q} > {log:q} 2>&1"
 
 
 # The outputs are whole folders, so that no files of another protocol remain in them.
@@ -186,5 +178,5 @@ rule latest:
         tables=lambda w, input: Path(input.tables[0]).parent,
         figures=lambda w, input: Path(input.cards[0]).parent,
     shell:
-        "(cp -R {params.tables:q}/. {output.tables} &&"
-        " cp -R {params.figures:q}/. {output.figures}) > {log} 2>&1"
+        "(cp -R {params.tables:q}/. {output.tables:q} &&"
+        " cp -R {params.figures:q}/. {output.figures:q}) > {log:q} 2>&1"

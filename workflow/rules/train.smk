@@ -35,15 +35,14 @@ rule train:
         experiment=planned,
         inputs_hash=lambda w: EXPERIMENTS[w.experiment]["inputs_hash"],
         run=subpath(output[0], parent=True),
-        weights=lambda w, input: (
-            f"--weights {Path(input.weights).parent}" if input.weights else ""
+        weights=lambda w, input: option(
+            "weights", input.weights and Path(input.weights).parent
         ),
-        validation=lambda w, input: (
-            f"--validation {input.validation}"
-            f" --validation-scenes {DATASETS[w.dataset]['validation']}"
-            if input.validation
-            else ""
+        validation=lambda w, input: option("validation", input.validation),
+        validation_scenes=lambda w, input: option(
+            "validation-scenes", input.validation and DATASETS[w.dataset]["validation"]
         ),
     shell:
-        "denf train {params.experiment} --inputs-hash {params.inputs_hash} --data {input.data}"
-        " {params.weights} {params.validation} --out {params.run} --seed {wildcards.seed} --resume --keep-diverged > {log} 2>&1"
+        "denf train {params.experiment:q} --inputs-hash {params.inputs_hash} --data {input.data:q}"
+        " {params.weights} {params.validation} {params.validation_scenes} --out {params.run:q}"
+        " --seed {wildcards.seed} --resume --keep-diverged > {log:q} 2>&1"

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from denf.data.sources.source import Resources, Source
+from denf.data.sources.source import PathText, Resources, Source, check_path
 
 
 class Variant(StrEnum):
@@ -25,7 +25,7 @@ class Clevrtex(Source):
 
     source: Literal["clevrtex"]
     """Which source."""
-    path: str
+    path: PathText
     """Folder of the unpacked archives, or a zip of it."""
     variant: Variant = Variant.FULL
     """Which of the sets; `outd` has only a test split."""
@@ -36,6 +36,10 @@ class Clevrtex(Source):
     @property
     def splits(self) -> tuple[str, ...]:
         return ("test",) if self.variant is Variant.OUTD else ("train", "val", "test")
+
+    def examine(self, where: str) -> dict[str, int]:
+        check_path(self.path, where=f"{where}.path")
+        return {}
 
     def prepare(self, out: Path, *, workers: int = 1) -> None:
         from denf.data.clevrtex import prepare_clevrtex

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator
 
 from denf.data.sources.published import Published
 from denf.data.sources.source import Resources
+from denf.errors import within
 
 if TYPE_CHECKING:
     from denf.data.multi_objects import ObjectsFile
+    from denf.data.record_splits import RecordRange
 
 _NONE = "none"
-Records = Annotated[str, Field(pattern="^(none|[0-9]*:[0-9]*(:[0-9]+)?)$")]
+_RANGE = re.compile("none|[0-9]*:[0-9]*(:[0-9]+)?")
+
+
+def _check_records(text: str) -> str:
+    if not _RANGE.fullmatch(text):
+        raise ValueError("START:STOP, START:STOP:SCENES or none, such as 70000:85000:320")
+    return text
+
+
+Records = Annotated[str, AfterValidator(_check_records)]
 
 
 class Sprites(StrEnum):
@@ -69,14 +81,27 @@ class MultiObjects(Published):
         """Layout of the file's records."""
         raise NotImplementedError
 
-    def prepare(self, out: Path, *, workers: int = 1) -> None:
-        from denf.data.multi_objects import prepare_objects
+    def examine(self, where: str) -> dict[str, int]:
+        from denf.data.record_splits import check_ranges, chosen_ranges
+
+        super().examine(where)
+        with within(where):
+            ranges = chosen_ranges(self.published_file().ranges, self._ranges())
+            check_ranges(ranges)
+        return {split: records.most for split, records in ranges.items() if records.most}
+
+    def _ranges(self) -> dict[str, RecordRange | None]:
         from denf.data.record_splits import RecordRange
 
-        ranges = {
+        return {
             split: None if text == _NONE else RecordRange.parse(text)
             for split, text in self._given().items()
         }
+
+    def prepare(self, out: Path, *, workers: int = 1) -> None:
+        from denf.data.multi_objects import prepare_objects
+
+        ranges = self._ranges()
         workers = max(1, workers - 1)  # a separate thread reads and inflates
         prepare_objects(
             self.published_file(), self._file(), out, size=self.size, ranges=ranges, workers=workers

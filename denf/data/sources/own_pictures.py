@@ -7,16 +7,17 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from denf.data.sources.source import SplitSource
+from denf.data.sources.source import PathText, SplitSource, check_path
+from denf.errors import DenfError, within
 from denf.settings import Count, Settings
 
 
 class Pictures(Settings):
     """The pictures of a split."""
 
-    images: str
+    images: PathText
     """Folder or zip of 8-bit RGB pictures, PNG or JPEG."""
-    masks: str | None = None
+    masks: PathText | None = None
     """Folder or zip of label images under the same names; without masks there is no ARI."""
     first: int = 0
     """Number of the first picture; negative: counted from the end."""
@@ -44,6 +45,32 @@ class OwnPictures(SplitSource):
     @property
     def has_masks(self) -> bool:
         return self.test.masks is not None
+
+    def examine(self, where: str) -> dict[str, int]:
+        from denf.data.folder import list_pictures
+
+        found = {}
+        for split in self.splits:
+            pictures = self._pictures(split)
+            for key, path in (("images", pictures.images), ("masks", pictures.masks)):
+                if path is not None:
+                    check_path(path, where=f"{where}.{split}.{key}")
+            with within(f"{where}.{split}"):
+                found[split] = list_pictures(
+                    pictures.images,
+                    masks=pictures.masks,
+                    first=pictures.first,
+                    count=pictures.count,
+                )
+        shared = [name for file, name in found["test"].items() if file in found["train"]]
+        if shared:
+            raise DenfError(
+                f"{where}.test.images",
+                expected="no picture of the training split",
+                got=f"{len(shared)} of them, such as {shared[0]}",
+                fix="Give each split a folder of its own, or other numbers of `first` and `count`.",
+            )
+        return {split: len(files) for split, files in found.items()}
 
     def own_files(self, split: str) -> list[str]:
         pictures = self._pictures(split)

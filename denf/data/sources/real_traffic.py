@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
 from denf.data.sources.published import Published
 from denf.data.sources.source import Resources
+from denf.errors import within
 from denf.settings import Count, Steps
+
+if TYPE_CHECKING:
+    from denf.data.real_traffic import VideoSplit
 
 
 class RealTraffic(Published):
@@ -40,17 +44,30 @@ class RealTraffic(Published):
     def has_masks(self) -> bool:
         return False
 
-    def prepare(self, out: Path, *, workers: int = 1) -> None:
-        from denf.data.real_traffic import VideoSplit, prepare_real_traffic
+    def examine(self, where: str) -> dict[str, int]:
+        super().examine(where)
+        if self.path is None:
+            return {}
+        from denf.data.real_traffic import count_frames
 
-        split = None
-        if self.train_videos is not None and self.test_videos is not None:
-            split = VideoSplit(self.train_videos, self.test_videos)
+        with within(where):
+            return count_frames(self.path, self._split(), self.gap)
+
+    def _split(self) -> VideoSplit | None:
+        from denf.data.real_traffic import VideoSplit
+
+        if self.train_videos is None or self.test_videos is None:
+            return None
+        return VideoSplit(self.train_videos, self.test_videos)
+
+    def prepare(self, out: Path, *, workers: int = 1) -> None:
+        from denf.data.real_traffic import prepare_real_traffic
+
         prepare_real_traffic(
             self._file(),
             out,
             size=self.size,
-            split=split,
+            split=self._split(),
             gap=self.gap,
             workers=workers,
             name=self.name,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from denf.data.sources.source import Resources, SplitSource
-from denf.settings import Count, Steps
+from denf.settings import Count, Seed
 
 SceneKind = Literal["clevr6", "traffic"]
 
@@ -18,7 +18,7 @@ class Rendered(SplitSource):
     """Which source."""
     kind: SceneKind
     """`clevr6` (solids on a floor) or `traffic` (vehicles on a street)."""
-    seed: Steps = 0
+    seed: Seed = 0
     """Seed of the scenes; the scenes of the two splits differ."""
     train: Count
     """Number of scenes."""
@@ -35,6 +35,9 @@ class Rendered(SplitSource):
     @property
     def splits(self) -> tuple[str, ...]:
         return ("train", *["val"] * (self.validation > 0), "test")
+
+    def examine(self, where: str) -> dict[str, int]:
+        return {"train": self.train, "test": self.test}
 
     def _prepare_split(self, split: str, out: Path, workers: int) -> None:
         from denf.data.scenes.render import render

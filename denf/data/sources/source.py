@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from annotated_types import Ge, MultipleOf
-from pydantic import Field, model_validator
+from annotated_types import Ge, MinLen, MultipleOf
+from pydantic import AfterValidator, model_validator
 
 from denf.errors import DenfError
 from denf.settings import Settings, Steps, as_plain
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_LONGEST = 100  # characters; file systems allow 255 in a name, to which others are added
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+        raise ValueError(
+            f"at most {_LONGEST} letters, digits and . _ -, the first a letter or digit"
+        )
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_check_name)]
+PathText = Annotated[str, MinLen(1)]
+
+
+def check_path(path: str, *, where: str, expected: str = "a folder or a file") -> None:
+    """Refuse a path at which there is nothing.
+
+    Args:
+        path: relative to the current folder, or absolute.
+        where: the key that gives it, for errors.
+        expected: what should be there.
+
+    Raises:
+        DenfError: names key and path.
+    """
+    if not Path(path).exists():
+        raise DenfError(
+            where, expected=expected, got=f"no such path: {path}", fix="Check the path."
+        )
 
 
 @dataclass(frozen=True)
@@ -35,7 +68,7 @@ class Source(Settings):
     A subclass has a literal field `source` as its name and implements `prepare`.
     """
 
-    id: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    id: FolderName
     """Name of the folders under `results/data` and `results/runs`; another size or seed needs
     another id."""
     size: Annotated[int, Ge(16), MultipleOf(8)]
@@ -56,7 +89,7 @@ class Source(Settings):
     @model_validator(mode="after")
     def _has_validation_scenes(self) -> Self:
         if self.validation and not (self.has_masks and "val" in self.splits):
-            raise ValueError("validation: expected 0, since there is no split `val` with masks")
+            raise ValueError("validation: 0, since there is no split `val` with masks")
         return self
 
     @property
@@ -73,6 +106,20 @@ class Source(Settings):
     def training_images(self) -> int | None:
         """Number of training images; None where only the prepared data show the number."""
         return None
+
+    def examine(self, where: str) -> dict[str, int]:
+        """Look at the source on this machine: is it there, and do the splits share no image?
+
+        Args:
+            where: the data set's key, for errors.
+
+        Returns:
+            by split, the largest number of images that it can have, where that is known.
+
+        Raises:
+            DenfError: names key and path.
+        """
+        return {}
 
     def own_files(self, split: str) -> Sequence[str]:
         """The user's files and folders that a split is made of and that may change."""
@@ -153,6 +200,7 @@ class SplitSource(Source):
                 got=split,
                 fix="Choose one of these.",
             )
+        self.examine(f"data set {self.id}")
         self._prepare_split(split, out, workers)
 
     def _prepare_split(self, split: str, out: Path, workers: int) -> None:
