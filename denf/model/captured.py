@@ -33,7 +33,7 @@ class CapturedObjective:
         targets: BoxTargets | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `objective`."""
-        numbers = (x.new_full((), float(v)) for v in (at.temperature, at.edge))
+        numbers = (x.new_full((), float(v)) for v in (at.temperature, at.edge, at.presence))
         given = () if targets is None else (targets.boxes, targets.weight)
         arguments = (x, *numbers, noise.epsilon, noise.u, *given)
         recording = self._recordings.get(key := (at.warmup, at.boxes, bool(given), x.shape))
@@ -65,12 +65,13 @@ class OfTensors(nn.Module):
         x: Tensor,
         temperature: Tensor,
         edge: Tensor,
+        presence: Tensor,
         epsilon: Tensor,
         u: Tensor,
         *targets: Tensor,
     ) -> tuple[Tensor, ...]:
         """The loss and its terms; `targets` are the fields of `BoxTargets`, or none."""
-        at = Phase(temperature, edge, self.warmup, self.boxes)
+        at = Phase(temperature, edge, self.warmup, self.boxes, presence)
         given = BoxTargets(*targets) if targets else None
         loss, terms = objective(self.model, x, at, Noise(epsilon, u), given)
         self.names = tuple(terms)

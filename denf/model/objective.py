@@ -33,6 +33,7 @@ class Phase:
         edge: τ of the box edges, fraction of the image side, a number or a scalar tensor.
         warmup: whether the losses still send no gradient into presence.
         boxes: whether cells' boxes are compared with components of presence.
+        presence: factor on the cost of presence, a number or a tensor of one.
         learning_rate: factor on the learning rate.
     """
 
@@ -40,6 +41,7 @@ class Phase:
     edge: float | Tensor
     warmup: bool
     boxes: bool = True
+    presence: float | Tensor = 1.0
     learning_rate: float = 1.0
 
 
@@ -78,8 +80,14 @@ def phase(schedule: Schedule, step: int, steps: int) -> Phase:
         edge=mix(schedule.edge_start, schedule.edge_end, done),
         warmup=step < schedule.warmup_steps,
         boxes=step >= schedule.boxes_from,
+        presence=_presence(schedule, step),
         learning_rate=_learning_rate(schedule, step, done),
     )
+
+
+def _presence(schedule: Schedule, step: int) -> float:
+    since = step - schedule.warmup_steps
+    return min(1.0, max(0.0, since / schedule.presence_rise)) if schedule.presence_rise else 1.0
 
 
 def _learning_rate(schedule: Schedule, step: int, done: float) -> float:
@@ -149,7 +157,7 @@ def objective(
         w.density * density
         + w.background * terms["background_backward"]
         + w.reconstruction * reconstruction
-        + w.presence * terms["presence"]
+        + w.presence * at.presence * terms["presence"]
         + w.compatibility * terms["compatibility"]
         + w.geometry * terms["geometry"]
     )

@@ -26,10 +26,10 @@ def test_numbers_or_tensors_of_a_phase_make_no_difference(denf, images, warmup, 
         cells = noise.u.flatten(1)
         given = (cells[..., None] + torch.tensor([0, 0, 0.1, 0.2]), cells)
     targets = BoxTargets(*given) if composed else None
-    loss, terms = objective(denf, images, Phase(0.05, 0.02, warmup, boxes), noise, targets)
+    loss, terms = objective(denf, images, Phase(0.05, 0.02, warmup, boxes, 0.5), noise, targets)
     expected = gradients(loss, denf)
     recordable = OfTensors(denf, warmup, boxes)
-    numbers = (torch.tensor(v, dtype=images.dtype) for v in (0.05, 0.02))
+    numbers = (torch.tensor(v, dtype=images.dtype) for v in (0.05, 0.02, 0.5))
     found, *values = recordable(images, *numbers, noise.epsilon, noise.u, *given)
     assert recordable.names == tuple(terms)
     torch.testing.assert_close(values, list(terms.values()))
