@@ -41,8 +41,8 @@ class Schedule(Settings):
     """Steps in which the mixture's error (Eq. 10) sends no gradient into presence, while both flows
     learn to reconstruct; without it presence collapses to all ones."""
     presence_rise: Steps = 0
-    """Steps after the warm-up in which the cost of presence rises linearly from zero. At full cost, all
-    cells may be switched off before the network tells objects from background."""
+    """Steps after the warm-up in which the cost of presence rises linearly from zero. At full cost,
+    all cells may be switched off before the network tells objects from background."""
     boxes_from: Steps = 150
     """First step of the box loss and of composites; earlier, components of presence are not yet
     objects."""
