@@ -42,7 +42,8 @@ class Schedule(Settings):
     learn to reconstruct; without it presence collapses to all ones."""
     presence_rise: Steps = 0
     """Steps after the warm-up in which the cost of presence rises linearly from zero. At full cost,
-    all cells may be switched off before the network tells objects from background."""
+    all cells may be switched off before the network tells objects from background; without cost for
+    too long, all may be switched on."""
     boxes_from: Steps = 150
     """First step of the box loss and of composites; earlier, components of presence are not yet
     objects."""
