@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from denf.report.loading import titles
+from denf.report.numbers import count
 from denf.report.records import Group, Metric, Row
 from denf.report.statistics import summarise
 from denf.report.style import GROUPS, NothingToDrawError
@@ -19,6 +20,9 @@ _SCALE = {Metric.ARI_FG: 100.0, Metric.FID: 1.0}
 _TABLES = {Metric.ARI_FG: (1, 3), Metric.FID: (2,)}  # tables whose rows share one data set
 _QUALITY = {Metric.ARI_FG: "foreground ARI × 100", Metric.FID: "FID, lower is better"}
 _COSTS = {"seconds": "training, minutes", "parameters": "parameters"}
+_FEW_DECADES = (
+    20  # ratio of the largest cost to the least, below which decades alone are few labels
+)
 _GAP = 0.055  # between labels, as a fraction of a panel's height
 
 
@@ -58,8 +62,7 @@ def quality_beside_cost(rows: Sequence[Row]) -> Figure:
         for k, (axes, name) in enumerate(zip(line, _COSTS.values(), strict=True)):
             for point in found:
                 axes.plot(point.costs[k], point.quality, "o", ms=4, color=GROUPS[point.group])
-            axes.set_xscale("log")
-            axes.xaxis.set_minor_formatter(NullFormatter())  # labels of minor ticks overlap
+            _log_axis(axes, [point.costs[k] for point in found])
             axes.set_xlabel(name)
             axes.grid(lw=0.3, color="#dddddd")
             axes.set_axisbelow(True)
@@ -72,6 +75,15 @@ def quality_beside_cost(rows: Sequence[Row]) -> Figure:
         ]
         figure.legend(handles=handles, loc="outside upper left", ncols=len(groups), frameon=False)
     return figure
+
+
+def _log_axis(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic axis with labels in numbers, at 1, 2 and 5 where there are few decades."""
+    axes.set_xscale("log")
+    few = max(values) < _FEW_DECADES * min(values)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())  # labels of minor ticks overlap
 
 
 def _points(rows: Sequence[Row], metric: Metric) -> Iterator[Point]:
