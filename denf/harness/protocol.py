@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from denf.data.sources import Dataset
 from denf.data.sources.source import FolderName, PathText, Source
 from denf.errors import DenfError
-from denf.harness.layers import merge
+from denf.harness.layers import Layer, merge_layers
 from denf.harness.presets import preset_names, presets_of
 from denf.harness.registry import method_names
 from denf.harness.validation import check_name, validate
@@ -141,18 +141,15 @@ def effective_protocol(
     Raises:
         DenfError: when a file or the text repeats a key or is not a protocol.
     """
-    files = {str(file): read_values(file) for file in configfiles}
+    layers = [Layer(str(file), read_values(file)) for file in configfiles]
     if path is None:
         return {}, ""
     if str(path) != "-":
         return read_values(path), str(path)
-    sources = list(files)
+    sources = [layer.source for layer in layers]
     values = parse_values(text.read(), where="protocol on standard input")
-    merged: dict[str, Any] = {}
-    for given in files.values():
-        merged = merge(merged, given)
-    if values != merged:
-        sources.append("--config" if files else "protocol on standard input")
+    if values != merge_layers(layers):
+        sources.append("--config" if layers else "protocol on standard input")
     return values, " and ".join(sources)
 
 
