@@ -11,6 +11,7 @@ from torch import Tensor
 from denf.model.appearance import chroma, group_by_appearance
 from denf.model.boxes import cell_boxes, cell_centres, corners
 from denf.model.denf import to_pixels
+from denf.model.extents import unite
 from denf.model.latents import Latents
 from denf.model.settings import Instances
 from denf.model.suppression import box_iou, suppress
@@ -38,10 +39,11 @@ def decompose(latents: Latents, images: Tensor, settings: Instances) -> Decompos
     """Group the present cells of each image into objects.
 
     1. Cells with a positive logit are present. 2. Each proposes a box. 3. Non-maximum suppression
-    leaves one box per object (`group_proposals`). 4. A present cell belongs to the box that its own
-    box overlaps most; a cell whose box overlaps none, an isolated speck, belongs to no object.
-    5. In `object_labels`, every other cell takes the label of the nearest labelled cell. With
-    `appearance`, clusters of boxes and colours replace steps 3 and 4.
+    leaves one box per object, and parts of one object are united (`group_proposals`). 4. A present
+    cell belongs to the box that its own box overlaps most; a cell whose box overlaps none, an
+    isolated speck, belongs to no object. 5. In `object_labels`, every other cell takes the label of
+    the nearest labelled cell. With `appearance`, clusters of boxes and colours replace steps 3 and
+    4.
 
     Args:
         latents: of the images.
@@ -54,7 +56,7 @@ def decompose(latents: Latents, images: Tensor, settings: Instances) -> Decompos
     proposals = corners(*cell_boxes(latents))
     rows, columns = cell_centres(h, w, proposals)
     cells = torch.cartesian_prod(rows, columns)
-    group = _grouping(images, present, settings)
+    group = _grouping(images, present, cells, settings)
     labels, nearest, boxes = [], [], []
     for b, mask in enumerate(present.flatten(1)):
         kept, members = group(b, proposals[b][mask])
@@ -72,12 +74,14 @@ def decompose(latents: Latents, images: Tensor, settings: Instances) -> Decompos
 
 
 def _grouping(
-    images: Tensor, present: Tensor, settings: Instances
+    images: Tensor, present: Tensor, cells: Tensor, settings: Instances
 ) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
     """Map from image b and its present cells' boxes (M, 4) to boxes (K, 4) and labels 1…K, (M,)."""
     least, appearance = max(1, round(settings.support * present[0].numel())), settings.appearance
     if appearance is None:
-        return lambda b, proposals: group_proposals(proposals, settings, least)
+        of = [cells[mask] for mask in present.flatten(1)]
+        side = 1 / present.shape[1]
+        return lambda b, proposals: group_proposals(proposals, of[b], side, settings, least)
     colours = chroma(images, present)
     return lambda b, proposals: group_by_appearance(
         proposals, colours[b][present[b]], appearance, least
@@ -93,17 +97,19 @@ def _without_specks(proposals: Tensor, boxes: Tensor, members: Tensor) -> Tensor
 
 
 def group_proposals(
-    proposals: Tensor, settings: Instances, least_votes: int
+    proposals: Tensor, cells: Tensor, side: float, settings: Instances, least_votes: int
 ) -> tuple[Tensor, Tensor]:
     """One box per object from the boxes that its cells propose, and the object of each proposal.
 
     Suppression at `overlap`, scored by agreement, leaves one proposal or a few per object. Then,
     `_ROUNDS` times, each box is replaced by the mean of the proposals that overlap it most, which
-    varies far less than a single proposal, and suppression at `merge`, scored by votes, unites the
-    boxes of one object.
+    varies far less than a single proposal, and suppression at `merge`, scored by votes, leaves
+    fewer. Last, groups of proposals that fit one extent become one (`denf.model.extents`).
 
     Args:
         proposals: (M, 4), x0, y0, x1, y1.
+        cells: centres of the cells that propose them, (M, 2), rows then columns.
+        side: of a cell, fraction of the image side.
         settings: thresholds.
         least_votes: fewest proposals of a box; a box with the most votes is always kept.
 
@@ -117,16 +123,30 @@ def group_proposals(
     for _ in range(_ROUNDS):
         means, votes = _means(proposals, boxes)
         boxes = means[suppress(means, votes, settings.merge)]
-    means, votes = _means(proposals, boxes)
-    boxes = means[votes >= votes.max().clamp(max=least_votes)]
+    boxes = _supported(proposals, boxes, least_votes)
+    if settings.tolerance is not None:
+        _, members = box_iou(proposals, boxes).argmax(1).unique(return_inverse=True)
+        members = unite(proposals, cells, members, side, settings.tolerance)
+        boxes, _ = _means_of(proposals, members, int(members.max()) + 1)
+        boxes = _supported(proposals, boxes, least_votes)
     used, members = box_iou(proposals, boxes).argmax(1).unique(return_inverse=True)
     return boxes[used], members + 1
 
 
+def _supported(proposals: Tensor, boxes: Tensor, least_votes: int) -> Tensor:
+    """The boxes as means of their proposals, without those of few; the largest is always kept."""
+    means, votes = _means(proposals, boxes)
+    return means[votes >= votes.max().clamp(max=least_votes)]
+
+
 def _means(proposals: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and number of the proposals that overlap each box most; boxes with none are left out."""
-    members = box_iou(proposals, boxes).argmax(1)
-    one_hot = torch.nn.functional.one_hot(members, len(boxes)).to(proposals.dtype)
+    return _means_of(proposals, box_iou(proposals, boxes).argmax(1), len(boxes))
+
+
+def _means_of(proposals: Tensor, members: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Mean and number of the proposals of each of `count` groups; empty groups are left out."""
+    one_hot = torch.nn.functional.one_hot(members, count).to(proposals.dtype)
     votes = one_hot.sum(0)
     voted = votes > 0
     return (one_hot.T @ proposals / votes[:, None])[voted], votes[voted]

@@ -103,5 +103,7 @@ def test_boxes_whose_corners_coincide_do_not_stop_the_grouping():
     boxes, members = group_by_appearance(proposals, torch.zeros(8, 3), Appearance(), least_cells=4)
     assert len(boxes) == 1
     assert (members == 1).all()
-    labels = group_proposals(proposals, Instances(), least_votes=4)[1]
+    labels = group_proposals(proposals, torch.full((8, 2), 0.2), 0.02, Instances(), least_votes=4)[
+        1
+    ]
     assert (labels == 1).all()

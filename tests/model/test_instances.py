@@ -53,6 +53,12 @@ def same_partition(a: torch.Tensor, b: torch.Tensor) -> bool:
     return len(pairs) == len(a.unique()) == len(b.unique())
 
 
+def group(proposals: torch.Tensor, least_votes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`group_proposals` of cells in the middle of their boxes."""
+    cells = (proposals[:, :2] + proposals[:, 2:]).flip(1) / 2
+    return group_proposals(proposals, cells, 1 / CELLS, Instances(), least_votes)
+
+
 TOUCHING = [(0.4, 0.3, 0.2), (0.4, 0.5, 0.2), (0.8, 0.8, 0.3)]
 
 
@@ -71,7 +77,7 @@ def test_every_box_has_a_proposal(seed):
     g = torch.Generator().manual_seed(seed)
     low = torch.rand(200, 2, generator=g)
     proposals = torch.cat((low, low + 0.02 + 0.3 * torch.rand(200, 2, generator=g)), 1)
-    boxes, members = group_proposals(proposals, Instances(), least_votes=4)
+    boxes, members = group(proposals, least_votes=4)
     assert members.unique().tolist() == list(range(1, len(boxes) + 1))
 
 
@@ -112,7 +118,7 @@ def test_every_proposal_gets_the_label_of_the_box_it_overlaps_most(seed, count):
     g = torch.Generator().manual_seed(seed)
     low = torch.rand(count, 2, generator=g)
     proposals = torch.cat((low, low + 0.05 + 0.3 * torch.rand(count, 2, generator=g)), 1)
-    boxes, labels = group_proposals(proposals, Instances(), least_votes=1)
+    boxes, labels = group(proposals, least_votes=1)
     assert 1 <= len(boxes) <= count
     assert labels.shape == (count,)
     assert torch.equal(labels, box_iou(proposals, boxes).argmax(1) + 1)

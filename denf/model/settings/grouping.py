@@ -54,10 +54,13 @@ class Appearance(Settings):
 class Instances(Settings):
     """From present cells to instances (section 3.1.5)."""
 
-    overlap: Fraction = 0.5
+    overlap: Fraction = 0.6
     """IoU above which non-maximum suppression drops a proposal for a better one."""
-    merge: Fraction = 0.3
+    merge: Fraction = 0.45
     """IoU above which two boxes, each the mean of its cells' proposals, belong to one object."""
+    tolerance: NonNegative | None = 0.2
+    """Groups of cells are united while the IoU of their boxes with the extent of their cells falls
+    by less than this per cell of the smaller group (`denf.model.extents`); null: never."""
     support: Fraction = 0.001
     """Least fraction of the image's cells that vote for a box that is kept."""
     appearance: Appearance | None = None
