@@ -22,14 +22,20 @@ def background_forward(z_bg: Tensor, ladj: Tensor) -> Tensor:
 
 
 def background_backward(
-    x: Tensor, x_bg: Tensor, hidden: Tensor | None = None, *, matched_light: bool = False
+    x: Tensor,
+    x_bg: Tensor,
+    hidden: Tensor | None = None,
+    *,
+    matched_light: bool = False,
+    emphasis: float = 1.0,
 ) -> Tensor:
     r"""Squared distance of each background pixel to the nearest of that pixel over the batch.
 
-    .. math:: \frac1M \sum_j \min_{x \in B} \|x^j - \hat x_{bg}^j\|_2^2
+    .. math:: \frac1M \sum_j e_j \min_{x \in B_j} \|x^j - \hat x_{bg}^j\|_2^2
 
     An object covers a pixel in few images of the batch, so the minimum ignores it. As printed,
-    B includes the image itself, so that reproducing its own objects costs nothing.
+    :math:`B_j` includes the image itself, so that reproducing its own objects costs nothing, and
+    :math:`e_j = 1`.
 
     Args:
         x: images (B, C, H, W) in [0, 1], one camera.
@@ -37,6 +43,7 @@ def background_backward(
         hidden: bool (B, H, W), pixels at which an image is not a candidate for its own background;
             None for the printed form.
         matched_light: first scale every other image to the channel medians of the image.
+        emphasis: e of the hidden pixels; 1 elsewhere.
 
     Returns:
         (B,), squared error summed over channels, mean over pixels; a pixel without a candidate
@@ -52,7 +59,10 @@ def background_backward(
             blocked[k] = hidden[k]
             error = error.masked_fill(blocked, torch.inf)
         nearest = torch.minimum(nearest, error)
-    return nearest.masked_fill(nearest.isinf(), 0).mean((1, 2))
+    nearest = nearest.masked_fill(nearest.isinf(), 0)
+    if hidden is not None:
+        nearest = torch.where(hidden, emphasis, 1.0) * nearest
+    return nearest.mean((1, 2))
 
 
 def _gain(medians: Tensor, k: int) -> Tensor:

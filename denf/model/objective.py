@@ -134,6 +134,7 @@ def objective(
             x_bg,
             _hidden(presence, x, at, s.background),
             matched_light=s.background.matched_light,
+            emphasis=1.0 if at.warmup else s.background.emphasis,
         ),
         "foreground_backward": _reconstruction(x, x_fg, x_bg, presence, at, s),
         "compatibility": losses.compatibility(model.union(latents, target, at.edge), target),

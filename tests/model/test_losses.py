@@ -59,19 +59,21 @@ def test_background_backward_is_eq_5():
         assert float(values[b]) == pytest.approx(total / 30)
 
 
-def test_background_backward_leaves_the_own_image_out_where_it_is_hidden():
+@pytest.mark.parametrize("emphasis", [1.0, 4.0])
+def test_background_backward_leaves_the_own_image_out_where_it_is_hidden(emphasis):
     g = torch.Generator().manual_seed(3)
     x, x_bg = (torch.rand(3, 3, 4, 5, generator=g, dtype=torch.float64) for _ in range(2))
     hidden = torch.rand(3, 4, 5, generator=g) < 0.5
-    values = losses.background_backward(x, x_bg, hidden)
+    values = losses.background_backward(x, x_bg, hidden, emphasis=emphasis)
     for b in range(3):
         total = 0.0
         for i in range(4):
             for j in range(5):
                 others = [k for k in range(3) if k != b or not hidden[b, i, j]]
-                total += min(
+                nearest = min(
                     float((x[k, :, i, j] - x_bg[b, :, i, j]).square().sum()) for k in others
                 )
+                total += emphasis * nearest if hidden[b, i, j] else nearest
         assert float(values[b]) == pytest.approx(total / 20)
     alone = losses.background_backward(x[:1], x_bg[:1], torch.ones(1, 4, 5, dtype=torch.bool))
     assert alone.tolist() == [0]  # no image says what stands there
