@@ -22,9 +22,7 @@ pytestmark = pytest.mark.skipif(not HAS_PLUGIN, reason="needs uv sync --group sl
 
 
 def run(*command: str) -> str:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -41,7 +41,7 @@ def suite(checkout, tmp_path) -> Path:
 
 
 @pytest.fixture
-def call(suite, environment):
+def call(suite):
     """Start a Snakemake call for the run; calls that still run at the end are killed."""
     started = []
 
@@ -50,7 +50,6 @@ def call(suite, environment):
         process = subprocess.Popen(
             [*command, "--configfile", configfile],
             cwd=suite,
-            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -43,13 +42,11 @@ def tiny_protocol() -> dict:
 def snakemake(folder: Path, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
     # Targets come first: options that take several values would consume them.
     command = [sys.executable, "-m", "snakemake", *arguments, "--cores", str(cores)]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         [*command, "--resources", "gpu=1", "--configfile", "tiny.yaml"],
         cwd=folder,
         capture_output=True,
         text=True,
-        env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
     )
 
 
