@@ -96,7 +96,7 @@ class DenfMethod(Method):
     @torch.no_grad()
     def _compose(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, BoxTargets]:
         """Composites of the batch and the boxes of their cells."""
-        present = self.model.encode(x)[0].presence_logit > 0
+        present = self.model.encode(x).latents.presence_logit > 0
         found = find_components(present, self.settings.components)
         x, found = composites(x, found, self.settings.composites, generator)
         return x.contiguous(memory_format=torch.channels_last), box_targets(found)
@@ -192,7 +192,7 @@ class DenfMethod(Method):
         return size
 
     def _decompose(self, images: Tensor) -> tuple[Latents, Decomposition]:
-        latents, _, _ = self.model.encode(self._unit(images))
+        latents = self.model.encode(self._unit(images)).latents
         return latents, decompose(latents, images, self.settings.instances)
 
     def _infer(self, images: Tensor) -> Inference:

@@ -207,7 +207,7 @@ def _encoder(method: DenfMethod, images: Tensor, graph: bool) -> Callable[[], An
 
     @torch.no_grad()
     def encode() -> Tensor:
-        return method.model.encode(x)[1]
+        return method.model.encode(x).ladj1
 
     if not graph:
         return encode

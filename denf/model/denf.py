@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -25,6 +25,23 @@ from denf.model.settings import DenfSettings, SqueezeKind
 
 LATENT_CHANNELS = {"presence": 2, "scale": 2, "loc": 2}  # Table 4; z_what takes the rest
 BACKGROUND_CHANNELS = 1
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What `DeNF.encode` gives.
+
+    Args:
+        latents: of the images.
+        ladj1, ladj2: log-determinants of f1⁻¹ and f2⁻¹, (B,).
+        given: what the heads of presence, scale and loc were given, (B, 6, h, w). Their inverse
+            returns it, so that it is not computed again where only z_what changes.
+    """
+
+    latents: Latents
+    ladj1: Tensor
+    ladj2: Tensor
+    given: Tensor
 
 
 class DeNF(nn.Module):
@@ -71,32 +88,38 @@ class DeNF(nn.Module):
         shapes = {name: (k, cells, cells) for name, k in self.head_channels.items()}
         return {"background": (BACKGROUND_CHANNELS, half, half), **shapes}
 
-    def encode(self, x: Tensor) -> tuple[Latents, Tensor, Tensor]:
-        """f⁻¹: images (B, 3, H, W) to latents and the log-determinants of f1⁻¹ and f2⁻¹, (B,)."""
+    def encode(self, x: Tensor) -> Encoding:
+        """f⁻¹: images (B, 3, H, W) to latents and log-determinants."""
         z, ladj1 = self.f1(x)
         z_bg, z_fg = z.split((BACKGROUND_CHANNELS, z.shape[1] - BACKGROUND_CHANNELS), 1)
         z_fg, ladj2 = self.trunk(z_fg)
-        alike, what = z_fg.split(self._parted, 1)
-        alike, ladj_alike = side_by_side(self._alike, alike)
+        given, what = z_fg.split(self._parted, 1)
+        alike, ladj_alike = side_by_side(self._alike, given)
         what, ladj_what = self.heads["what"](what)
         parts = alike.chunk(len(LATENT_CHANNELS), 1)
         latents = Latents(z_bg, **dict(zip(LATENT_CHANNELS, parts, strict=True)), what=what)
-        return latents, ladj1, ladj2 + ladj_alike + ladj_what
+        return Encoding(latents, ladj1, ladj2 + ladj_alike + ladj_what, given)
 
     def decode(self, latents: Latents) -> Tensor:
         """f: latents to images (B, 3, H, W)."""
         z = torch.cat((latents.background, self.decode_foreground(latents)), 1)
         return self.f1.inverse(z)[0]
 
-    def decode_foreground(self, latents: Latents) -> Tensor:
-        """f2: the structured latents to f1's foreground channels (B, 11, H/2, W/2)."""
-        alike = torch.cat([getattr(latents, name) for name in LATENT_CHANNELS], 1)
-        alike, _ = side_by_side_inverse(self._alike, alike)
+    def decode_foreground(self, latents: Latents, given: Tensor | None = None) -> Tensor:
+        """f2: the structured latents to f1's foreground channels (B, 11, H/2, W/2).
+
+        Args:
+            latents: of the images.
+            given: see `Encoding`, for the presence, scale and loc of an encoding.
+        """
+        if given is None:
+            alike = torch.cat([getattr(latents, name) for name in LATENT_CHANNELS], 1)
+            given, _ = side_by_side_inverse(self._alike, alike)
         what, _ = cast(Bijection, self.heads["what"]).inverse(latents.what)
-        return self.trunk.inverse(torch.cat((alike, what), 1))[0]
+        return self.trunk.inverse(torch.cat((given, what), 1))[0]
 
     def reconstructions(
-        self, latents: Latents, presence: Tensor, noise: Tensor
+        self, latents: Latents, presence: Tensor, noise: Tensor, given: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """x̂_bg of Eq. 5 and x̂_fg of Eq. 10, both from one pass through f1.
 
@@ -104,9 +127,10 @@ class DeNF(nn.Module):
             latents: of the batch.
             presence: z_pres (B, h, w) in [0, 1]; gates z_what.
             noise: ε added to z_bg.
+            given: see `Encoding`, for latents of an encoding.
         """
         gated = replace(latents, what=presence[:, None] * latents.what)
-        z_fg = self.decode_foreground(gated)
+        z_fg = self.decode_foreground(gated, given)
         only_bg = torch.cat((latents.background + noise, torch.zeros_like(z_fg)), 1)
         only_fg = torch.cat((torch.zeros_like(latents.background), z_fg), 1)
         x_bg, x_fg = self.f1.inverse(torch.cat((only_bg, only_fg)))[0].chunk(2)
@@ -127,14 +151,14 @@ class DeNF(nn.Module):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x) in nats, (B,): Eq. 1 with each cell's prior chosen by the sign of its logit."""
-        latents, ladj1, ladj2 = self.encode(x)
-        return self.log_density(latents, ladj1, ladj2)
+        return self.log_density(self.encode(x))
 
-    def log_density(self, latents: Latents, ladj1: Tensor, ladj2: Tensor) -> Tensor:
+    def log_density(self, encoding: Encoding) -> Tensor:
         """`log_prob` of images that `encode` has mapped to latents and log-determinants."""
+        latents = encoding.latents
         p = (latents.presence_logit > 0).to(latents.background.dtype)
         log_fg = log_foreground(latents, p, self.settings.priors, self.settings.absent)
-        return log_background(latents.background) + log_fg + ladj1 + ladj2
+        return log_background(latents.background) + log_fg + encoding.ladj1 + encoding.ladj2
 
     @property
     def _alike(self) -> list[Stack]:

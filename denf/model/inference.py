@@ -37,11 +37,12 @@ class Inference:
 
 def infer(model: DeNF, x: Tensor) -> Inference:
     """Encode images (B, 3, H, W) in [0, 1], and decode them with hard presence, without noise."""
-    latents, ladj1, ladj2 = model.encode(x)
+    encoding = model.encode(x)
+    latents = encoding.latents
     presence = (latents.presence_logit > 0).to(x.dtype)
     silence = torch.zeros_like(latents.background)
-    x_bg, x_fg = model.reconstructions(latents, presence, silence)
-    log_prob = model.log_density(latents, ladj1, ladj2)
+    x_bg, x_fg = model.reconstructions(latents, presence, silence, encoding.given)
+    log_prob = model.log_density(encoding)
     return Inference(latents, presence, x_bg, x_fg, log_prob)
 
 

@@ -113,7 +113,8 @@ def objective(
         the loss (a scalar) and detached scalars to log.
     """
     s, w = model.settings, model.settings.weights
-    latents, ladj1, ladj2 = model.encode(x)
+    encoding = model.encode(x)
+    latents = encoding.latents
     sample = sample_presence(latents.presence_logit, at.temperature, noise.u)
     presence = sample
     if s.presence_gradient is PresenceGradient.EXPECTED:
@@ -122,12 +123,14 @@ def objective(
         presence, sample = presence.detach(), sample.detach()
     boxes_only = s.compatibility_gradient is CompatibilityGradient.BOXES
     target = presence.detach() if boxes_only else presence
-    x_bg, x_fg = model.reconstructions(latents, sample, s.priors.noise * noise.epsilon)
+    x_bg, x_fg = model.reconstructions(
+        latents, sample, s.priors.noise * noise.epsilon, encoding.given
+    )
 
     terms = {
-        "background_forward": losses.background_forward(latents.background, ladj1),
+        "background_forward": losses.background_forward(latents.background, encoding.ladj1),
         "foreground_forward": losses.foreground_forward(
-            latents, presence, ladj2, s.priors, s.absent
+            latents, presence, encoding.ladj2, s.priors, s.absent
         ),
         "background_backward": losses.background_backward(
             x,

@@ -31,7 +31,7 @@ def images(scenes):
 @torch.no_grad()
 def test_every_present_cell_proposes_its_box(denf, images):
     found = denf.boxes(images)
-    latents, _, _ = denf.model.encode((images.float() + 0.5) / 256)
+    latents = denf.model.encode((images.float() + 0.5) / 256).latents
     h, w = latents.presence_logit.shape[1:]
     assert found.present.any()
     assert not found.present.all()

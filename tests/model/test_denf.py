@@ -19,12 +19,13 @@ from denf.model.settings import Architecture, CompatibilityGradient, DenfSetting
 def test_shapes_and_layers_of_table_4(squeezes, cells, what):
     model = DeNF(DenfSettings(architecture=Architecture(features=2, squeezes=squeezes)))
     with torch.no_grad():
-        latents, ladj1, ladj2 = model.encode(torch.zeros(1, 3, 128, 128))
+        encoding = model.encode(torch.zeros(1, 3, 128, 128))
+    latents = encoding.latents
     assert latents.background.shape == (1, 1, 64, 64)
     for name, channels in {"presence": 2, "scale": 2, "loc": 2, "what": what}.items():
         assert getattr(latents, name).shape == (1, channels, cells, cells)
         assert model.latent_shapes(128)[name] == (channels, cells, cells)
-    assert ladj1.shape == ladj2.shape == (1,)
+    assert encoding.ladj1.shape == encoding.ladj2.shape == (1,)
     couplings = [m for m in model.modules() if type(m).__name__ == "Coupling"]
     assert len(couplings) == 4 + 4 + 4 * 4  # f1, trunk, four heads
 
@@ -32,7 +33,7 @@ def test_shapes_and_layers_of_table_4(squeezes, cells, what):
 @pytest.mark.parametrize("squeezes", [1, 2])
 def test_decode_undoes_encode(small_denf, images, squeezes):
     model = small_denf(Architecture(features=4, squeezes=squeezes))
-    latents, _, _ = model.encode(images)
+    latents = model.encode(images).latents
     torch.testing.assert_close(model.decode(latents), images)
 
 
@@ -42,25 +43,28 @@ def test_log_determinant_of_the_whole_flow_is_the_jacobian_s(small_denf, squeeze
     x = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
     def flat(v):
-        z, _, _ = model.encode(v)
+        z = model.encode(v).latents
         parts = (z.background, z.presence, z.scale, z.loc, z.what)
         return torch.cat([part.flatten() for part in parts])
 
     jacobian = torch.autograd.functional.jacobian(flat, x).reshape(48, 48)
-    _, ladj1, ladj2 = model.encode(x)
-    torch.testing.assert_close((ladj1 + ladj2)[0], torch.linalg.slogdet(jacobian)[1])
+    encoding = model.encode(x)
+    torch.testing.assert_close(
+        (encoding.ladj1 + encoding.ladj2)[0], torch.linalg.slogdet(jacobian)[1]
+    )
 
 
 def test_log_prob_adds_prior_and_log_determinant(denf, images):
-    latents, ladj1, ladj2 = denf.encode(images)
+    encoding = denf.encode(images)
+    latents = encoding.latents
     p = (latents.presence_logit > 0).double()
     s = denf.settings
     prior = log_background(latents.background) + log_foreground(latents, p, s.priors, s.absent)
-    torch.testing.assert_close(denf.log_prob(images), prior + ladj1 + ladj2)
+    torch.testing.assert_close(denf.log_prob(images), prior + encoding.ladj1 + encoding.ladj2)
 
 
 def test_two_directions_in_one_batch_equal_two_calls(denf, images):
-    latents, _, _ = denf.encode(images)
+    latents = denf.encode(images).latents
     presence = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     noise = torch.zeros_like(latents.background)
     x_bg, x_fg = denf.reconstructions(latents, presence, noise)
@@ -74,8 +78,25 @@ def test_two_directions_in_one_batch_equal_two_calls(denf, images):
     )
 
 
+def test_reconstructions_of_an_encoding_need_no_inverse_of_unchanged_heads(denf, images):
+    """The same images and gradients as through the inverse of all heads."""
+    results = []
+    for known in (True, False):
+        denf.zero_grad()
+        encoding = denf.encode(images)
+        presence = torch.sigmoid(encoding.latents.presence_logit)
+        noise = torch.zeros_like(encoding.latents.background)
+        both = denf.reconstructions(
+            encoding.latents, presence, noise, encoding.given if known else None
+        )
+        torch.cat(both).square().sum().backward()
+        results.append((*both, *(p.grad.clone() for p in denf.parameters())))
+    for fast, slow in zip(*results, strict=True):
+        torch.testing.assert_close(fast, slow)
+
+
 def test_background_alone_ignores_presence_and_foreground_alone_ignores_background(denf, images):
-    latents, _, _ = denf.encode(images)
+    latents = denf.encode(images).latents
     silence = torch.zeros_like(latents.background)
     ones, zeros = torch.ones(3, 4, 4).double(), torch.zeros(3, 4, 4).double()
     torch.testing.assert_close(
@@ -92,7 +113,7 @@ def test_background_alone_ignores_presence_and_foreground_alone_ignores_backgrou
 def test_unimodal_prior_says_nothing_of_absent_cells(denf, images):
     from denf.model.settings import WhatPrior
 
-    latents, _, _ = denf.encode(images)
+    latents = denf.encode(images).latents
     absent = torch.zeros(3, 4, 4, dtype=torch.float64)
     unimodal = denf.settings.priors.changed(what=WhatPrior.UNIMODAL)
     moved = replace(latents, what=latents.what + 5)
