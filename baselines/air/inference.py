@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, logsigmoid
+from torch.nn.functional import adaptive_avg_pool2d, linear, logsigmoid
 
 from baselines.air.settings import AirSettings
 from baselines.blocks.concrete import kl_bernoulli
@@ -77,6 +77,8 @@ class AirInference(nn.Module):
         """
         s, b = self.settings, len(x)
         image = adaptive_avg_pool2d(x, s.overview).flatten(1)
+        seen = of_image(self.lstm, image)
+        baseline_seen = of_image(self.baseline_lstm, image.detach())
         where, what, presence = (x.new_zeros(b, n) for n in (WHERE, s.what, 1))
         presence = presence + 1
         state = baseline_state = (x.new_zeros(b, s.hidden), x.new_zeros(b, s.hidden))
@@ -84,8 +86,8 @@ class AirInference(nn.Module):
         steps: list[tuple[Tensor, ...]] = []
         for _ in range(s.steps):
             before = presence
-            seen = torch.cat((image, where, what, before), 1)
-            state = self.lstm(seen, state)
+            known = torch.cat((where, what, before), 1)
+            state = recur(self.lstm, seen, known, state)
             raw = self.head(state[0])
             logit = raw[:, :1] + PRESENCE_BIAS
             presence = before * _decide(logit, generator)
@@ -99,7 +101,9 @@ class AirInference(nn.Module):
             log_q = before * logsigmoid(torch.where(presence > 0, logit, -logit))
             kl_presence = before * kl_bernoulli(logit, success)
             kl_object = q_where.kl(prior).sum(1, True) + q_what.kl(standard(what)).sum(1, True)
-            baseline_state = self.baseline_lstm(seen.detach(), baseline_state)
+            baseline_state = recur(
+                self.baseline_lstm, baseline_seen, known.detach(), baseline_state
+            )
             baseline = before * self.baseline_head(baseline_state[0])
             steps.append(
                 (presence, boxes, what, log_q, kl_presence, presence * kl_object, baseline)
@@ -115,6 +119,34 @@ class AirInference(nn.Module):
         mean, std = torch.zeros_like(like), torch.full_like(like, s.shift_prior_std)
         mean[:, 0], std[:, 0] = s.scale_prior_mean, s.scale_prior_std
         return DiagonalGaussian(mean, std)
+
+
+def of_image(cell: nn.LSTMCell, image: Tensor) -> Tensor:
+    """W_image · image + b, the image's part of the gates, which is the same in every step: (B, 4H).
+
+    Args:
+        cell: an LSTM whose inputs begin with the image.
+        image: (B, pixels).
+    """
+    return linear(image, cell.weight_ih[:, : image.shape[1]], cell.bias_ih)
+
+
+def recur(
+    cell: nn.LSTMCell, seen: Tensor, known: Tensor, state: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """One step (h, c) of an LSTM: c' = σ(f) c + σ(i) tanh(g), h' = σ(o) tanh(c').
+
+    Args:
+        cell: the LSTM.
+        seen: the image's part of the gates (B, 4H); see `of_image`.
+        known: the other inputs (B, n).
+        state: h and c before, (B, H) each.
+    """
+    h, c = state
+    of_known = linear(known, cell.weight_ih[:, -known.shape[1] :])
+    i, f, g, o = (seen + of_known + linear(h, cell.weight_hh, cell.bias_hh)).chunk(4, 1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
 
 
 def to_boxes(where: Tensor) -> Tensor:

@@ -111,7 +111,7 @@ class AirMethod(OnePassMethod):
             {"params": model},
             {"params": baseline, "lr": self.settings.baseline_rate},
         ]
-        return {"adam": Adam(groups, self.settings.rate)}
+        return {"adam": Adam(groups, self.settings.rate, fused=True)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         s, x = self.settings, to_unit(batch)

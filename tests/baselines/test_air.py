@@ -6,11 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from torch.nn.functional import logsigmoid
 
 from baselines.air.aid_settings import AirAids
 from baselines.air.aids import AidedAir
-from baselines.air.inference import Trace, to_boxes
+from baselines.air.inference import Trace, of_image, recur, to_boxes
 from baselines.air.method import AirMethod, over, surrogate
 from baselines.air.settings import AirSettings
 from baselines.blocks.annealing import Ramp
@@ -217,3 +218,10 @@ def test_the_networks_see_the_difference_from_the_background():
     x = images(4) / 255
     shown = aided(above_background=True)
     torch.testing.assert_close(shown.trace(x, x, None), shown.inference(0 * x, None, 0.01))
+
+
+def test_recurrence_is_the_lstm_on_image_and_known_inputs():
+    cell = nn.LSTMCell(7, 5).double()
+    image, known, h, c = (torch.randn(3, n, dtype=torch.float64) for n in (4, 3, 5, 5))
+    found = recur(cell, of_image(cell, image), known, (h, c))
+    torch.testing.assert_close(found, cell(torch.cat((image, known), 1), (h, c)))
