@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from baselines.blocks.images import fastest_layout
+
 
 def coordinates(
     height: int, width: int, like: Tensor, low: float = -1.0, high: float = 1.0
@@ -92,30 +94,54 @@ class BroadcastDecoder(nn.Module):
         """(N, out, H, W) from latents (N, latent) for images of (H, W) pixels."""
         height, width = (side + 2 * self.margin for side in size)
         first = self._first(z, coordinates(height, width, like=z)[None])
-        return self.layers[1:](first)
+        decoded: Tensor = self.layers[1:](fastest_layout(first))
+        return decoded.contiguous()
 
     def _first(self, z: Tensor, grid: Tensor) -> Tensor:
         """The first convolution of tiled latents and coordinates, without repeated work.
 
-        A convolution is linear. Its result for the coordinates is the same for all latents, and its
-        result for a tiled latent is the same everywhere but at padded borders, so that 3 × 3 points
-        suffice for the whole grid.
+        A convolution is linear, and its result for the coordinates is the same for all latents.
         """
         conv = self.layers[0]
         assert isinstance(conv, nn.Conv2d)
         of_z, of_grid = conv.weight.split((z.shape[1], 2), 1)
         place = nn.functional.conv2d(grid, of_grid, conv.bias, padding=conv.padding)
-        height, width = (min(3, side) for side in grid.shape[2:])
-        tiled = z[:, :, None, None].expand(-1, -1, height, width)
-        look = nn.functional.conv2d(tiled, of_z, padding=conv.padding)
-        return place + _stretch(_stretch(look, place.shape[2], 2), place.shape[3], 3)
+
+        def of_tiled(points: Tensor) -> Tensor:
+            return nn.functional.conv2d(points, of_z, padding=conv.padding)
+
+        return place + convolve_tiled(z, of_tiled, 3, (grid.shape[2], grid.shape[3]))
+
+
+def convolve_tiled(
+    z: Tensor, convolve: Callable[[Tensor], Tensor], kernel: int, size: tuple[int, int]
+) -> Tensor:
+    """A convolution of latents that are tiled over a grid, without repeated work.
+
+    Its result is the same everywhere but at padded borders, so that as many points per side as the
+    kernel has suffice for the whole grid.
+
+    Args:
+        z: latents (N, C).
+        convolve: the convolution, of stride 1.
+        kernel: side of its kernel, odd.
+        size: height and width of the grid.
+
+    Returns:
+        (N, out, H, W) with padding that keeps the size; (N, out, 1, 1), which stands for all
+        points, without padding.
+    """
+    points = [min(kernel, side) for side in size]
+    look = convolve(z[:, :, None, None].expand(-1, -1, *points))
+    return _stretch(_stretch(look, size[0], 2), size[1], 3)
 
 
 def _stretch(x: Tensor, size: int, dim: int) -> Tensor:
-    """Repeat the middle of three entries until there are `size`; fewer than three are returned."""
-    if x.shape[dim] < 3 or size <= 3:
+    """Repeat the middle entry until there are `size`; one entry alone stands for all."""
+    border = x.shape[dim] // 2
+    if border == 0 or x.shape[dim] == size:
         return x
-    first, middle, last = x.split(1, dim)
+    first, middle, last = x.split((border, 1, border), dim)
     shape = list(x.shape)
-    shape[dim] = size - 2
+    shape[dim] = size - 2 * border
     return torch.cat((first, middle.expand(shape), last), dim)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.blocks.broadcast import PositionEmbedding
+from baselines.blocks.images import fastest_layout
 
 EPSILON = 1e-8  # added to the attention before it is normalised over positions
 KERAS_EPS = 1e-3  # default of Keras' layer normalisation, used by the published code
@@ -32,6 +33,7 @@ class SlotEncoder(nn.Module):
         for stride in strides:
             layers += [nn.Conv2d(before, channels, 5, stride, 2), nn.ReLU()]
             before = channels
+        self.plain = max(strides) == 1
         self.features = nn.Sequential(*layers, PositionEmbedding(channels))
         self.project = nn.Sequential(
             nn.LayerNorm(channels, eps),
@@ -42,7 +44,7 @@ class SlotEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, channels) from (B, 3, H, W)."""
-        return self.project(self.features(x).flatten(2).mT)
+        return self.project(self.features(fastest_layout(x) if self.plain else x).flatten(2).mT)
 
 
 class SlotAttention(nn.Module):

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.optim import Adam, Optimizer
 
-from baselines.blocks.broadcast import PositionEmbedding
 from baselines.blocks.images import check_multiple
 from baselines.blocks.mixture import MixtureMethod, SlotMixture, SlotNoise
 from baselines.blocks.schedules import decay_factor, set_learning_rate, warmup_factor
 from baselines.blocks.slot_attention import SlotAttention, SlotEncoder, initialise_as_keras
+from baselines.slot_attention.decoder import SlotDecoder
 from baselines.slot_attention.settings import SlotAttentionSettings
 from denf.harness.method import Step, descend
 
@@ -43,7 +43,7 @@ class SlotAttentionMethod(MixtureMethod):
         self.slot_mean = nn.Parameter(torch.empty(s.slot_size))
         self.slot_log_std = nn.Parameter(torch.empty(s.slot_size))
         self.attend = SlotAttention(s.channels, s.slot_size, s.hidden, iterations=s.iterations)
-        self.decoder = nn.Sequential(PositionEmbedding(s.slot_size), *_decoder_layers(s))
+        self.decoder = SlotDecoder(s)
         self.apply(initialise_as_keras)
         limit = math.sqrt(6 / (1 + s.slot_size))  # Glorot-uniform, of a weight with shape (1, 1, D)
         for parameter in (self.slot_mean, self.slot_log_std):
@@ -73,19 +73,5 @@ class SlotAttentionMethod(MixtureMethod):
         drawn = noise.draw(batch, s.slots, s.slot_size)
         slots = self.slot_mean + self.slot_log_std.exp() * drawn
         slots, _ = self.attend(self.encoder(x), slots)
-        tiled = slots.flatten(0, 1)[:, :, None, None].expand(
-            -1, -1, height // stride, width // stride
-        )
-        return SlotMixture.of(self.decoder(tiled), batch)
-
-
-def _decoder_layers(s: SlotAttentionSettings) -> list[nn.Module]:
-    layers: list[nn.Module] = []
-    before = s.slot_size
-    for stride in s.decoder_strides:
-        layers += [
-            nn.ConvTranspose2d(before, s.channels, 5, stride, 2, output_padding=stride - 1),
-            nn.ReLU(),
-        ]
-        before = s.channels
-    return [*layers, nn.ConvTranspose2d(before, 4, 3, padding=1)]
+        decoded = self.decoder(slots.flatten(0, 1), (height // stride, width // stride))
+        return SlotMixture.of(decoded, batch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -60,6 +62,18 @@ def test_broadcast_decoder_equals_its_layers_on_tiled_latents(padded: bool, size
     grid = coordinates(height, width, z).expand(3, 2, height, width)
     expected = decoder.layers(torch.cat((tiled, grid), 1))
     torch.testing.assert_close(decoder(z, size), expected)
+
+
+def test_broadcast_decoder_has_the_same_values_and_gradients_in_float32():
+    torch.manual_seed(0)
+    decoder = BroadcastDecoder(4, (5, 3), 2, activation=nn.ELU, padded=False)
+    z, weights = torch.randn(3, 4), torch.randn(3, 2, 7, 5)
+    exact = deepcopy(decoder).double()
+    (decoder(z, (7, 5)) * weights).sum().backward()
+    (exact(z.double(), (7, 5)) * weights).sum().backward()
+    torch.testing.assert_close(decoder(z, (7, 5)), exact(z.double(), (7, 5)).float())
+    for found, expected in zip(decoder.parameters(), exact.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, expected.grad.float(), rtol=1e-5, atol=1e-4)
 
 
 def test_norm_comes_between_convolution_and_activation():

@@ -9,6 +9,7 @@ from torch import nn
 from baselines.blocks.images import to_unit
 from baselines.blocks.mixture import SlotNoise
 from baselines.blocks.slot_attention import SlotAttention, initialise_as_keras
+from baselines.slot_attention.decoder import SlotDecoder
 from baselines.slot_attention.method import SlotAttentionMethod
 from baselines.slot_attention.settings import SlotAttentionSettings
 from denf.errors import DenfError
@@ -131,3 +132,18 @@ def test_rate_rises_and_halves_and_the_loss_is_the_mean_squared_error(small):
 def test_images_that_the_strides_do_not_divide_are_refused(small):
     with pytest.raises(DenfError, match="18"):
         small.segment(torch.zeros(1, 3, 16, 18, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("strides", "grid"), [((1, 1), (8, 6)), ((1, 2), (3, 7)), ((2, 1), (4, 2))]
+)
+def test_decoder_equals_its_layers_on_tiled_slots(
+    strides: tuple[int, ...], grid: tuple[int, int], dtype: torch.dtype
+):
+    decoder = SlotDecoder(SlotAttentionSettings(slot_size=5, channels=4, decoder_strides=strides))
+    decoder, slots = decoder.to(dtype), torch.randn(3, 5, dtype=dtype)
+    h = slots[:, :, None, None].expand(-1, -1, *grid)
+    for layer in decoder:
+        h = layer(h)
+    torch.testing.assert_close(decoder(slots, grid), h)
