@@ -128,7 +128,7 @@ class DenfMethod(Method):
     def boxes(self, images: Tensor) -> Proposals:
         """One box per cell, from (z_scale, z_loc), anchored at the cell's centre (section 3.1.4).
 
-        The count is the number of boxes after non-maximum suppression (section 3.1.5).
+        The count is the number of objects of `denf.model.instances.decompose`.
         """
         return _proposals(*self._decompose(images))
 

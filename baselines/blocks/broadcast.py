@@ -110,7 +110,9 @@ class BroadcastDecoder(nn.Module):
         def of_tiled(points: Tensor) -> Tensor:
             return nn.functional.conv2d(points, of_z, padding=conv.padding)
 
-        return place + convolve_tiled(z, of_tiled, 3, (grid.shape[2], grid.shape[3]))
+        return place + convolve_tiled(
+            z, of_tiled, conv.kernel_size[0], (grid.shape[2], grid.shape[3])
+        )
 
 
 def convolve_tiled(

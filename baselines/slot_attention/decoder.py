@@ -27,7 +27,7 @@ class SlotDecoder(nn.ModuleList):
             before = s.channels
         super().__init__([*layers, nn.ConvTranspose2d(before, 4, 3, padding=1)])
         last = max((k for k, stride in enumerate(s.decoder_strides) if stride > 1), default=0)
-        self.strided = 2 * last  # modules between the first and the last strided convolution
+        self.strided = 2 * last  # modules after the first convolution, up to the last strided one
 
     def forward(self, slots: Tensor, grid: tuple[int, int]) -> Tensor:
         """(N, 4, H, W), red, green, blue and mask logit, from slots (N, D) tiled over a grid."""

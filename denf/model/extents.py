@@ -21,12 +21,14 @@ def unite(
 
     The box of a cell is the bounding box of its object (section 3.1.4). In a part of an object, the
     boxes are therefore larger than the extent of the part's cells; in a group of two objects, they
-    are smaller. With :math:`e(G)` the bounding box of the cells of G without the outermost 2 %,
+    are smaller. With :math:`e(G)` the bounding box of the cells of G without the outermost 2 % on
+    each side,
 
     .. math:: F(G) = \sum_{n \in G} \mathrm{IoU}(b_n, e(G)),
 
-    the two groups of the largest :math:`(F(G \cup H) - F(G) - F(H)) / \min(|G|, |H|)` become one,
-    as long as it exceeds −`tolerance`.
+    and of all pairs whose mean boxes have an IoU above 0.1, the two groups of the largest
+    :math:`(F(G \cup H) - F(G) - F(H)) / \min(|G|, |H|)` become one, as long as that exceeds
+    −`tolerance`; then again with the new group.
 
     Args:
         proposals: boxes of the present cells, (M, 4), x0, y0, x1, y1, fractions of the image side.
@@ -47,17 +49,19 @@ def unite(
         return float(_paired_iou(boxes[group], _extent(points[group], side)).sum())
 
     fits = [fit(group) for group in groups]
+    means = [boxes[group].mean(0) for group in groups]
     gains: dict[tuple[int, int], float] = {}
 
-    def compare(a: int, b: int) -> None:
-        g, h = groups[a], groups[b]
-        if _paired_iou(boxes[g].mean(0)[None], boxes[h].mean(0))[0] > _MEETING:
-            gain = fit(np.concatenate((g, h))) - fits[a] - fits[b]
-            gains[a, b] = gain / min(len(g), len(h))
+    def compare(b: int, others: list[int]) -> None:
+        if not others:
+            return
+        meets = _paired_iou(np.stack([means[a] for a in others]), means[b]) > _MEETING
+        for a in np.array(others)[meets].tolist():
+            gain = fit(np.concatenate((groups[a], groups[b]))) - fits[a] - fits[b]
+            gains[a, b] = gain / min(len(groups[a]), len(groups[b]))
 
     for b in range(len(groups)):
-        for a in range(b):
-            compare(a, b)
+        compare(b, list(range(b)))
     gone: set[int] = set()
     while gains:
         (a, b), gain = max(gains.items(), key=lambda item: item[1])
@@ -66,10 +70,9 @@ def unite(
         gone |= {a, b}
         groups.append(np.concatenate((groups[a], groups[b])))
         fits.append(fit(groups[-1]))
+        means.append(boxes[groups[-1]].mean(0))
         gains = {pair: value for pair, value in gains.items() if gone.isdisjoint(pair)}
-        for other in range(len(groups) - 1):
-            if other not in gone:
-                compare(other, len(groups) - 1)
+        compare(len(groups) - 1, [k for k in range(len(groups) - 1) if k not in gone])
     united = np.empty_like(numbers)
     for k, group in enumerate(g for i, g in enumerate(groups) if i not in gone):
         united[group] = k

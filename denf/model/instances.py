@@ -134,7 +134,7 @@ def group_proposals(
 
 
 def _supported(proposals: Tensor, boxes: Tensor, least_votes: int) -> Tensor:
-    """The boxes as means of their proposals, without those of few; the largest is always kept."""
+    """Means (K, 4) of the proposals that overlap each box most; see `least_votes` above."""
     means, votes = _means(proposals, boxes)
     return means[votes >= votes.max().clamp(max=least_votes)]
 

@@ -61,7 +61,7 @@ def background_backward(
         nearest = torch.minimum(nearest, error)
     nearest = nearest.masked_fill(nearest.isinf(), 0)
     if hidden is not None:
-        nearest = torch.where(hidden, emphasis, 1.0) * nearest
+        nearest = torch.where(hidden, emphasis * nearest, nearest)
     return nearest.mean((1, 2))
 
 

@@ -64,5 +64,5 @@ class Instances(Settings):
     support: Fraction = 0.001
     """Least fraction of the image's cells that vote for a box that is kept."""
     appearance: Appearance | None = None
-    """Clusters of boxes and colours in place of non-maximum suppression, beyond the paper
-    (`denf-plus`); null: non-maximum suppression."""
+    """Clusters of boxes and colours in place of suppression and uniting, beyond the paper
+    (`denf-plus`); null: suppression and uniting."""

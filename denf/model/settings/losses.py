@@ -81,7 +81,7 @@ class Background(Settings):
     """Presence above which a cell counts as present in the background loss."""
     emphasis: Positive = 4.0
     """Weight of the pixels where an image is not a candidate for its own background, after warm-up;
-    1 as printed. Errors there are copies of objects."""
+    1 as printed. Errors there are copies of objects. Without effect with `own_image: always`."""
     matched_light: bool = False
     """Before the minimum, multiply each channel of every other image by the ratio of the medians,
     so that differences in brightness do not count; for scenes under changing light of which objects
