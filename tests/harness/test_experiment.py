@@ -341,7 +341,7 @@ def test_presets_have_parts_for_single_experiments(write):
     protocol = {"protocol": "small", "preset": "embedded"}
     path = write(**{"denf-plus": {"extends": "base"}}, base=DENF)
     assert load_experiment(path, protocol).training.steps == 100
-    assert load_experiment(path.with_name("base.yaml"), protocol).training.steps == 300
+    assert load_experiment(path.with_name("base.yaml"), protocol).training.steps == 400
 
 
 def test_a_method_without_the_preset_runs_as_it_is(write):
