@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from denf.model.suppression import box_iou
 
 _STRAY = 0.02  # fraction of a group's cells that may lie beyond each side of its extent
 _MEETING = 0.1  # IoU of mean boxes below which two groups are two objects
-_LEAST_AREA = 1e-12  # of a union of boxes
-
-Floats = NDArray[np.float64]
 
 
 def unite(
@@ -33,20 +30,20 @@ def unite(
     Args:
         proposals: boxes of the present cells, (M, 4), x0, y0, x1, y1, fractions of the image side.
         cells: centres of the same cells, (M, 2), rows then columns.
-        members: group 0…K − 1 of each, (M,).
+        members: number of the group of each, (M,).
         side: of a cell, fraction of the image side.
         tolerance: loss of IoU per cell of the smaller group, at least 0.
 
     Returns:
         groups (M,), 0…K' − 1.
     """
-    boxes = proposals.detach().double().cpu().numpy()
-    points = cells.detach().double().cpu().numpy()
-    numbers = members.cpu().numpy()
-    groups = [np.flatnonzero(numbers == k) for k in range(int(numbers.max(initial=-1)) + 1)]
+    # Many small operations: a GPU would only wait for each of them.
+    boxes, points = (x.detach().double().cpu() for x in (proposals, cells))
+    numbers = members.cpu()
+    groups = [(numbers == k).nonzero()[:, 0] for k in numbers.unique()]
 
-    def fit(group: NDArray[np.intp]) -> float:
-        return float(_paired_iou(boxes[group], _extent(points[group], side)).sum())
+    def fit(group: Tensor) -> float:
+        return float(box_iou(boxes[group], _extent(points[group], side)[None]).sum())
 
     fits = [fit(group) for group in groups]
     means = [boxes[group].mean(0) for group in groups]
@@ -55,9 +52,9 @@ def unite(
     def compare(b: int, others: list[int]) -> None:
         if not others:
             return
-        meets = _paired_iou(np.stack([means[a] for a in others]), means[b]) > _MEETING
-        for a in np.array(others)[meets].tolist():
-            gain = fit(np.concatenate((groups[a], groups[b]))) - fits[a] - fits[b]
+        overlaps = box_iou(torch.stack([means[a] for a in others]), means[b][None])[:, 0]
+        for a in torch.tensor(others)[overlaps > _MEETING].tolist():
+            gain = fit(torch.cat((groups[a], groups[b]))) - fits[a] - fits[b]
             gains[a, b] = gain / min(len(groups[a]), len(groups[b]))
 
     for b in range(len(groups)):
@@ -68,26 +65,18 @@ def unite(
         if gain <= -tolerance:
             break
         gone |= {a, b}
-        groups.append(np.concatenate((groups[a], groups[b])))
+        groups.append(torch.cat((groups[a], groups[b])))
         fits.append(fit(groups[-1]))
         means.append(boxes[groups[-1]].mean(0))
         gains = {pair: value for pair, value in gains.items() if gone.isdisjoint(pair)}
         compare(len(groups) - 1, [k for k in range(len(groups) - 1) if k not in gone])
-    united = np.empty_like(numbers)
+    united = torch.empty_like(numbers)
     for k, group in enumerate(g for i, g in enumerate(groups) if i not in gone):
         united[group] = k
-    return torch.from_numpy(united).to(members.device)
+    return united.to(members.device)
 
 
-def _extent(points: Floats, side: float) -> Floats:
+def _extent(points: Tensor, side: float) -> Tensor:
     """Bounding box (4,) of the cells at `points` (N, 2), without the outermost ones."""
-    (top, left), (bottom, right) = np.quantile(points, (_STRAY, 1 - _STRAY), axis=0)
-    return np.array([left, top, right, bottom]) + np.array([-1, -1, 1, 1]) * side / 2
-
-
-def _paired_iou(boxes: Floats, other: Floats) -> Floats:
-    """IoU of each of the boxes (N, 4) with one box (4,): (N,)."""
-    low, high = np.maximum(boxes[:, :2], other[:2]), np.minimum(boxes[:, 2:], other[2:])
-    shared = (high - low).clip(min=0).prod(1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (other[2:] - other[:2]).prod()
-    return np.asarray(shared / (areas - shared).clip(min=_LEAST_AREA))
+    low, high = torch.quantile(points, points.new_tensor((_STRAY, 1 - _STRAY)), 0)
+    return torch.cat((low.flip(0) - side / 2, high.flip(0) + side / 2))

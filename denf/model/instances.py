@@ -125,7 +125,7 @@ def group_proposals(
         boxes = means[suppress(means, votes, settings.merge)]
     boxes = _supported(proposals, boxes, least_votes)
     if settings.tolerance is not None:
-        _, members = box_iou(proposals, boxes).argmax(1).unique(return_inverse=True)
+        members = box_iou(proposals, boxes).argmax(1)
         members = unite(proposals, cells, members, side, settings.tolerance)
         boxes, _ = _means_of(proposals, members, int(members.max()) + 1)
         boxes = _supported(proposals, boxes, least_votes)

@@ -20,9 +20,7 @@ _SCALE = {Metric.ARI_FG: 100.0, Metric.FID: 1.0}
 _TABLES = {Metric.ARI_FG: (1, 3), Metric.FID: (2,)}  # tables whose rows share one data set
 _QUALITY = {Metric.ARI_FG: "foreground ARI × 100", Metric.FID: "FID, lower is better"}
 _COSTS = {"seconds": "training, minutes", "parameters": "parameters"}
-_FEW_DECADES = (
-    20  # ratio of the largest cost to the least, below which decades alone are few labels
-)
+_FEW_DECADES = 20  # ratio of largest to least cost below which decades alone are few labels
 _GAP = 0.055  # between labels, as a fraction of a panel's height
 
 

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.skipif(not HAS_PLUGIN, reason="needs uv sync --group sl
 
 
 def run(*command: str) -> str:
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
