@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from denf.model.settings import Appearance
+from denf.model.extents import unite
+from denf.model.settings import Instances
 from denf.model.suppression import box_iou
 
 _DARK = 0.1  # added to the brightness that divides colours, so that dark cells differ little
@@ -41,33 +42,54 @@ def chroma(images: Tensor, present: Tensor) -> Tensor:
 
 
 def group_by_appearance(
-    proposals: Tensor, colours: Tensor, settings: Appearance, least_cells: int
+    proposals: Tensor,
+    colours: Tensor,
+    cells: Tensor,
+    side: float,
+    settings: Instances,
+    least_cells: int,
 ) -> tuple[Tensor, Tensor]:
     r"""Objects as average-linkage clusters of cells whose boxes and colours agree.
 
     The distance of two cells is :math:`1 - \mathrm{IoU} + w \lVert c - c' \rVert`: boxes that do
     not overlap and colours that differ by 1/w weigh the same. Each cell of a cluster with fewer
-    than `least_cells` cells joins the cluster whose box its own box overlaps most.
+    than `least_cells` cells joins the cluster whose box its own box overlaps most. Last, clusters
+    whose boxes fit one extent become one (`denf.model.extents`), with :math:`w c` as features, so
+    that a highlight returns to its object.
 
     Args:
         proposals: (M, 4), x0, y0, x1, y1.
         colours: (M, 3) of the same cells, see `chroma`.
-        settings: w, and the mean distance at which clusters stay apart.
+        cells: centres of the same cells, (M, 2), rows then columns.
+        side: of a cell, fraction of the image side.
+        settings: thresholds; `appearance` has w and the mean distance at which clusters stay apart.
         least_cells: fewest cells of a cluster; the largest cluster is always kept.
 
     Returns:
         boxes (K, 4), each the mean of its cells' proposals, and for each proposal a label in 1…K.
     """
+    assert settings.appearance is not None
+    weight = settings.appearance.weight
     if len(proposals) < 2:
         return proposals, torch.ones(len(proposals), dtype=torch.long, device=proposals.device)
-    distance = 1 - box_iou(proposals, proposals) + settings.weight * torch.cdist(colours, colours)
-    members = _average_linkage(distance, settings.distance)
+    distance = 1 - box_iou(proposals, proposals) + weight * torch.cdist(colours, colours)
+    members = _average_linkage(distance, settings.appearance.distance)
+    count = torch.bincount(members)
+    large = count >= count.max().clamp(max=least_cells)
+    boxes = _means(proposals, members)[large]
+    rank, nearest = large.cumsum(0) - 1, box_iou(proposals, boxes).argmax(1)
+    members = torch.where(large[members], rank[members], nearest)
+    if settings.tolerance is not None:
+        members = unite(proposals, cells, members, side, settings.tolerance, weight * colours)
+        boxes = _means(proposals, members)
+    return boxes, members + 1
+
+
+def _means(proposals: Tensor, members: Tensor) -> Tensor:
+    """Mean box (K, 4) of each group 0…K − 1."""
     count = torch.bincount(members)
     sums = proposals.new_zeros(len(count), 4).index_add_(0, members, proposals)
-    large = count >= count.max().clamp(max=least_cells)
-    boxes = (sums / count[:, None])[large]
-    rank, nearest = large.cumsum(0) - 1, box_iou(proposals, boxes).argmax(1)
-    return boxes, torch.where(large[members], rank[members], nearest) + 1
+    return sums / count[:, None]
 
 
 def _average_linkage(distance: Tensor, largest: float) -> Tensor:

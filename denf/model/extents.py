@@ -12,7 +12,12 @@ _MEETING = 0.1  # IoU of mean boxes below which two groups are two objects
 
 
 def unite(
-    proposals: Tensor, cells: Tensor, members: Tensor, side: float, tolerance: float
+    proposals: Tensor,
+    cells: Tensor,
+    members: Tensor,
+    side: float,
+    tolerance: float,
+    features: Tensor | None = None,
 ) -> Tensor:
     r"""Unite groups of cells whose boxes fit the extent of both as well as the extent of each.
 
@@ -23,8 +28,12 @@ def unite(
 
     .. math:: F(G) = \sum_{n \in G} \mathrm{IoU}(b_n, e(G)),
 
-    and of all pairs whose mean boxes have an IoU above 0.1, the two groups of the largest
-    :math:`(F(G \cup H) - F(G) - F(H)) / \min(|G|, |H|)` become one, as long as that exceeds
+    and :math:`\bar c_G` the mean of the features of G, the two groups of the largest
+
+    .. math::
+        \frac{F(G \cup H) - F(G) - F(H)}{\min(|G|, |H|)} - \lVert \bar c_G - \bar c_H \rVert
+
+    of all pairs whose mean boxes have an IoU above 0.1 become one, as long as that exceeds
     −`tolerance`; then again with the new group.
 
     Args:
@@ -33,12 +42,15 @@ def unite(
         members: number of the group of each, (M,).
         side: of a cell, fraction of the image side.
         tolerance: loss of IoU per cell of the smaller group, at least 0.
+        features: (M, C) of the same cells; their differences keep groups apart. None: all equal.
 
     Returns:
         groups (M,), 0…K' − 1.
     """
     # Many small operations: a GPU would only wait for each of them.
-    boxes, points = (x.detach().double().cpu() for x in (proposals, cells))
+    if features is None:
+        features = proposals.new_zeros(len(proposals), 1)
+    boxes, points, looks = (x.detach().double().cpu() for x in (proposals, cells, features))
     numbers = members.cpu()
     groups = [(numbers == k).nonzero()[:, 0] for k in numbers.unique()]
 
@@ -47,6 +59,7 @@ def unite(
 
     fits = [fit(group) for group in groups]
     means = [boxes[group].mean(0) for group in groups]
+    centres = [looks[group].mean(0) for group in groups]
     gains: dict[tuple[int, int], float] = {}
 
     def compare(b: int, others: list[int]) -> None:
@@ -55,7 +68,8 @@ def unite(
         overlaps = box_iou(torch.stack([means[a] for a in others]), means[b][None])[:, 0]
         for a in torch.tensor(others)[overlaps > _MEETING].tolist():
             gain = fit(torch.cat((groups[a], groups[b]))) - fits[a] - fits[b]
-            gains[a, b] = gain / min(len(groups[a]), len(groups[b]))
+            apart = float(torch.linalg.vector_norm(centres[a] - centres[b]))
+            gains[a, b] = gain / min(len(groups[a]), len(groups[b])) - apart
 
     for b in range(len(groups)):
         compare(b, list(range(b)))
@@ -68,6 +82,7 @@ def unite(
         groups.append(torch.cat((groups[a], groups[b])))
         fits.append(fit(groups[-1]))
         means.append(boxes[groups[-1]].mean(0))
+        centres.append(looks[groups[-1]].mean(0))
         gains = {pair: value for pair, value in gains.items() if gone.isdisjoint(pair)}
         compare(len(groups) - 1, [k for k in range(len(groups) - 1) if k not in gone])
     united = torch.empty_like(numbers)

@@ -42,8 +42,8 @@ def decompose(latents: Latents, images: Tensor, settings: Instances) -> Decompos
     leaves one box per object, and parts of one object are united (`group_proposals`). 4. A present
     cell belongs to the box that its own box overlaps most; a cell whose box overlaps none, an
     isolated speck, belongs to no object. 5. In `object_labels`, every other cell takes the label of
-    the nearest labelled cell. With `appearance`, clusters of boxes and colours replace steps 3 and
-    4.
+    the nearest labelled cell. With `appearance`, clusters of boxes and colours replace suppression
+    in step 3, and step 4.
 
     Args:
         latents: of the images.
@@ -77,14 +77,13 @@ def _grouping(
     images: Tensor, present: Tensor, cells: Tensor, settings: Instances
 ) -> Callable[[int, Tensor], tuple[Tensor, Tensor]]:
     """Map from image b and its present cells' boxes (M, 4) to boxes (K, 4) and labels 1…K, (M,)."""
-    least, appearance = max(1, round(settings.support * present[0].numel())), settings.appearance
-    if appearance is None:
-        of = [cells[mask] for mask in present.flatten(1)]
-        side = 1 / present.shape[1]
+    least, side = max(1, round(settings.support * present[0].numel())), 1 / present.shape[1]
+    of = [cells[mask] for mask in present.flatten(1)]
+    if settings.appearance is None:
         return lambda b, proposals: group_proposals(proposals, of[b], side, settings, least)
     colours = chroma(images, present)
     return lambda b, proposals: group_by_appearance(
-        proposals, colours[b][present[b]], appearance, least
+        proposals, colours[b][present[b]], of[b], side, settings, least
     )
 
 

@@ -79,8 +79,13 @@ def test_one_group_or_none_is_left_alone(count):
 
 
 @settings(deadline=None)
-@given(seed=st.integers(0, 10_000), groups=st.integers(2, 6), tolerance=st.floats(0, 0.5))
-def test_no_pair_that_is_left_would_gain_by_uniting(seed, groups, tolerance):
+@given(
+    seed=st.integers(0, 10_000),
+    groups=st.integers(2, 6),
+    tolerance=st.floats(0, 0.5),
+    spread=st.sampled_from([0.0, 0.3]),
+)
+def test_no_pair_that_is_left_would_gain_by_uniting(seed, groups, tolerance, spread):
     g = torch.Generator().manual_seed(seed)
     cells = grid(0.1, 0.1, 0.5, 0.6)
     cells = cells[torch.randperm(len(cells), generator=g)[:60]]
@@ -89,7 +94,8 @@ def test_no_pair_that_is_left_would_gain_by_uniting(seed, groups, tolerance):
     noise = 0.02 * torch.randn(60, 4, generator=g)
     wide = 0.1 + 0.4 * sizes[parts]
     proposals = torch.cat((cells.flip(1) - wide, cells.flip(1) + wide), 1) + noise
-    united = unite(proposals, cells, parts, SIDE, tolerance)
+    features = spread * torch.randn(60, 3, generator=g)
+    united = unite(proposals, cells, parts, SIDE, tolerance, features)
     labels = united.unique().tolist()
     assert labels == list(range(len(labels)))
     for part in parts.unique():  # groups are united, never split
@@ -99,4 +105,5 @@ def test_no_pair_that_is_left_would_gain_by_uniting(seed, groups, tolerance):
             in_a, in_b = united == a, united == b
             means = torch.stack((proposals[in_a].mean(0), proposals[in_b].mean(0)))
             if box_iou(means, means)[0, 1] > 0.1 + 1e-6:
-                assert gain(proposals, cells, in_a, in_b) <= -tolerance + 1e-9
+                apart = float((features[in_a].mean(0) - features[in_b].mean(0)).norm())
+                assert gain(proposals, cells, in_a, in_b) - apart <= -tolerance + 1e-6

@@ -45,9 +45,9 @@ class Composites(Settings):
 class Appearance(Settings):
     """Grouping of cells by boxes and colour together; goes beyond the paper."""
 
-    weight: NonNegative = 0.7
+    weight: NonNegative = 0.6
     """Weight of a difference of colours, per unit of colour, against 1 − IoU of the boxes."""
-    distance: Positive = 0.9
+    distance: Positive = 0.85
     """Mean distance from which two clusters are two objects."""
 
 
@@ -60,9 +60,10 @@ class Instances(Settings):
     """IoU above which two boxes, each the mean of its cells' proposals, belong to one object."""
     tolerance: NonNegative | None = 0.2
     """Groups of cells are united while the IoU of their boxes with the extent of their cells falls
-    by less than this per cell of the smaller group (`denf.model.extents`); null: never."""
+    by less than this per cell of the smaller group, less the difference of their colours with
+    `appearance` (`denf.model.extents`); null: never."""
     support: Fraction = 0.001
     """Least fraction of the image's cells that vote for a box that is kept."""
     appearance: Appearance | None = None
-    """Clusters of boxes and colours in place of suppression and uniting, beyond the paper
-    (`denf-plus`); null: suppression and uniting."""
+    """Clusters of boxes and colours in place of suppression, beyond the paper (`denf-plus`); null:
+    suppression."""
