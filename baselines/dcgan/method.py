@@ -6,8 +6,10 @@ pytorch/examples, `dcgan` (64 × 64 pixels, width 64). For other sizes each netw
 stages, so that its smallest feature maps stay 4 × 4. At 128 × 128 this adds a stage of 1024
 channels, which is our choice, as neither source has that size.
 
-Samples are drawn with the running statistics of batch normalisation, so that an image does not
-depend on the rest of its batch; the source uses the statistics of the batch.
+What differs here: samples are drawn with the running statistics of batch normalisation, so that an
+image does not depend on the rest of its batch, where the source uses the statistics of the batch;
+and each player's update draws new images, where the source's generator learns from those that the
+discriminator has just seen.
 """
 
 from __future__ import annotations
