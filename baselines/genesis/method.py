@@ -56,7 +56,7 @@ class Genesis(MixtureMethod):
         self.geco = Geco(s.geco, (3, s.size, s.size))
 
     def make_optimizers(self) -> dict[str, Optimizer]:
-        return {"adam": Adam(self.parameters(), self.settings.learning_rate)}
+        return {"adam": Adam(self.parameters(), self.settings.learning_rate, fused=True)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         """GECO's Lagrangian of error and KL; divergences are estimated from one sample."""

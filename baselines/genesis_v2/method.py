@@ -77,7 +77,7 @@ class GenesisV2(MixtureMethod):
         self.register_buffer("fixed_scores", scores, persistent=False)
 
     def make_optimizers(self) -> dict[str, Optimizer]:
-        return {"adam": Adam(self.parameters(), self.settings.learning_rate)}
+        return {"adam": Adam(self.parameters(), self.settings.learning_rate, fused=True)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         """GECO's Lagrangian of error and KL; the divergence is estimated from one sample."""

@@ -93,7 +93,7 @@ class GmairMethod(OnePassMethod):
             {"params": others},
             {"params": glimpses, "lr": self.settings.glimpse_rate},
         ]
-        return {"adam": Adam(groups, self.settings.rate)}
+        return {"adam": Adam(groups, self.settings.rate, fused=True)}
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
         x = self._unit(batch)

@@ -29,7 +29,7 @@ class AidedSpace(SpaceMethod):
         optimizers = super().make_optimizers()
         if self.aids.foreground_adam:
             rate = self.settings.foreground_rate
-            optimizers["foreground"] = Adam(self.foreground.parameters(), rate)
+            optimizers["foreground"] = Adam(self.foreground.parameters(), rate, fused=True)
         return optimizers
 
     def log_likelihood(

@@ -66,7 +66,7 @@ class SpaceMethod(OnePassMethod):
         s = self.settings
         return {
             "foreground": RMSprop(self.foreground.parameters(), lr=s.foreground_rate),
-            "background": Adam(self.background.parameters(), s.background_rate),
+            "background": Adam(self.background.parameters(), s.background_rate, fused=True),
         }
 
     def training_step(self, batch: Tensor, step: Step) -> Mapping[str, Tensor]:
