@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -52,24 +54,25 @@ def unite(
         features = proposals.new_zeros(len(proposals), 1)
     boxes, points, looks = (x.detach().double().cpu() for x in (proposals, cells, features))
     numbers = members.cpu()
-    groups = [(numbers == k).nonzero()[:, 0] for k in numbers.unique()]
 
-    def fit(group: Tensor) -> float:
-        return float(box_iou(boxes[group], _extent(points[group], side)[None]).sum())
+    def fit(of: Tensor) -> float:
+        return float(box_iou(boxes[of], _extent(points[of], side)[None]).sum())
 
-    fits = [fit(group) for group in groups]
-    means = [boxes[group].mean(0) for group in groups]
-    centres = [looks[group].mean(0) for group in groups]
+    def made(of: Tensor) -> _Group:
+        return _Group(of, fit(of), boxes[of].mean(0), looks[of].mean(0))
+
+    groups = [made((numbers == k).nonzero()[:, 0]) for k in numbers.unique()]
     gains: dict[tuple[int, int], float] = {}
 
     def compare(b: int, others: list[int]) -> None:
         if not others:
             return
-        overlaps = box_iou(torch.stack([means[a] for a in others]), means[b][None])[:, 0]
+        overlaps = box_iou(torch.stack([groups[a].box for a in others]), groups[b].box[None])[:, 0]
         for a in torch.tensor(others)[overlaps > _MEETING].tolist():
-            gain = fit(torch.cat((groups[a], groups[b]))) - fits[a] - fits[b]
-            apart = float(torch.linalg.vector_norm(centres[a] - centres[b]))
-            gains[a, b] = gain / min(len(groups[a]), len(groups[b])) - apart
+            g, h = groups[a], groups[b]
+            gain = fit(torch.cat((g.cells, h.cells))) - g.fit - h.fit
+            apart = float(torch.linalg.vector_norm(g.feature - h.feature))
+            gains[a, b] = gain / min(len(g.cells), len(h.cells)) - apart
 
     for b in range(len(groups)):
         compare(b, list(range(b)))
@@ -79,16 +82,23 @@ def unite(
         if gain <= -tolerance:
             break
         gone |= {a, b}
-        groups.append(torch.cat((groups[a], groups[b])))
-        fits.append(fit(groups[-1]))
-        means.append(boxes[groups[-1]].mean(0))
-        centres.append(looks[groups[-1]].mean(0))
+        groups.append(made(torch.cat((groups[a].cells, groups[b].cells))))
         gains = {pair: value for pair, value in gains.items() if gone.isdisjoint(pair)}
         compare(len(groups) - 1, [k for k in range(len(groups) - 1) if k not in gone])
     united = torch.empty_like(numbers)
     for k, group in enumerate(g for i, g in enumerate(groups) if i not in gone):
-        united[group] = k
+        united[group.cells] = k
     return united.to(members.device)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Indices of a group's cells, their F, mean box (4,) and mean features (C,)."""
+
+    cells: Tensor
+    fit: float
+    box: Tensor
+    feature: Tensor
 
 
 def _extent(points: Tensor, side: float) -> Tensor:
