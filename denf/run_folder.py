@@ -13,6 +13,7 @@ from denf.reading import read_json_mapping, read_text, reading
 
 VALIDATION_ARI = "validation_ari_fg"  # column of history.csv, filled only in scored rows
 TRAINED = ("experiment.yaml", "run.json", "history.csv", "model.safetensors")  # by a training
+SHARED = ("method", "protocol", "settings", "training")  # of experiment.yaml, by seeds of a row
 SCORED = ("metrics.json", "scores.csv", "panels.npz", "fid.json")  # measured on its weights
 _DEPTH = 3  # of the runs in a folder of runs: <dataset>/<experiment>/seed-<k>
 _NAMED = 5  # largest number of runs that a message names

@@ -55,6 +55,8 @@ def prepare(
     from denf.harness.protocol import find_dataset
 
     found = find_dataset(specification, read_protocol(protocol), where=str(protocol))
+    if split is not None:
+        found.check_split(split)
     dataset = found.located(file, downloads)
     if split is None:
         dataset.prepare(out, workers=workers)

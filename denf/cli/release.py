@@ -19,11 +19,11 @@ def release(
         "results/reference/runs"
     ),
 ) -> None:
-    """Copy finished and scored runs to the folder of reference runs.
+    """Copy runs that have ended and have scores, diverged ones included.
 
     Files over 16 MiB, such as weights of large networks, are left out. A run on a GPU replaces
-    runs of its experiment on a CPU; a run on a CPU never replaces one on a GPU. Prints the folders
-    written.
+    runs of its experiment on a CPU, and a run on a CPU is left out where there is one on a GPU.
+    Prints the folders written.
     """
     from denf.harness.release import release as copy_runs
 

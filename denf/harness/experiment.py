@@ -171,8 +171,9 @@ def load_experiments(folder: Path, protocol: Mapping[str, Any]) -> list[Experime
     """Resolve all experiment files of a folder, in alphabetical order.
 
     Raises:
-        DenfError: as `load_experiment`, when there is no file, and for a name with another suffix
-            or with characters other than letters, digits, hyphens and underscores.
+        DenfError: as `load_experiment`, when there is no file, for a name with another suffix or
+            with characters other than letters, digits, hyphens and underscores, and for a file
+            whose key `name` is not the file's.
     """
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in _SUFFIXES)
     paths = [path for path in paths if not path.name.startswith(".")]
@@ -192,7 +193,16 @@ def load_experiments(folder: Path, protocol: Mapping[str, Any]) -> list[Experime
             got="none",
             fix="Check the path.",
         )
-    return [load_experiment(path, protocol) for path in paths]
+    experiments = [load_experiment(path, protocol) for path in paths]
+    for path, experiment in zip(paths, experiments, strict=True):
+        if experiment.name != path.stem:  # two experiments of one name would share a folder
+            raise DenfError(
+                f"experiment file {path}, name",
+                expected=f"{path.stem}, as the file",
+                got=repr(experiment.name),
+                fix="Leave the key out, or rename the file.",
+            )
+    return experiments
 
 
 def _extended(path: Path, name: Any) -> Layer:

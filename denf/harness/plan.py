@@ -74,11 +74,12 @@ def make_plan(
     resolved = load_experiments(
         folder or Path(checked.experiments if checked else EXPERIMENTS), protocol
     )
+    known = [e.name for e in resolved]
     plan: dict[str, Any] = {}
     if checked is not None:
         plan["protocol"] = as_plain(checked)
         check_references(checked, {e.name: e.dataset for e in resolved}, where=where)
-        names = chosen(checked, [e.name for e in resolved])
+        names = chosen(checked, known)
         check_unused_overrides(protocol, resolved)
         resolved = [e for e in resolved if e.name in names]
         if not elsewhere:
@@ -87,7 +88,7 @@ def make_plan(
         plan["datasets"] = {key: _plan_dataset(dataset, out) for key, dataset in datasets}
         rows = json.dumps(listing_rows(resolved, checked), sort_keys=True)
         plan["rows"] = str(_write_text(out, "rows", ".json", rows))
-    _check_weights(resolved)
+    _check_weights(resolved, known)
     code: dict[str, Any] = {
         purpose.name.lower(): {
             e.name: code_hash(purpose, e.method, aided=bool(e.aids)) for e in resolved
@@ -191,12 +192,26 @@ def _check_files(protocol: Protocol, experiments: Sequence[Experiment], where: s
                 )
 
 
-def _check_weights(experiments: Sequence[Experiment]) -> None:
-    names = [e.name for e in experiments]
+def _check_weights(experiments: Sequence[Experiment], known: Sequence[str]) -> None:
+    """Refuse initial weights of an experiment that does not exist or is not run.
+
+    Args:
+        experiments: those of the invocation.
+        known: names of all experiment files.
+    """
+    names = {e.name for e in experiments}
     for e in experiments:
-        if e.weights is not None:
-            where = f"experiment {e.name}: weights, from an experiment of the same invocation"
-            check_name(e.weights, names, where=where)
+        if e.weights is None:
+            continue
+        where = f"experiment {e.name}: weights"
+        check_name(e.weights, [name for name in known if name != e.name], where=where)
+        if e.weights not in names:
+            raise DenfError(
+                where,
+                expected="an experiment of the same invocation",
+                got=f"{e.weights}, which the protocol leaves out",
+                fix=f"Add {e.weights} to `only`, or remove it from `skip`.",
+            )
 
 
 def _write(out: Path, name: str, values: Mapping[str, Any]) -> Path:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from denf.errors import DenfError
 from denf.files import atomic_path
 from denf.harness.checkpoint import check_weights
-from denf.run_folder import SCORED, TRAINED, check_scores, read_record
+from denf.run_folder import SCORED, SHARED, TRAINED, check_scores, read_record
+from denf.yaml_reader import read_mapping
 
 LARGEST = 16 * 2**20  # bytes of a file
+_ENDED = ("finished", "diverged")  # a diverged seed is a result too
 
 
 def release(runs: Sequence[Path], out: Path) -> list[Path]:
@@ -29,12 +33,13 @@ def release(runs: Sequence[Path], out: Path) -> list[Path]:
         the folders written.
 
     Raises:
-        DenfError: for a run that is not finished and scored, whose weights or scores are not those
-            of its training, or that would be released to its own folder or that of another run.
-            Nothing is written then.
+        DenfError: for a run that has not ended or has no scores, whose weights or scores are not
+            those of its training, whose settings are not those of the released seeds of its
+            experiment, or that would be released to its own folder or that of another run. Nothing
+            is written then.
     """
     targets: dict[Path, Path] = {}
-    for run in map(Path.absolute, runs):
+    for run in (Path(os.path.abspath(run)) for run in runs):
         target = out / run.parent.parent.name / run.parent.name / run.name
         _check(run, target)
         other = targets.setdefault(target, run)
@@ -45,7 +50,8 @@ def release(runs: Sequence[Path], out: Path) -> list[Path]:
                 got=f"those of {other}",
                 fix="Release one of them, or rename its folders.",
             )
-    return [target for target, run in targets.items() if _release(run, target)]
+    ordered = sorted(targets.items(), key=lambda item: not _on_gpu(item[1]))  # GPU runs first
+    return [target for target, run in ordered if _release(run, target)]
 
 
 def _check(run: Path, target: Path) -> None:
@@ -53,10 +59,10 @@ def _check(run: Path, target: Path) -> None:
     record = read_record(run, "run.json")
     measured = {name: read_record(run, name) for name in ("metrics.json", "fid.json")}
     scored = any((run / name).exists() for name in measured)
-    if record.get("status") != "finished" or not scored:
+    if record.get("status") not in _ENDED or not scored:
         raise DenfError(
             f"run {run}",
-            expected="one that is finished and has scores",
+            expected="one that has ended and has scores",
             got=f"status {record.get('status')}, {'with' if scored else 'without'} scores",
             fix="Train it to its end, then call denf evaluate or denf fid.",
         )
@@ -70,6 +76,30 @@ def _check(run: Path, target: Path) -> None:
             got="a released one",
             fix="Choose another --out, or another run.",
         )
+    _check_settings(run, target)
+
+
+def _check_settings(run: Path, target: Path) -> None:
+    """Refuse a run whose settings differ from those of released seeds that it would join."""
+    own = _shared(run)
+    for released in sorted(target.parent.glob("seed-*")):
+        replaced = released.name == target.name or _on_gpu(run) != _on_gpu(released)
+        if not replaced and _shared(released) != own:
+            raise DenfError(
+                f"run {run}",
+                expected=f"the settings of {released}, since seeds of one experiment share them",
+                got="others",
+                fix="Remove the released seeds that are out of date, or release all seeds anew.",
+            )
+
+
+def _shared(run: Path) -> dict[str, Any]:
+    """What all seeds of an experiment have in common."""
+    file = run / "experiment.yaml"
+    values = (
+        read_mapping(file, what="experiment file", fix="Train it again.") if file.exists() else {}
+    )
+    return {key: values.get(key) for key in SHARED}
 
 
 def _release(run: Path, target: Path) -> bool:

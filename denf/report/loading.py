@@ -13,6 +13,7 @@ from denf.files import natural_key, walk
 from denf.reading import read_json_mapping
 from denf.report.checks import check_run, check_same_data, check_types
 from denf.report.records import Group, Row, Run
+from denf.run_folder import SHARED
 from denf.yaml_reader import read_mapping
 
 
@@ -35,8 +36,8 @@ def load_rows(
     Raises:
         DenfError: for a folder that cannot be listed or, without `experiments`, holds files but no
             run; for a file that cannot be parsed or does not belong to the run in its folder; for
-            seeds of one experiment whose settings or data differ, so that a mean over them would
-            be meaningless.
+            two folders of one seed; for seeds of one experiment whose settings or data differ, so
+            that a mean over them would be meaningless.
     """
     runs = Path(runs)
     found: dict[tuple[str, str], list[Path]] = {}
@@ -118,7 +119,18 @@ def _load(path: Path) -> dict[str, Any] | None:
 
 
 def _row(dataset: str, name: str, folders: Sequence[Path], experiment: Mapping[str, Any]) -> Row:
-    runs = sorted(map(load_run, folders), key=lambda run: run.seed)
+    by_seed: dict[int, Path] = {}
+    for folder in folders:
+        seed = _seed(folder.name) or 0
+        if by_seed.setdefault(seed, folder) != folder:
+            raise DenfError(
+                f"runs of {dataset}/{name}",
+                expected="one folder per seed",
+                got=f"{by_seed[seed]} and {folder}",
+                fix="Move one of them out of the folder of runs.",
+            )
+    seeds = experiment.get("seeds", by_seed)
+    runs = [load_run(by_seed[seed]) for seed in sorted(by_seed) if seed in set(map(int, seeds))]
     return _row_of(dataset, name, runs, experiment)
 
 
@@ -159,11 +171,10 @@ def _group(name: str, value: object) -> Group:
 
 
 def _check_equal_settings(runs: Iterable[Run]) -> None:
-    keys = ("method", "protocol", "settings", "training")
     described = [run for run in runs if run.experiment]
     for run in described[1:]:
         first = described[0]
-        for key in keys:
+        for key in SHARED:
             if run.experiment.get(key) != first.experiment.get(key):
                 raise DenfError(
                     f"{run.folder}/experiment.yaml, {key}",

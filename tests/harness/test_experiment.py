@@ -362,6 +362,12 @@ def test_names_that_break_commands_are_refused(write, tmp_path, name):
         load_experiments(tmp_path, {})
 
 
+def test_a_copy_of_a_resolved_file_keeps_no_other_name(write, tmp_path):
+    write(copy={**DENF, "name": "own"}, own=DENF)
+    with pytest.raises(DenfError, match=r"copy\.yaml, name: expected copy, as the file, got 'own'"):
+        load_experiments(tmp_path, {})
+
+
 def test_hidden_files_are_no_experiments(write, tmp_path):
     write(own=DENF, **{"._own": "\0"})
     assert [e.name for e in load_experiments(tmp_path, {})] == ["own"]

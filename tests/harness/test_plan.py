@@ -137,7 +137,7 @@ def test_skip_leaves_out_what_only_does_not_name(plan):
         ),
         ({"skip": ["tilse"]}, r"skip: expected one of denf, denf-plus, tiles, got 'tilse'"),
         ({"only": ["tiles", "denf-plsu"]}, r"got 'denf-plsu'\. Did you mean denf-plus"),
-        ({"only": ["denf-plus"]}, r"denf-plus: weights.*expected one of denf-plus, got 'denf'"),
+        ({"only": ["denf-plus"]}, r"denf-plus: weights.*got denf, which .*Add denf to `only`"),
         (
             {"overrides": {"slot-atention": {}}},
             r"overrides: .*'slot-atention'. Did you mean slot-at",

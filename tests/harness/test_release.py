@@ -50,9 +50,36 @@ def test_a_run_on_a_gpu_replaces_those_on_a_cpu_and_stays(tmp_path):
     assert released(out) == {"seed-0": "12.8"}
 
 
+def test_of_a_seed_on_a_cpu_and_one_on_a_gpu_in_one_call_the_latter_is_released(tmp_path):
+    runs = [make_run(tmp_path, 0, cuda=None), make_run(tmp_path, 1, cuda="12.8")]
+    assert [path.name for path in release(runs, tmp_path / "out")] == ["seed-1"]
+    assert released(tmp_path / "out") == {"seed-1": "12.8"}
+
+
+def test_paths_may_be_relative(tmp_path, monkeypatch):
+    run = make_run(tmp_path, 0, cuda=None)
+    monkeypatch.chdir(run)
+    release([Path("../seed-0")], tmp_path / "out")
+    assert released(tmp_path / "out") == {"seed-0": None}
+
+
+def test_seeds_of_other_settings_are_refused_and_the_same_seed_is_replaced(tmp_path):
+    runs = [make_run(tmp_path, seed, cuda=None) for seed in (0, 1)]
+    for run, steps in zip(runs, (5, 6), strict=True):
+        (run / "experiment.yaml").write_text(f"training: {{steps: {steps}}}")
+    release(runs[:1], tmp_path / "out")
+    with pytest.raises(DenfError, match=r"seed-1: expected the settings of .*seed-0"):
+        release(runs[1:], tmp_path / "out")
+    (runs[0] / "experiment.yaml").write_text("training: {steps: 6}")
+    release(runs[:1], tmp_path / "out")
+    release(runs[1:], tmp_path / "out")
+    assert released(tmp_path / "out") == {"seed-0": None, "seed-1": None}
+
+
 def test_a_run_that_is_not_finished_or_not_scored_is_refused(tmp_path):
-    with pytest.raises(DenfError, match="status diverged"):
-        release([make_run(tmp_path, 0, cuda=None, status="diverged")], tmp_path / "out")
+    release([make_run(tmp_path, 0, cuda=None, status="diverged")], tmp_path / "out")
+    with pytest.raises(DenfError, match="status running"):
+        release([make_run(tmp_path, 0, cuda=None, status="running")], tmp_path / "out")
     run = make_run(tmp_path, 0, cuda=None)
     (run / "metrics.json").unlink()
     with pytest.raises(DenfError, match="without scores"):

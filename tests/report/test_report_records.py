@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -28,6 +29,18 @@ def test_rows_have_every_seed_with_its_status(runs, write_run):
     assert [r.seed for r in readings if r.failed] == [1, 2, 5, 10]
     assert readings[0].value == 0.9
     assert readings[0].file == runs / "clevr6/denf/seed-0/metrics.json"
+
+
+def test_a_seed_with_two_folders_is_refused_and_seeds_not_asked_for_are_not_read(runs, write_run):
+    write_run("denf", 0, ari_fg=0.9)
+    write_run("denf", 2, ari_fg=0.9)
+    (runs / "clevr6/denf/seed-2/run.json").write_text("not JSON")
+    asked = {"name": "denf", "data": "clevr6", "seeds": [0]}
+    (row,) = load_rows(runs, [asked])
+    assert [run.seed for run in row.runs] == [0]
+    shutil.copytree(runs / "clevr6/denf/seed-0", runs / "old/clevr6/denf/seed-0")
+    with pytest.raises(DenfError, match=r"one folder per seed, got .* and .*old"):
+        load_rows(runs, [asked])
 
 
 def test_numbers_within_groups_are_found_and_their_absence_is_no_failure(runs, write_run):

@@ -169,15 +169,31 @@ class Source(Settings):
         """Prepare one split as the folder `out`.
 
         Raises:
-            DenfError: as `prepare`, and where all splits are made in one pass or there is no such
-                split.
+            DenfError: as `prepare` and `check_split`.
         """
-        raise DenfError(
-            f"data set {self.id}: --split",
-            expected="none, since all its splits are made in one pass over the source",
-            got=split,
-            fix="Leave it out.",
-        )
+        self.check_split(split)
+        raise NotImplementedError
+
+    def check_split(self, split: str) -> None:
+        """Refuse a split that cannot be prepared alone.
+
+        Raises:
+            DenfError: where all splits are made in one pass, or there is no such split.
+        """
+        if self.one_pass:
+            raise DenfError(
+                f"data set {self.id}: --split",
+                expected="none, since all its splits are made in one pass over the source",
+                got=split,
+                fix="Leave it out.",
+            )
+        if split not in self.splits:
+            raise DenfError(
+                f"data set {self.id}: --split",
+                expected=f"one of {', '.join(self.splits)}",
+                got=split,
+                fix="Choose one of these.",
+            )
 
 
 class SplitSource(Source):
@@ -193,13 +209,7 @@ class SplitSource(Source):
             self.prepare_split(split, out / split, workers=workers)
 
     def prepare_split(self, split: str, out: Path, *, workers: int = 1) -> None:
-        if split not in self.splits:
-            raise DenfError(
-                f"data set {self.id}: --split",
-                expected=f"one of {', '.join(self.splits)}",
-                got=split,
-                fix="Choose one of these.",
-            )
+        self.check_split(split)
         self.examine(f"data set {self.id}")
         self._prepare_split(split, out, workers)
 
