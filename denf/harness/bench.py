@@ -14,6 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 from denf.harness.checkpoint import build
 from denf.harness.experiment import Experiment, Group, load_experiments
 from denf.harness.method import Step
+from denf.harness.protocol import check_protocol, check_references, chosen
 from denf.harness.train import start_training
 
 REPETITIONS = 3
@@ -22,11 +23,11 @@ REPETITIONS = 3
 def bench_methods(
     folder: Path, protocol: Mapping[str, Any], device: torch.device
 ) -> Iterator[dict[str, Any]]:
-    """Time a training step of every experiment that trains, except ablations; one row each.
+    """Time a step of every experiment of a protocol that trains, except ablations; one row each.
 
     Args:
         folder: of the experiment files.
-        protocol: its overrides and image sizes apply.
+        protocol: its experiments, overrides and image sizes apply.
         device: where the steps run.
 
     Yields:
@@ -34,7 +35,11 @@ def bench_methods(
         warm-up step, images per second, and the peak in bytes that torch allocated during a step
         beyond what was allocated before it (parameters, moments); JSON-able.
     """
-    for experiment in load_experiments(folder, protocol):
+    checked = check_protocol(protocol, where="protocol")
+    experiments = load_experiments(folder, protocol)
+    check_references(checked, {e.name: e.dataset for e in experiments}, where="protocol")
+    names = chosen(checked, [e.name for e in experiments])
+    for experiment in (e for e in experiments if e.name in names):
         trains = experiment.training.steps != 0 and experiment.group is not Group.ABLATION
         if trains:
             size = int(protocol["datasets"][experiment.dataset]["size"])
