@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -69,10 +70,13 @@ def test_a_stopped_campaign_saves_states_and_the_next_one_finishes_and_releases(
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 143, output
     assert saved(states) == {"seed-0", "seed-1"}
+    for lock in states.glob("*.lock"):  # the trainings have ended too
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert not [path for path in folder.glob("results/runs/tiny/denf/*/model.safetensors")]
 
     (folder / "tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
-    process = start(folder, "--minutes", "10", "--release", "released")
+    process = start(folder, "--minutes", "10")
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     begun = [line for line in output.splitlines() if line.startswith("campaign:")]
@@ -80,6 +84,14 @@ def test_a_stopped_campaign_saves_states_and_the_next_one_finishes_and_releases(
         "campaign: results/runs/tiny/control-tiles/seed-0 results/runs/tiny/denf/seed-0",
         "campaign: results/runs/tiny/denf/seed-1",
     ]
+    fewer = ["--config", "seeds=[0]", "overrides={denf: {seeds: [0]}}"]
+    process = start(folder, "--minutes", "10", "--release", "released", *fewer)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    assert not (folder / "released/tiny/denf/seed-1").exists()
+    process = start(folder, "--minutes", "10", "--release", "released")
+    output, _ = process.communicate(timeout=600)
+    assert output.splitlines() == ["released/tiny/denf/seed-1"], "only what was missing"
     for run in ("control-tiles/seed-0", "denf/seed-0", "denf/seed-1"):
         record = json.loads((folder / "released/tiny" / run / "run.json").read_text())
         assert record["status"] == "finished"

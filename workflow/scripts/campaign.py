@@ -19,11 +19,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from snakemake.utils import update_config
 
 _GRACE_SECONDS = 90.0  # for trainings to save their states
 
@@ -50,21 +52,33 @@ class Run:
         """Whether all files exist."""
         return all((self.folder / file).exists() for file in self.files)
 
+    def released(self, out: Path) -> bool:
+        """Whether `out` has this training of the run."""
+        copy = out.joinpath(*self.folder.parts[-3:], "run.json")
+        return copy.exists() and copy.read_bytes() == (self.folder / "run.json").read_bytes()
 
-def runs_of(configfile: Path) -> list[Run]:
-    """All runs of a protocol in the order of its key `only`, seeds of an experiment together."""
+
+def runs_of(configfile: Path, changes: Sequence[str]) -> list[Run]:
+    """All runs of a protocol in the order of its key `only`, seeds of an experiment together.
+
+    Args:
+        configfile: the protocol.
+        changes: KEY=VALUE with values in YAML, as for Snakemake.
+    """
     protocol = yaml.safe_load(configfile.read_text(encoding="utf-8"))
-    command = ["denf", "experiments", "--protocol", str(configfile)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    for key, _, value in (change.partition("=") for change in changes):
+        update_config(protocol, {key: yaml.safe_load(value)})
+    command = ["denf", "experiments", "--configfile", str(configfile), "--protocol", "-"]
+    text = yaml.safe_dump(protocol)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr.strip())
     known: dict[str, dict[str, Any]] = {
         e["name"]: e for e in json.loads(done.stdout)["experiments"]
     }
     runs = []
-    for name in protocol.get("only") or known:
-        e = known[name]
-        folder = Path("results/runs", protocol["datasets"][e["dataset"]]["id"], name)
+    for e in (known[name] for name in protocol.get("only") or known if name in known):
+        folder = Path("results/runs", protocol["datasets"][e["dataset"]]["id"], e["name"])
         files = ("metrics.json", "panels.npz", "scores.csv", *["fid.json"] * (2 in e["tables"]))
         runs += [Run(folder / f"seed-{seed}", files) for seed in e["seeds"]]
     return runs
@@ -98,20 +112,30 @@ def call_snakemake(runs: Sequence[Run], options: argparse.Namespace, deadline: f
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask Snakemake and its jobs to end, and wait until they have saved their states."""
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(timeout=_GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
+    """Ask Snakemake and its jobs to end, and wait until they have saved their states.
+
+    Snakemake ends before its trainings do, since the shells between them end at once.
+    """
+    end = time.monotonic() + _GRACE_SECONDS
+    with suppress(ProcessLookupError):  # the last process of the group has ended
+        os.killpg(process.pid, signal.SIGTERM)
+        while time.monotonic() < end:
+            process.poll()  # collects it, so that it no longer counts
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()
 
 
 def release(runs: Sequence[Run], out: Path | None) -> None:
-    """Copy finished runs to the folder for publication."""
-    folders = [str(run.folder) for run in runs if run.finished]
-    if out is not None and folders:
-        subprocess.run(["denf", "release", *folders, "--out", str(out)], check=True)
+    """Copy finished runs that were not copied yet to the folder for publication.
+
+    `denf release` says which it refuses; the others are copied all the same.
+    """
+    for run in runs:
+        if out is not None and run.finished and not run.released(out):
+            command = ["denf", "release", str(run.folder), "--out", str(out)]
+            subprocess.run(command, check=False)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -131,7 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     deadline = time.monotonic() + 60 * options.minutes
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    runs = runs_of(options.configfile)
+    runs = runs_of(options.configfile, options.config)
+    release(runs, options.release)  # those of earlier calls
     for portion in portions([run for run in runs if not run.finished], options.share):
         print("campaign:", *(run.folder for run in portion), flush=True)
         in_time = call_snakemake(portion, options, deadline)
