@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ SHARED = ("method", "protocol", "settings", "training")  # of experiment.yaml, b
 SCORED = ("metrics.json", "scores.csv", "panels.npz", "fid.json")  # measured on its weights
 _DEPTH = 3  # of the runs in a folder of runs: <dataset>/<experiment>/seed-<k>
 _NAMED = 5  # largest number of runs that a message names
+
+
+class Group(StrEnum):
+    """The block of a table that contains an experiment."""
+
+    METHOD = "method"
+    ABLATION = "ablation"
+    CONTROL = "control"
 
 
 def check_is_run(folder: Path, *files: str) -> None:
@@ -135,7 +144,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     """Rows of `history.csv`, `step` and the values logged; empty where there is no file.
 
     Raises:
-        DenfError: when a value is not a number.
+        DenfError: when the column step is missing or a value is not a number.
     """
     path = folder / "history.csv"
     if not path.exists():
@@ -144,4 +153,6 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     text = read_text(path, fix=fix)
     with reading(path, expected="numbers under their names", fix=fix):
         rows = csv.DictReader(text.splitlines(), strict=True)
+        if "step" not in (rows.fieldnames or ()):
+            raise DenfError(str(path), expected="a column step", got=rows.fieldnames, fix=fix)
         return [{name: float(value) for name, value in row.items() if value != ""} for row in rows]

@@ -5,6 +5,7 @@ Free of torch, so that configurations are checked in milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
 from annotated_types import Ge, Gt, Le
@@ -57,3 +58,12 @@ class NoSettings(MethodSettings):
 def as_plain(settings: Any) -> dict[str, Any]:
     """Settings as JSON types, complete with defaults."""
     return TypeAdapter(type(settings)).dump_python(settings, mode="json")
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings as pairs of a dotted key and a value."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

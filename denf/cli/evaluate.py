@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,19 +13,13 @@ import typer
 from denf.cli.files import publish
 from denf.cli.options import Data, Out, OutFile, Run, Seed, Share, output_file
 from denf.errors import DenfError
+from denf.metrics.extractor import Extractor
 
 app = typer.Typer()
 OtherSize = Annotated[
     bool,
     typer.Option("--other-size", help="Allow scenes of another size than the run was trained on."),
 ]
-
-
-class ExtractorName(StrEnum):
-    """Feature spaces of the Fréchet distance."""
-
-    INCEPTION = "inception-v3-compat"
-    RANDOM_CONV = "random-conv-v1"
 
 
 @app.command()
@@ -98,8 +91,8 @@ def fid(
         int, typer.Option(help="Number of samples, and of test images at most.", min=2)
     ] = 10000,
     extractor: Annotated[
-        ExtractorName, typer.Option(help="Feature space; random-conv-v1 needs no weights.")
-    ] = ExtractorName.INCEPTION,
+        Extractor, typer.Option(help="Feature space; random-conv-v1 needs no weights.")
+    ] = Extractor.INCEPTION,
     weights: Annotated[
         Path | None, typer.Option(help="File of the Inception weights; default: cache or download.")
     ] = None,
@@ -118,7 +111,6 @@ def fid(
     from denf.harness import evaluate as evaluation
     from denf.harness.checkpoint import best_device, load_run
     from denf.harness.lease import gpu_lease
-    from denf.metrics.features import Extractor
     from denf.metrics.generation import compare
 
     _check_outputs(run, [data, source, weights], {"--out": (out, "fid.json")})
@@ -136,7 +128,7 @@ def fid(
             images,
             reference.images[:samples],
             training=None if start is None else start.images,
-            extractor=Extractor(extractor.value),
+            extractor=extractor,
             weights=weights,
             device=device,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from denf.harness.registry import make_method, settings_type
 from denf.harness.validation import validate
 from denf.reading import reading
 from denf.run_folder import check_is_run, read_record
-from denf.settings import as_plain
+from denf.settings import as_plain, flat
 
 
 def best_device() -> torch.device:
@@ -180,9 +180,9 @@ def _refuse_other_settings(
         settings = json.loads(metadata["settings"])
         aids = json.loads(metadata.get("aids", "{}"))
     trained: Any = validate(settings_type(name), settings, where=where)
-    theirs, ours = dict(_flat(as_plain(trained))), dict(_flat(as_plain(method.settings)))
-    theirs |= _flat(aids, "aids.")
-    ours |= _flat(experiment.aids, "aids.")
+    theirs, ours = dict(flat(as_plain(trained))), dict(flat(as_plain(method.settings)))
+    theirs |= flat(aids, "aids.")
+    ours |= flat(experiment.aids, "aids.")
     # A section that is None in one of them has keys of its own in the other.
     differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     if differing:
@@ -191,16 +191,6 @@ def _refuse_other_settings(
         raise DenfError(
             f"{path}: {key}{more}", expected=ours.get(key), got=theirs.get(key), fix=fix
         )
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings as (dotted key, value)."""
-    for name, value in settings.items():
-        key = prefix + name
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{key}.")
-        else:
-            yield key, value
 
 
 def _refuse_misfit(path: Path, expected: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> None:

@@ -19,7 +19,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,6 +31,7 @@ from denf.harness.overrides import override_layers
 from denf.harness.problems import all_keys
 from denf.harness.registry import aids_type, method_names, settings_type
 from denf.harness.validation import check_name, validate
+from denf.run_folder import Group
 from denf.settings import Count, NonNegative, Seed, Settings, Steps, as_plain
 from denf.yaml_reader import read_mapping
 
@@ -39,14 +39,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _SUFFIXES = (".yaml", ".yml")
 WITH_AIDS = " (with aids)"
 _WITHOUT_EFFECT = ("log_every", "save_minutes", "validations")  # on the weights
-
-
-class Group(StrEnum):
-    """The block of a table that contains a row."""
-
-    METHOD = "method"
-    ABLATION = "ablation"
-    CONTROL = "control"
 
 
 class Training(Settings):

@@ -16,6 +16,7 @@ from denf.harness.layers import Layer, merge_layers
 from denf.harness.presets import preset_names, presets_of
 from denf.harness.registry import method_names
 from denf.harness.validation import check_name, validate
+from denf.metrics.extractor import Extractor
 from denf.settings import Seed, Settings
 from denf.yaml_reader import parse_mapping, read_mapping
 
@@ -42,7 +43,7 @@ class Fid(Settings):
     samples: Annotated[int, Ge(2)]
     """Number of generated images per run, and the largest number of test images that they are
     compared with (A.5: 10,000)."""
-    extractor: Literal["inception-v3-compat", "random-conv-v1"]
+    extractor: Extractor
     """`inception-v3-compat` (TensorFlow's weights, comparable with the literature) or
     `random-conv-v1` (a fixed random network without a download, comparable only with itself)."""
     weights: PathText | None = None

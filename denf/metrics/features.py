@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import warnings
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +19,11 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from denf.errors import DenfError
+from denf.metrics.extractor import Extractor
 
 with warnings.catch_warnings():  # this import changes the filters of the whole process
     from torch_fidelity import FeatureExtractorBase, register_feature_extractor
     from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
-
-
-class Extractor(StrEnum):
-    """The extractor's name in torch-fidelity."""
-
-    INCEPTION = "inception-v3-compat"
-    RANDOM_CONV = "random-conv-v1"
 
 
 @dataclass(frozen=True)

@@ -21,16 +21,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from denf.errors import DenfError
+from denf.metrics.extractor import Extractor
 from denf.metrics.features import (
     INCEPTION_WEIGHTS,
-    Extractor,
     RandomConvFeatures,
     inception_weights,
     register_random_conv,
 )
 
 __all__ = [
-    "Extractor",
     "FeatureSpace",
     "FidResult",
     "ImageArray",

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from denf.metrics.extractor import Extractor
 from denf.metrics.fid import (
-    Extractor,
     FeatureSpace,
     FidResult,
     common_size,

@@ -14,13 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from denf.errors import DenfError
-from denf.reading import reading
 from denf.report.loading import titles
 from denf.report.names import dataset_names
 from denf.report.records import Group, Row, Run
 from denf.report.style import SEEDS, NothingToDrawError
-from denf.run_folder import VALIDATION_ARI
+from denf.run_folder import VALIDATION_ARI, read_history
 
 COLUMNS = 9  # panels beside each other
 BINS = 120  # longer histories are drawn as means over this many bins
@@ -107,7 +105,7 @@ def training_curves(rows: Sequence[Row], page: Page | None = None) -> Figure:
 
 
 def _history(row: Row) -> History:
-    frames = {run.seed: frame for run in row.runs if (frame := read_history(run)) is not None}
+    frames = {run.seed: frame for run in row.runs if (frame := history_of(run)) is not None}
     names = dict.fromkeys(name for frame in frames.values() for name in frame.columns)
     terms = [name for name in names if name != "step" and _logged(frames, name)]
     rank = dict(zip(_LEADING, (-2, -1), strict=True)) | {name: 1 for name in _TRAILING}
@@ -118,22 +116,9 @@ def _logged(frames: dict[int, pd.DataFrame], name: str) -> bool:
     return any(name in frame and frame[name].notna().any() for frame in frames.values())
 
 
-def read_history(run: Run) -> pd.DataFrame | None:
-    """The scalars that a training logged, by step; None without a file or without lines in it.
-
-    Raises:
-        DenfError: for a file without the column step, or with values that are not numbers.
-    """
-    file = run.folder / "history.csv"
-    if not file.exists():
-        return None
-    with reading(file, expected="a column step and scalars", fix="Train the run again."):
-        frame = pd.read_csv(file, encoding="utf-8").astype(float)
-        frame = frame.replace([np.inf, -np.inf], np.nan)
-    if "step" not in frame:
-        raise DenfError(
-            str(file), expected="a column step", got=list(frame), fix="Train the run again."
-        )
+def history_of(run: Run) -> pd.DataFrame | None:
+    """The scalars that a training logged, by step; None without a file or without lines in it."""
+    frame = pd.DataFrame(read_history(run.folder), dtype=float).replace([np.inf, -np.inf], np.nan)
     return frame.sort_values("step") if len(frame) else None
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from denf.errors import DenfError
+from denf.run_folder import Group
 
 
 class Metric(StrEnum):
@@ -82,14 +83,6 @@ PLACES: Mapping[Metric, tuple[str, ...]] = {
     Metric.COUNT_TOO_FEW: ("count", "too_few"),
     Metric.COUNT_TOO_MANY: ("count", "too_many"),
 }
-
-
-class Group(StrEnum):
-    """The block of a table that an experiment belongs to."""
-
-    METHOD = "method"
-    ABLATION = "ablation"
-    CONTROL = "control"
 
 
 class Status(StrEnum):

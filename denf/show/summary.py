@@ -15,7 +15,7 @@ from denf.harness.experiment import Experiment, load_experiment
 from denf.harness.registry import settings_type
 from denf.report.numbers import MISSING, duration, significant
 from denf.run_folder import check_is_run, read_history, read_record, read_scores
-from denf.settings import as_plain
+from denf.settings import as_plain, flat
 
 _WIDTH = 100  # characters, where the output is not a terminal
 _COLUMNS = 6  # steps shown of a history
@@ -78,9 +78,9 @@ def _facts(folder: Path, experiment: Experiment, record: Mapping[str, Any]) -> T
 
 
 def _settings(experiment: Experiment, everything: bool) -> Table | Text:
-    own = dict(_flat(experiment.settings))
-    defaults = dict(_flat(as_plain(settings_type(experiment.method)())))
-    aids = {f"aids.{key}": value for key, value in _flat(experiment.aids)}
+    own = dict(flat(experiment.settings))
+    defaults = dict(flat(as_plain(settings_type(experiment.method)())))
+    aids = {f"aids.{key}": value for key, value in flat(experiment.aids)}
     rows = [
         (key, _plain(value), _plain(defaults.get(key)))
         for key, value in {**own, **aids}.items()
@@ -90,15 +90,6 @@ def _settings(experiment: Experiment, everything: bool) -> Table | Text:
         return Text("All settings are the method's defaults.")
     title = "Settings" if everything else f"Settings other than defaults, {len(rows)} of {len(own)}"
     return _table(title, ("key", "value", "default"), rows)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _plain(value: Any) -> str:

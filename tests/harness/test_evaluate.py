@@ -28,7 +28,8 @@ from denf.harness.evaluate import (
 from denf.harness.method import Capability, UntrainedMethod
 from denf.harness.outputs import Proposals
 from denf.metrics.ari import ari_scores
-from denf.metrics.fid import Extractor, frechet_distance
+from denf.metrics.extractor import Extractor
+from denf.metrics.fid import frechet_distance
 
 FORMS = ("ari_fg", "ari_fg_strict", "ari")
 BOXES = ("box_iou", "count_error")

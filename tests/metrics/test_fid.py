@@ -16,6 +16,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from denf.errors import DenfError
+from denf.metrics.extractor import Extractor
 from denf.metrics.features import (
     INCEPTION_WEIGHTS,
     RandomConvFeatures,
@@ -24,7 +25,7 @@ from denf.metrics.features import (
     random_conv_weights,
     register_random_conv,
 )
-from denf.metrics.fid import Extractor, FidResult, ImageArray, frechet_distance
+from denf.metrics.fid import FidResult, ImageArray, frechet_distance
 
 distance = functools.partial(frechet_distance, extractor=Extractor.RANDOM_CONV)
 SIZE = 24

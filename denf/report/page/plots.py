@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from denf.report.curves import binned, read_history
+from denf.report.curves import binned, history_of
 from denf.report.lines import Line
 from denf.report.loading import titles
 from denf.report.names import dataset_names
@@ -34,7 +34,7 @@ def learning_curves(rows: Sequence[Row]) -> list[dict[str, Any]]:
     curves = []
     for row, label in zip(rows, titles(rows), strict=True):
         for run in row.runs:
-            frame = read_history(run)
+            frame = history_of(run)
             if frame is None:
                 continue
             terms = {

@@ -1,0 +1,12 @@
+"""Feature spaces of the Fréchet distance; free of torch."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Extractor(StrEnum):
+    """Names of feature extractors in torch-fidelity."""
+
+    INCEPTION = "inception-v3-compat"  # TensorFlow's weights, comparable with the literature
+    RANDOM_CONV = "random-conv-v1"  # a fixed random network; comparable with itself alone
