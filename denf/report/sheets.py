@@ -134,8 +134,8 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
     ]
     if any(line.reference for line in lines):
         text.append(
-            "Reference runs come with the repository (results/reference); their data differ and "
-            "their budgets are larger, as stated there."
+            "Reference runs come with the repository; their data and budgets may differ and are "
+            "stated in results/reference/README.md."
         )
     text += [column.legend for column in SIDE_COLUMNS[table.metric]]
     if table.metric is Metric.ARI_FG:

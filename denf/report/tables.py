@@ -103,7 +103,7 @@ COLUMNS: Mapping[str, str] = {
     "one label and 0 otherwise",
     **_side_columns(Metric.FID),
     "reference_run_mean": "mean of a reference run, which comes with the repository; its data "
-    "and budget differ",
+    "and budget may differ",
     "reference_run_n": "number of seeds of the reference run",
     "reference_run_budget": "training time and device of the reference run",
     "reference_run_data": "data that the reference run was scored on",

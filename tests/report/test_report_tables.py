@@ -271,6 +271,17 @@ def test_failed_seeds_are_listed_and_few_values_are_shown(runs, write_run, liter
     assert lines["monet"]["failed_seeds"] == "0: diverged; 4: no run"
 
 
+def test_a_caption_does_not_claim_how_reference_runs_differ(runs, write_run, literature, tmp_path):
+    write_run("denf", 0, ari_fg=0.95, seeds=[0])
+    known = tmp_path / "known"
+    known.mkdir()
+    write_run("denf", 7, ari_fg=0.93, seeds=[7], dataset="elsewhere").rename(known / "denf")
+    write_tables(runs, literature, tmp_path / "t", references=known)
+    assert markdown_cells(tmp_path / "t", 1, "DeNF")["Reference run"] == "93.0"
+    caption = (tmp_path / "t" / "table1.md").read_text().splitlines()[0]
+    assert "data and budgets may differ and are stated in results/reference/README.md" in caption
+
+
 def test_rows_not_in_the_paper_and_controls_follow_in_blocks(runs, write_run, literature, tmp_path):
     write_run("true-labels", 0, ari_fg=1.0, seeds=[0], group="control", label="a & b_1")
     write_run("denf-literal", 0, ari_fg=0.2, seeds=[0], group="ablation", tables=[1])
