@@ -253,7 +253,9 @@ def test_scores_of_boxes_counts_and_backgrounds_are_in_the_tables(
     assert "box_iou_mean" not in read(tmp_path / "t", 2)["denf-traffic"]
 
 
-def test_failed_seeds_are_listed_and_few_values_are_shown(runs, write_run, literature, tmp_path):
+def test_failed_and_missing_seeds_are_listed_and_few_values_are_shown(
+    runs, write_run, literature, tmp_path
+):
     write_run("denf", 0, ari_fg=0.95)
     write_run("denf", 1, ari_fg=0.97)
     write_run("denf", 2, ari_fg=0.1, status="diverged")
@@ -268,7 +270,23 @@ def test_failed_seeds_are_listed_and_few_values_are_shown(runs, write_run, liter
     assert cells["95 % interval"] == "values 95.0; 97.0"
     assert lines["monet"]["state"] == "failed"
     assert lines["monet"]["verdict"] == "—"
-    assert lines["monet"]["failed_seeds"] == "0: diverged; 4: no run"
+    assert lines["monet"]["failed_seeds"] == "0: diverged"
+    assert lines["monet"]["missing_seeds"] == "4: not run"
+    cells = markdown_cells(tmp_path / "t", 1, "MONet")
+    assert cells["Seeds"] == "failed: 0 (diverged); missing: 4 (not run)"
+    assert lines["iodine"]["missing_seeds"] == ""  # of which no seed was run
+
+
+def test_a_trained_run_without_a_score_has_not_failed(runs, write_run, literature, tmp_path):
+    write_run("monet", 0, evaluated=False, seeds=[0])
+    write_run("denf", 0, ari_fg=0.95, seeds=[0, 1])
+    write_run("denf", 1, evaluated=False, seeds=[0, 1])
+    write_tables(runs, literature, tmp_path / "t")
+    line = read(tmp_path / "t", 1)["monet"]
+    assert (line["state"], line["failed_seeds"]) == ("not scored", "")
+    assert markdown_cells(tmp_path / "t", 1, "MONet")["Reproduced"] == "not scored"
+    cells = markdown_cells(tmp_path / "t", 1, "DeNF")
+    assert cells["Seeds"] == "0; missing: 1 (not scored)"
 
 
 def test_a_caption_does_not_claim_how_reference_runs_differ(runs, write_run, literature, tmp_path):
