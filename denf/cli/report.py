@@ -49,7 +49,7 @@ def figures(
         list[str] | None, typer.Option(help="Figure to draw, repeatable; default: all.")
     ] = None,
 ) -> None:
-    """Draw figures 3-6, training curves and ARI distributions.
+    """Draw figures 3-6, training curves, ARI distributions and quality beside cost.
 
     Writes each as PNG and PDF, and prints the files' names.
     """
