@@ -346,6 +346,9 @@ def test_the_legend_explains_every_column(runs, literature, tmp_path):
     write_tables(runs, literature, tmp_path / "t")
     legend = list(csv.DictReader((tmp_path / "t" / "columns.csv").read_text().splitlines()))
     assert [line["column"] for line in legend] == list(COLUMNS)
+    meanings = {line["column"]: line["meaning"] for line in legend}
+    for key in ("count_right", "count_too_few", "count_too_many", "coverage"):
+        assert meanings[f"{key}_mean"].startswith("percentage of")  # as the values are
     for number in (1, 2, 3):
         with (tmp_path / "t" / f"table{number}.csv").open() as file:
             assert set(next(csv.reader(file))) <= {line["column"] for line in legend}
