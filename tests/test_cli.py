@@ -430,6 +430,10 @@ MISTAKES = {
         ["page", "--runs", "{tmp}", "--references", "{experiment}"],
         "folder {experiment}: expected an existing folder, got a file",
     ),
+    "no such references of tables": (
+        ["tables", "--runs", "{tmp}", "--references", "{tmp}/none"],
+        "folder {tmp}/none: expected an existing folder, got no such folder",
+    ),
     "no runs in it": (
         ["figures", "--runs", "{data}", "--out", "{tmp}/figures"],
         "folder of runs {data}: expected <data set>/<experiment>/seed-<k> in it, got none",
@@ -477,6 +481,16 @@ def test_a_mistake_gives_one_message_and_status_2(
     assert answer.err.startswith(f"denf: {message.format(**places)}")
     assert len(answer.err.splitlines()) == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(("options", "shown"), [([], True), (["--references", "empty"], False)])
+def test_tables_show_the_reference_runs_of_a_folder(denf, tmp_path, options, shown):
+    for name in ("runs", "empty"):
+        (tmp_path / name).mkdir()
+    named = [tmp_path / word if word == "empty" else word for word in options]
+    made = denf("tables", "--runs", tmp_path / "runs", "--out", tmp_path / "tables", *named)
+    assert made.status == 0
+    assert ("| Reference run |" in (tmp_path / "tables/table1.md").read_text()) is shown
 
 
 def test_a_group_without_a_command_prints_its_help(denf):

@@ -2,7 +2,8 @@
 
 Results go to standard output as JSON, progress and warnings to standard error. Exit status: 0 for
 success, 1 for a failure of the machine (a full disk) or pictures that could not be decomposed, 2
-for a mistake that the user can correct, 3 for a training that diverged, 130 after an interruption.
+for a mistake that the user can correct, 3 for a training that diverged, 130 after an interruption,
+143 after SIGTERM.
 
 Every file holds the commands of one topic as a `typer.Typer`, which adds them to `app`; only the
 commands of `data` have a name before them, `denf data`. The commands call the other packages.

@@ -80,6 +80,12 @@ Share = Annotated[
     typer.Option(help="Processes that may use a GPU at once.", min=1, envvar="DENF_GPU_SHARE"),
 ]
 Runs = Annotated[Path, typer.Option(help="Folder of runs.", callback=input_folder)]
+References = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of reference runs; default: results/reference.", callback=input_folder
+    ),
+]
 Listing = Annotated[
     Path | None,
     typer.Option(help="JSON list of the rows to show; default: all runs."),

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from denf.cli.files import read_listing
-from denf.cli.options import Listing, OutFile, Runs, input_folder, output_folder
+from denf.cli.options import Listing, OutFile, References, Runs, output_folder
 
 app = typer.Typer()
+REFERENCES = Path("results/reference")  # may be missing; a folder that is named may not
 
 
 @app.command()
@@ -20,6 +21,7 @@ def tables(
     literature: Annotated[Path, typer.Option(help="Reported numbers.")] = Path(
         "baselines/literature.yaml"
     ),
+    references: References = None,
     out: Annotated[Path, typer.Option(help="Folder of the tables.", callback=output_folder)] = Path(
         "results/tables"
     ),
@@ -30,7 +32,9 @@ def tables(
     """
     from denf.report.tables import write_tables
 
-    for path in write_tables(runs, literature, out, experiments=read_listing(listing)):
+    rows = read_listing(listing)
+    known = references or REFERENCES
+    for path in write_tables(runs, literature, out, references=known, experiments=rows):
         typer.echo(path)
 
 
@@ -45,7 +49,7 @@ def figures(
         list[str] | None, typer.Option(help="Figure to draw, repeatable; default: all.")
     ] = None,
 ) -> None:
-    """Draw figures 3-6, training curves and ARI distributions.
+    """Draw figures 3-6, training curves, ARI distributions and quality beside cost.
 
     Writes each as PNG and PDF, and prints the files' names.
     """
@@ -62,12 +66,7 @@ def page(
     literature: Annotated[Path, typer.Option(help="Reported numbers.")] = Path(
         "baselines/literature.yaml"
     ),
-    references: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of reference runs; default: results/reference.", callback=input_folder
-        ),
-    ] = None,
+    references: References = None,
     out: OutFile = Path("results/index.html"),
 ) -> None:
     """Write the results page: tables, pictures, curves and records in one HTML file.
@@ -77,7 +76,7 @@ def page(
     from denf.report.page.build import write_page
 
     rows = read_listing(listing)
-    known = references or Path("results/reference")
+    known = references or REFERENCES
     typer.echo(write_page(runs, literature, out, references=known, experiments=rows))
 
 

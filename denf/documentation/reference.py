@@ -20,7 +20,7 @@ from denf.report.reference import RUNS, Reference
 
 
 def reference_table(protocol: Path, number: int) -> str:
-    """A Markdown table of the reference runs; rows that were not run yet are marked.
+    """A Markdown table of the reference runs; rows without a score say why.
 
     Args:
         protocol: file of the reference protocol, in `config/` of the repository.
@@ -60,7 +60,8 @@ def _cells(table: PaperTable, line: Line) -> list[str]:
     ]
     side = [column.metric for column in SIDE_COLUMNS[table.metric]]
     if found is None or line.summary is None:
-        return [*cells, "not run yet", MISSING, *[MISSING] * len(side)]
+        state = "not run yet" if line.state == "not run" else line.state
+        return [*cells, state, MISSING, *[MISSING] * len(side)]
     cells.append(spread(line.summary.mean, line.summary.std))
     cells.append(f"{line.summary.n}, {found.budget}")
     free = table.metric is Metric.FID

@@ -150,7 +150,7 @@ def _as_bytes(images: Tensor) -> Tensor:
 def generate(
     method: Method, count: int, *, source: Prepared | None, seed: int, batch_size: int = 32
 ) -> tuple[np.ndarray, SampleMode]:
-    """New images by a method: recomposed from real ones where the method can, else from its prior.
+    """New images by a method: recomposed from real ones where these are given, else from its prior.
 
     Args:
         method: with RECOMPOSE or SAMPLE.
@@ -161,19 +161,32 @@ def generate(
 
     Returns:
         uint8 (count, H, W, 3) and the mode.
+
+    Raises:
+        DenfError: for a method that cannot generate, or not from `source`.
     """
+    able = ", ".join(sorted(method.capabilities)) or "no capability"
+    recomposes = Capability.RECOMPOSE in method.capabilities
+    samples = Capability.SAMPLE in method.capabilities
+    if source is not None and samples and not recomposes:
+        raise DenfError(
+            type(method).__name__,
+            expected="a method that can recompose the images of --source",
+            got=able,
+            fix="Leave --source out to sample the prior, or choose another method.",
+        )
     generator = torch.Generator(method.device).manual_seed(seed)
-    if Capability.RECOMPOSE in method.capabilities and source is not None:
+    if recomposes and source is not None:
         mode = SampleMode.OBJECTS_SUBSET
         made = _recompositions(method, source, generator, min(batch_size, count))
-    elif Capability.SAMPLE in method.capabilities:
+    elif samples:
         mode = SampleMode.PRIOR
         made = _samples(method, generator, min(batch_size, count))
     else:
         raise DenfError(
             type(method).__name__,
             expected="a method that samples, or one that recomposes and real images to start from",
-            got=", ".join(sorted(method.capabilities)) or "no capability",
+            got=able,
             fix="Give --source, or choose another method.",
         )
     parts: list[np.ndarray] = []

@@ -18,6 +18,16 @@ SIDE_METRICS: Mapping[Metric, tuple[Metric, ...]] = {
 }
 
 
+_FAILED: Mapping[Status, str] = {
+    Status.DIVERGED: "diverged",
+    Status.NOT_FINITE: "not finite",
+}
+_MISSING: Mapping[Status, str] = {
+    Status.NO_RUN: "not run",
+    Status.NOT_EVALUATED: "not scored",
+}
+
+
 class Block(StrEnum):
     """Parts of a table, in their order."""
 
@@ -84,21 +94,29 @@ class Line:
         return [run for run in self.row.runs if run.seed in seeds] if self.row else []
 
     @property
-    def failed(self) -> list[Reading]:
-        """Seeds that should have a value and have none; empty when no seed was run."""
-        started = self.row is not None and bool(self.row.runs)
-        return [reading for reading in self.readings if reading.failed] if started else []
+    def failed(self) -> dict[int, str]:
+        """Seeds whose training or value is not finite, and which of the two."""
+        return self._seeds(_FAILED)
+
+    @property
+    def missing(self) -> dict[int, str]:
+        """Seeds that were not run or not scored, and which; empty when no seed was run."""
+        return self._seeds(_MISSING) if self.row and self.row.runs else {}
+
+    def _seeds(self, words: Mapping[Status, str]) -> dict[int, str]:
+        return {r.seed: words[r.status] for r in self.readings if r.status in words}
 
     @property
     def state(self) -> str:
-        """`reproduced`, `not run`, `no segmentation`, `no sampling` or `failed`."""
+        """`reproduced`, `not run`, `no segmentation`, `no sampling`, `not scored` or `failed`."""
         if self.summary is not None:
             return "reproduced"
         if self.row is None or not self.row.runs:
             return "not run"
-        if any(reading.status is Status.LACKING for reading in self.readings):
+        found = {reading.status for reading in self.readings}
+        if Status.LACKING in found:
             return f"no {self.table.metric.capability}"
-        return "failed"
+        return "not scored" if Status.NOT_EVALUATED in found else "failed"
 
     @property
     def difference(self) -> float | None:

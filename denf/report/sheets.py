@@ -65,9 +65,10 @@ def _text(line: Line, several: bool, referred: bool) -> list[str]:
         method += f", {reported.citation.short}"
     if several and line.row and line.row.runs:
         method += f" [{line.row.dataset}]"
-    used = ", ".join(str(run.seed) for run in line.used)
-    failed = ", ".join(f"{reading.seed} ({reading.status})" for reading in line.failed)
-    seeds = "; ".join(part for part in (used, f"failed: {failed}" if failed else "") if part)
+    seeds = [", ".join(str(run.seed) for run in line.used)] if line.used else []
+    for head, found in (("failed", line.failed), ("missing", line.missing)):
+        if found:
+            seeds.append(f"{head}: " + ", ".join(f"{k} ({why})" for k, why in found.items()))
     cells = [
         method,
         line.framework or MISSING,
@@ -75,7 +76,7 @@ def _text(line: Line, several: bool, referred: bool) -> list[str]:
         reported.source if reported else MISSING,
         spread(summary.mean, summary.std) if summary else line.state,
         str(summary.n) if summary else "0",
-        seeds or MISSING,
+        "; ".join(seeds) or MISSING,
         interval(line),
         MISSING if line.difference is None else decimal(line.difference, signed=True),
         str(line.verdict),
@@ -134,8 +135,8 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
     ]
     if any(line.reference for line in lines):
         text.append(
-            "Reference runs come with the repository (results/reference); their data differ and "
-            "their budgets are larger, as stated there."
+            "Reference runs come with the repository; their data and budgets may differ and are "
+            "stated in results/reference/README.md."
         )
     text += [column.legend for column in SIDE_COLUMNS[table.metric]]
     if table.metric is Metric.ARI_FG:
@@ -148,8 +149,8 @@ def _caption(table: PaperTable, lines: Sequence[Line]) -> str:
             text.append(f"Training images in place of samples have an FID of {join(floors)}.")
         notes = [note for line in measured for note in line.facts("rank_note") if note]
         text += [f"Note: {note.rstrip('.')}." for note in dict.fromkeys(notes)]
-    if any(line.failed for line in lines):
-        text.append("Failed seeds are listed and are left out of the mean.")
+    if any(line.failed or line.missing for line in lines):
+        text.append("Seeds that failed or are missing are listed and are left out of the mean.")
     if compared:
         text.append(
             f"Match: within ± {table.tolerance:g} of the reported mean "

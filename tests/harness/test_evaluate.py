@@ -303,6 +303,8 @@ def test_what_cannot_generate_is_refused(method, scenes):
         generate(method("one-segment"), 2, source=scenes, seed=0)
     with pytest.raises(DenfError, match=r"got recompose\. Give --source"):
         generate(method("real-images"), 2, source=None, seed=0)
+    with pytest.raises(DenfError, match=r"can recompose.*got sample\. Leave --source out"):
+        generate(method("dcgan"), 2, source=scenes, seed=0)
 
 
 def test_description_names_the_data(scenes):

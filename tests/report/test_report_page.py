@@ -124,7 +124,7 @@ def test_cells_link_to_the_record_of_their_run(runs, write_run, literature, tmp_
     assert cells["Reported"].text == "96.3 ± 0.2"
     assert cells["Reference run"].text == "93.0"
     assert cells["Method"].lines == ("NF", "with aids: view", "seed 0: one player has won")
-    assert cells["Reproduced"].lines == ("seed 0", "seed 1: no run", "seed 2: no run")
+    assert cells["Reproduced"].lines == ("seed 0", "seed 1: not run", "seed 2: not run")
     anchors = {record.anchor for record in records(rows, references)}
     assert {cells["Reproduced"].link, cells["Reference run"].link} <= anchors
     assert "Difference" not in grid.head or cells["Difference"].text != ""

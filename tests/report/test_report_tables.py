@@ -253,7 +253,9 @@ def test_scores_of_boxes_counts_and_backgrounds_are_in_the_tables(
     assert "box_iou_mean" not in read(tmp_path / "t", 2)["denf-traffic"]
 
 
-def test_failed_seeds_are_listed_and_few_values_are_shown(runs, write_run, literature, tmp_path):
+def test_failed_and_missing_seeds_are_listed_and_few_values_are_shown(
+    runs, write_run, literature, tmp_path
+):
     write_run("denf", 0, ari_fg=0.95)
     write_run("denf", 1, ari_fg=0.97)
     write_run("denf", 2, ari_fg=0.1, status="diverged")
@@ -268,7 +270,34 @@ def test_failed_seeds_are_listed_and_few_values_are_shown(runs, write_run, liter
     assert cells["95 % interval"] == "values 95.0; 97.0"
     assert lines["monet"]["state"] == "failed"
     assert lines["monet"]["verdict"] == "—"
-    assert lines["monet"]["failed_seeds"] == "0: diverged; 4: no run"
+    assert lines["monet"]["failed_seeds"] == "0: diverged"
+    assert lines["monet"]["missing_seeds"] == "4: not run"
+    cells = markdown_cells(tmp_path / "t", 1, "MONet")
+    assert cells["Seeds"] == "failed: 0 (diverged); missing: 4 (not run)"
+    assert lines["iodine"]["missing_seeds"] == ""  # of which no seed was run
+
+
+def test_a_trained_run_without_a_score_has_not_failed(runs, write_run, literature, tmp_path):
+    write_run("monet", 0, evaluated=False, seeds=[0])
+    write_run("denf", 0, ari_fg=0.95, seeds=[0, 1])
+    write_run("denf", 1, evaluated=False, seeds=[0, 1])
+    write_tables(runs, literature, tmp_path / "t")
+    line = read(tmp_path / "t", 1)["monet"]
+    assert (line["state"], line["failed_seeds"]) == ("not scored", "")
+    assert markdown_cells(tmp_path / "t", 1, "MONet")["Reproduced"] == "not scored"
+    cells = markdown_cells(tmp_path / "t", 1, "DeNF")
+    assert cells["Seeds"] == "0; missing: 1 (not scored)"
+
+
+def test_a_caption_does_not_claim_how_reference_runs_differ(runs, write_run, literature, tmp_path):
+    write_run("denf", 0, ari_fg=0.95, seeds=[0])
+    known = tmp_path / "known"
+    known.mkdir()
+    write_run("denf", 7, ari_fg=0.93, seeds=[7], dataset="elsewhere").rename(known / "denf")
+    write_tables(runs, literature, tmp_path / "t", references=known)
+    assert markdown_cells(tmp_path / "t", 1, "DeNF")["Reference run"] == "93.0"
+    caption = (tmp_path / "t" / "table1.md").read_text().splitlines()[0]
+    assert "data and budgets may differ and are stated in results/reference/README.md" in caption
 
 
 def test_rows_not_in_the_paper_and_controls_follow_in_blocks(runs, write_run, literature, tmp_path):
@@ -317,6 +346,9 @@ def test_the_legend_explains_every_column(runs, literature, tmp_path):
     write_tables(runs, literature, tmp_path / "t")
     legend = list(csv.DictReader((tmp_path / "t" / "columns.csv").read_text().splitlines()))
     assert [line["column"] for line in legend] == list(COLUMNS)
+    meanings = {line["column"]: line["meaning"] for line in legend}
+    for key in ("count_right", "count_too_few", "count_too_many", "coverage"):
+        assert meanings[f"{key}_mean"].startswith("percentage of")  # as the values are
     for number in (1, 2, 3):
         with (tmp_path / "t" / f"table{number}.csv").open() as file:
             assert set(next(csv.reader(file))) <= {line["column"] for line in legend}

@@ -147,7 +147,8 @@ def _aids(line: Line) -> str:
 def _seeds(line: Line) -> tuple[str, ...]:
     seeds = [str(run.seed) for run in line.used]
     used = [f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"] if seeds else []
-    return (*used, *(f"seed {reading.seed}: {reading.status}" for reading in line.failed))
+    others = sorted({**line.failed, **line.missing}.items())
+    return (*used, *(f"seed {seed}: {why}" for seed, why in others))
 
 
 def _reference(line: Line, last: float) -> Cell:
