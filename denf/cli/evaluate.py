@@ -51,6 +51,8 @@ def evaluate(
     from denf.data.prepared import open_verified
     from denf.files import write_atomically
     from denf.harness import evaluate as evaluation
+    from denf.harness import measured
+    from denf.harness import panels as pictures
     from denf.harness.checkpoint import best_device, load_run
     from denf.harness.lease import gpu_lease
 
@@ -65,17 +67,17 @@ def evaluate(
     )
     prepared = open_verified(data)
     if not other_size:
-        evaluation.check_size(run, prepared)
+        measured.check_size(run, prepared)
     with gpu_lease(share=share):
         method, _ = load_run(run, best_device())
         summary, rows = evaluation.evaluate(method, prepared, batch_size=batch_size)
         if panels is not None:
             panels.parent.mkdir(parents=True, exist_ok=True)
-            evaluation.save_panels(evaluation.panels(method, prepared, panel_count), panels)
+            pictures.save_panels(pictures.panels(method, prepared, panel_count), panels)
     if scores is not None:
         scores.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(scores, evaluation.rows_as_csv(rows))
-    about = {**evaluation.describe_run(run, method), "data": evaluation.describe_data(prepared)}
+    about = {**measured.describe_run(run, method), "data": measured.describe_data(prepared)}
     publish({**summary, **about}, out)
 
 
@@ -108,8 +110,9 @@ def fid(
     Values of different extractors cannot be compared.
     """
     from denf.data.prepared import open_verified
-    from denf.harness import evaluate as evaluation
+    from denf.harness import measured
     from denf.harness.checkpoint import best_device, load_run
+    from denf.harness.generate import generate
     from denf.harness.lease import gpu_lease
     from denf.metrics.generation import compare
 
@@ -117,13 +120,13 @@ def fid(
     reference = open_verified(data)
     start = None if source is None else open_verified(source)
     if not other_size:
-        evaluation.check_size(run, reference)
-        evaluation.check_size(run, start)
+        measured.check_size(run, reference)
+        measured.check_size(run, start)
     with gpu_lease(share=share):
         device = best_device()
         method, _ = load_run(run, device)
         begin = start if method.starts_from_images else None
-        images, mode = evaluation.generate(method, samples, source=begin, seed=seed)
+        images, mode = generate(method, samples, source=begin, seed=seed)
         result = compare(
             images,
             reference.images[:samples],
@@ -136,9 +139,9 @@ def fid(
         **dataclasses.asdict(result),
         "mode": mode.value,
         "seed": seed,
-        **evaluation.describe_run(run, method),
-        "data": evaluation.describe_data(reference),
-        "recomposed_from": None if begin is None else evaluation.describe_data(begin),
+        **measured.describe_run(run, method),
+        "data": measured.describe_data(reference),
+        "recomposed_from": None if begin is None else measured.describe_data(begin),
     }
     publish(described, out)
 
@@ -160,17 +163,18 @@ def sample(
 
     from denf.data.prepared import open_verified
     from denf.files import atomic_path
-    from denf.harness import evaluate as evaluation
+    from denf.harness import measured
     from denf.harness.checkpoint import best_device, load_run
+    from denf.harness.generate import generate
     from denf.harness.lease import gpu_lease
 
     _check_outputs(run, [source], {"--out": (out, "")})
     start = None if source is None else open_verified(source)
     if not other_size:
-        evaluation.check_size(run, start)
+        measured.check_size(run, start)
     with gpu_lease(share=share):
         method, _ = load_run(run, best_device())
-        images, mode = evaluation.generate(method, count, source=start, seed=seed)
+        images, mode = generate(method, count, source=start, seed=seed)
     out.mkdir(parents=True)
     for k, image in enumerate(images):
         with atomic_path(out / f"{k:06d}.png") as temporary:

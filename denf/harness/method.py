@@ -158,7 +158,7 @@ class Method(nn.Module, ABC):
         raise NotImplementedError
 
     def inspect(self, images: Tensor) -> Mapping[str, Tensor]:
-        """INSPECT: arrays for the figures, by name; see `denf.harness.evaluate.panels`."""
+        """INSPECT: arrays for the figures, by name; see `denf.harness.panels.panels`."""
         raise NotImplementedError
 
 

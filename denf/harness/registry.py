@@ -9,7 +9,7 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,17 +27,17 @@ _PACKAGES = ("denf", "baselines")
 _Class = TypeVar("_Class")
 
 
-class Purpose(StrEnum):
-    """A task whose source files are hashed; the value is the module that does the task."""
+class Purpose(Enum):
+    """A task whose source files are hashed; the value has the modules that do the task."""
 
-    TRAIN = "denf.harness.train"
-    EVALUATE = "denf.harness.evaluate"
-    FID = "denf.metrics.generation"
-    RENDER = "denf.data.scenes.render"
-    TABLES = "denf.report.tables"
-    FIGURES = "denf.report.figures"
-    CARD = "denf.report.card"
-    PAGE = "denf.report.page.build"
+    TRAIN = ("denf.harness.train",)
+    EVALUATE = ("denf.harness.evaluate", "denf.harness.panels")
+    FID = ("denf.harness.generate", "denf.metrics.generation")
+    RENDER = ("denf.data.scenes.render",)
+    TABLES = ("denf.report.tables",)
+    FIGURES = ("denf.report.figures",)
+    CARD = ("denf.report.card",)
+    PAGE = ("denf.report.page.build",)
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def code_hash(
         aided: whether the method has aids.
         root: folder that holds the packages.
     """
-    modules = [purpose.value]
+    modules = list(purpose.value)
     if method is not None:
         of = method_modules(method)
         modules += [of.method, of.settings]

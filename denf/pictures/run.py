@@ -141,7 +141,7 @@ class TrainedRun:
         Raises:
             DenfError: when the run's method cannot sample, or an argument is not a number as above.
         """
-        from denf.harness.evaluate import generate
+        from denf.harness.generate import generate
 
         numbers = {"count": (count, 1, MOST_SAMPLES), "seed": (seed, 0, MOST_SEED)}
         for name, (value, least, most) in numbers.items():

@@ -15,18 +15,12 @@ from scipy.stats import logistic, norm
 
 from denf.data.prepared import open_prepared
 from denf.errors import DenfError
-from denf.harness.evaluate import (
-    SAMPLES,
-    SampleMode,
-    describe_data,
-    evaluate,
-    generate,
-    panels,
-    rows_as_csv,
-    save_panels,
-)
+from denf.harness.evaluate import evaluate, rows_as_csv
+from denf.harness.generate import SampleMode, generate
+from denf.harness.measured import describe_data
 from denf.harness.method import Capability, UntrainedMethod
 from denf.harness.outputs import Proposals
+from denf.harness.panels import SAMPLES, panels, save_panels
 from denf.metrics.ari import ari_scores
 from denf.metrics.extractor import Extractor
 from denf.metrics.fid import frechet_distance

@@ -24,7 +24,7 @@ from denf.harness.registry import (
 
 
 def files(purpose: Purpose, method: str | None = None) -> set[str]:
-    modules = [purpose.value] if method is None else [purpose.value, method_modules(method).method]
+    modules = [*purpose.value, *([] if method is None else [method_modules(method).method])]
     return {path.relative_to(ROOT).as_posix() for path in source_files(*modules)}
 
 
@@ -68,6 +68,8 @@ def test_other_purposes():
     assert "denf/harness/train.py" not in files(Purpose.EVALUATE, "denf")
     assert "denf/metrics/fid.py" in files(Purpose.FID, "denf")
     assert "denf/metrics/features.py" in files(Purpose.FID, "denf")
+    assert "denf/harness/generate.py" in files(Purpose.FID, "denf")
+    assert "denf/harness/scores.py" not in files(Purpose.FID, "denf")
     control = files(Purpose.TRAIN, "k-means")
     assert "baselines/controls/k_means.py" in control
     assert not any(path.startswith(("denf/flow", "baselines/true")) for path in control)
@@ -116,8 +118,8 @@ def test_an_edit_of_aids_is_seen_by_rows_with_aids_alone(edited):
 
 
 def test_every_purpose_is_a_module():
-    for purpose in Purpose:
-        assert ROOT.joinpath(*purpose.value.split(".")).with_suffix(".py").exists()
+    for module in (module for purpose in Purpose for module in purpose.value):
+        assert ROOT.joinpath(*module.split(".")).with_suffix(".py").exists()
 
 
 @pytest.fixture
