@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from denf.harness.registry import source_files
+from denf.harness.sources import source_files
 
 ROOT = Path(__file__).parents[1]
 LIGHT = ("denf.errors", "denf.border", "denf.cli", "denf.metrics.extractor")

@@ -30,7 +30,7 @@ from denf.harness.protocol import (
     check_references,
     chosen,
 )
-from denf.harness.registry import Purpose, code_hash
+from denf.harness.sources import Purpose, code_hash
 from denf.harness.validation import check_name
 from denf.settings import as_plain
 

@@ -42,7 +42,7 @@ from denf.harness.learning_curve import can_be_scored, is_due, validation_ari
 from denf.harness.method import Method, Step
 from denf.harness.process import stop_requests, torch_threads
 from denf.harness.progress import Progress, check_finite
-from denf.harness.registry import Purpose, code_hash
+from denf.harness.sources import Purpose, code_hash
 from denf.harness.states import StateKey, StateStore
 from denf.locks import locked
 from denf.run_folder import VALIDATION_ARI

@@ -12,15 +12,13 @@ from denf.errors import DenfError
 from denf.harness.method import Method
 from denf.harness.registry import (
     ROOT,
-    Purpose,
     aids_type,
-    code_hash,
     method_modules,
     method_names,
     method_type,
     settings_type,
-    source_files,
 )
+from denf.harness.sources import Purpose, code_hash, source_files
 
 
 def files(purpose: Purpose, method: str | None = None) -> set[str]:
