@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Normal
 
+from baselines.genesis.masks import Gated
 from baselines.genesis.method import Genesis
 from baselines.genesis.settings import GenesisSettings
 from denf.errors import DenfError
@@ -34,6 +35,19 @@ def test_published_settings_have_the_published_size():
     method = Genesis(GenesisSettings())
     assert round(sum(p.numel() for p in method.parameters()) / 1e6, 2) == 13.41
     assert round(sum(p.numel() for p in method.masks.parameters()) / 1e6, 1) == 11.8
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_gated_layer_is_a_batch_norm_of_each_half(training):
+    torch.manual_seed(0)
+    layer, plain = (Gated(nn.Conv2d(3, 8, 3)).train(training) for _ in range(2))
+    plain.load_state_dict(layer.state_dict())
+    for _ in range(2):  # the second time with other running statistics
+        x = torch.randn(5, 3, 6, 6)
+        h, g = plain.conv(x).chunk(2, 1)
+        torch.testing.assert_close(layer(x), plain.norm_h(h) * torch.sigmoid(plain.norm_g(g)))
+        for ours, reference in zip(layer.buffers(), plain.buffers(), strict=True):
+            torch.testing.assert_close(ours, reference)
 
 
 def test_masks_sum_to_one_for_any_latents(method):
