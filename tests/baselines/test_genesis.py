@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from baselines.genesis.masks import Gated
+from baselines.genesis.masks import Gated, convolve
 from baselines.genesis.method import Genesis
 from baselines.genesis.settings import GenesisSettings
 from denf.errors import DenfError
@@ -35,6 +35,29 @@ def test_published_settings_have_the_published_size():
     method = Genesis(GenesisSettings())
     assert round(sum(p.numel() for p in method.parameters()) / 1e6, 2) == 13.41
     assert round(sum(p.numel() for p in method.masks.parameters()) / 1e6, 1) == 11.8
+
+
+@pytest.mark.parametrize(
+    ("conv", "size"),
+    [
+        (nn.Conv2d(3, 8, 5), 5),
+        (nn.Conv2d(3, 8, 5), 7),
+        (nn.Conv2d(3, 8, 5, padding=2), 5),
+        (nn.ConvTranspose2d(3, 8, 5), 1),
+        (nn.ConvTranspose2d(3, 8, 5, padding=2), 1),
+        (nn.ConvTranspose2d(3, 8, 5), 4),
+    ],
+)
+def test_a_product_in_place_of_a_convolution_has_its_values_and_gradients(conv, size):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, size, size, requires_grad=True)
+    leaves = [x, conv.weight, conv.bias]
+    got, expected = convolve(conv, x), conv(x)
+    torch.testing.assert_close(got, expected)
+    weights = torch.randn_like(expected)
+    gradients = (torch.autograd.grad(y, leaves, weights) for y in (got, expected))
+    for ours, reference in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, reference)
 
 
 @pytest.mark.parametrize("training", [True, False])
