@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from denf.report.budget import seconds_before
 from denf.report.curves import binned, history_of
 from denf.report.lines import Line
 from denf.report.loading import titles
@@ -68,8 +69,10 @@ def quality_and_cost(lines: Sequence[Line]) -> list[dict[str, Any]]:
 
     Returns:
         `quality` (the axis' label), `better`, and `points`: `label`, `group`, `value`, and the
-        mean of each of `COSTS`, None where not measured.
+        mean of each of `COSTS`, None where not measured. The seconds include those of the training
+        that gave the first weights, where it is among the rows.
     """
+    rows = {(line.row.dataset, line.row.name): line.row for line in lines if line.row}.values()
     plots: dict[str, dict[str, Any]] = {}
     seen = set()
     for line in lines:
@@ -83,5 +86,7 @@ def quality_and_cost(lines: Sequence[Line]) -> list[dict[str, Any]]:
         head = {"quality": table.unit, "better": table.better, "points": []}
         point = {"label": line.label, "group": str(row.group), "value": line.summary.mean}
         costs = {name: line.cost(name) for name in COSTS}
+        before = [seconds_before(row, run, rows) for run in line.used]
+        costs["seconds"] = (costs["seconds"] or 0) + sum(before) / len(before)
         plots.setdefault(table.metric, head)["points"].append(point | costs)
     return list(plots.values())
