@@ -12,7 +12,7 @@ from denf.report.budget import seconds_before
 from denf.report.curves import binned, history_of
 from denf.report.lines import Line
 from denf.report.loading import titles
-from denf.report.names import dataset_names
+from denf.report.names import dataset_name
 from denf.report.records import Row
 
 BINS = 120
@@ -31,7 +31,6 @@ def learning_curves(rows: Sequence[Row]) -> list[dict[str, Any]]:
         `label`, `dataset`, `group`, `seed`, and `terms`: by name, `step` and `value`, lists of at
         most `BINS` numbers.
     """
-    names = dataset_names(rows)
     curves = []
     for row, label in zip(rows, titles(rows), strict=True):
         for run in row.runs:
@@ -43,7 +42,11 @@ def learning_curves(rows: Sequence[Row]) -> list[dict[str, Any]]:
             }
             terms = {name: series for name, series in terms.items() if series}
             if terms:
-                known = {"label": label, "dataset": names[row.dataset], "group": str(row.group)}
+                known = {
+                    "label": label,
+                    "dataset": dataset_name(row.dataset),
+                    "group": str(row.group),
+                }
                 curves.append({**known, "seed": run.seed, "terms": terms})
     return curves
 
