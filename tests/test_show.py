@@ -95,7 +95,7 @@ def test_what_was_stored_is_drawn(tmp_path, keys):
 def test_a_run_without_pictures_says_how_to_get_them(tmp_path):
     with pytest.raises(DenfError, match=r"got none\. Evaluate the run with `--panels "):
         draw_panels(RUN, tmp_path / "sheet.png")
-    with pytest.raises(DenfError, match=r"expected a name in \.png, got '\.pdf'"):
+    with pytest.raises(DenfError, match=r"file name that ends in \.png, got 'sheet\.pdf'"):
         draw_panels(RUN, tmp_path / "sheet.pdf")
     np.savez(tmp_path / "panels.npz")
     with pytest.raises(DenfError, match="expected pictures, got none"):

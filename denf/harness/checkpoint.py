@@ -203,8 +203,9 @@ def _refuse_misfit(path: Path, expected: Mapping[str, Tensor], got: Mapping[str,
         return
     differing = sorted(n for n in shapes.keys() | found.keys() if shapes.get(n) != found.get(n))
     name = differing[0]
+    more = f" (and {len(differing) - 1} more)" if differing[1:] else ""
     raise DenfError(
-        f"{path}: {name} (and {len(differing) - 1} more)",
+        f"{path}: {name}{more}",
         expected=shapes.get(name, "no such tensor"),
         got=found.get(name, "no such tensor"),
         fix="The weights belong to another method or other settings: use that run's own "

@@ -191,7 +191,7 @@ def _train(
 
 
 def _first_weights(method: Method, experiment: Experiment, run: Path | None) -> str | None:
-    """Load them where the experiment takes them from another run; SHA-256 of their file."""
+    """Load them where the experiment takes them from another run; SHA-256 of its tensors."""
     if (run is None) != (experiment.weights is None):
         raise DenfError(
             f"experiment {experiment.name}: first weights",

@@ -41,7 +41,12 @@ def write_card(folders: Sequence[Path | str], out: Path | str) -> Path:
     """
     out = Path(out)
     if out.suffix != ".png":
-        raise DenfError(str(out), expected="a name in .png", got=out.suffix, fix="Rename it.")
+        raise DenfError(
+            str(out),
+            expected="a file name that ends in .png",
+            got=repr(out.name),
+            fix="Rename it.",
+        )
     splits = [open_prepared(folder) for folder in folders]
     named = {(str(s.info["name"]), s.size) for s in splits}
     if len(named) != 1:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from denf.report.budget import seconds_before
 from denf.report.loading import titles
 from denf.report.numbers import count
 from denf.report.records import Group, Metric, Row
@@ -32,7 +33,8 @@ class Point:
         label: of its row.
         group: of its row.
         quality: mean over the seeds.
-        costs: mean over the seeds of minutes and of parameters.
+        costs: mean over the seeds of minutes and of parameters. The minutes include those of the
+            training that gave the first weights, where it is among the rows.
     """
 
     label: str
@@ -93,7 +95,11 @@ def _points(rows: Sequence[Row], metric: Metric) -> Iterator[Point]:
         if not records or not all(r.get("steps") and r.get("seconds") for r in records):
             continue
         values = [value * _SCALE[metric] for value in scored.values() if value is not None]
-        minutes = summarise([record["seconds"] / 60 for record in records]).mean
+        seconds = [
+            record["seconds"] + seconds_before(row, run, rows)
+            for run, record in zip(runs, records, strict=True)
+        ]
+        minutes = summarise(seconds).mean / 60
         yield Point(
             label, row.group, summarise(values).mean, (minutes, float(records[0]["parameters"]))
         )

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from denf.report.loading import titles
-from denf.report.names import dataset_names
+from denf.report.names import dataset_name
 from denf.report.records import Group, Row, Run
 from denf.report.style import SEEDS, NothingToDrawError
 from denf.run_folder import VALIDATION_ARI, read_history
@@ -65,7 +65,6 @@ def training_curves(rows: Sequence[Row], page: Page | None = None) -> Figure:
     Raises:
         NothingToDrawError: when no run has a history.
     """
-    names = dataset_names(rows)
     shown = [row for row in rows if page in (None, page_of(row))]
     histories = [history for row in shown if (history := _history(row)).terms]
     if not histories:
@@ -78,7 +77,7 @@ def training_curves(rows: Sequence[Row], page: Page | None = None) -> Figure:
     top = height - _LEGEND
     labels = titles([history.row for history in histories])
     for history, label, count in zip(histories, labels, lines, strict=True):
-        title = f"{label}  ({names[history.row.dataset]})"
+        title = f"{label}  ({dataset_name(history.row.dataset)})"
         figure.text(0.1 / width, (top - 0.1) / height, title, weight="bold", va="center")
         top -= _HEADING
         for k, term in enumerate(history.terms):

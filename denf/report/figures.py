@@ -26,7 +26,7 @@ FIGURES: Mapping[str, Callable[[Sequence[Row]], Figure]] = {
     "figure3": lambda rows: decomposition(rows, CLEVR),
     "figure4": lambda rows: decomposition(rows, TRAFFIC),
     "figure5": lambda rows: backgrounds(rows, TRAFFIC),
-    "figure6": lambda rows: singles(rows, [("CLEVR6", CLEVR), ("Traffic", TRAFFIC)]),
+    "figure6": lambda rows: singles(rows, [CLEVR, TRAFFIC]),
     **{f"training-curves-{page}": partial(training_curves, page=page) for page in Page},
     "ari-distribution": score_distribution,
     "cost": quality_beside_cost,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from denf.report.grid import Strip, grid
+from denf.report.names import dataset_name
 from denf.report.panels import (
     PRESENT,
     Panels,
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 SCENES = 8  # columns of figures 3 to 5
 SINGLES = 6  # objects shown per row of figure 6
 SINGLE_SCENES = 4  # rows of each data set in figure 6
+LABEL = 14  # characters per line of a label of figure 6
 SUBSETS = 3  # rows of figure 5 with some of the objects
 
 
@@ -144,26 +147,28 @@ def backgrounds(rows: Sequence[Row], experiment: str) -> Figure:
     return grid(strips, shown + 1, heads)
 
 
-def singles(rows: Sequence[Row], experiments: Sequence[tuple[str, str]]) -> Figure:
+def singles(rows: Sequence[Row], experiments: Sequence[str]) -> Figure:
     """Figure 6: image, generated background, and the background with one whole object at a time.
 
     At most `SINGLES` objects of a scene are shown; "+n" is the number of further objects.
 
     Args:
         rows: all rows.
-        experiments: (label, experiment) of each data set; those without a run are left out.
+        experiments: one of each data set; those without a run are left out.
 
     Raises:
         NothingToDrawError: when none has a run.
     """
     parts: list[tuple[str, Panels]] = []
     missing = []
-    for label, experiment in experiments:
+    for experiment in experiments:
         try:
-            keys = "background", "singles", "single_count"
-            parts.append((label, find_panels(rows, experiment, *keys)))
+            panels = find_panels(rows, experiment, "background", "singles", "single_count")
         except NothingToDrawError as error:
             missing.append(str(error))
+        else:
+            label = dataset_name(panels.file.parents[2].name)
+            parts.append((textwrap.fill(label, LABEL), panels))
     chosen = [
         (label, panels, int(scene))
         for label, panels in parts

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from denf.report.budget import starts_from
 from denf.report.loading import load_row, load_rows
 from denf.report.numbers import duration
 from denf.report.records import Metric, Row, Run
@@ -34,11 +35,15 @@ class Reference:
 
     @property
     def budget(self) -> str:
-        """Mean time of a training, and its device."""
+        """Mean time of a training, its device, and the experiment that it comes on top of."""
         recorded = [(run.record or {}).get("seconds") for run in self.row.runs]
         seconds = [value for value in recorded if value is not None]
         device = ", ".join(dict.fromkeys(map(_device, self.row.runs)))
-        return f"{duration(sum(seconds) / len(seconds))} of {device}" if seconds else device
+        if not seconds:
+            return device
+        first = starts_from(self.row)
+        after = f" after {first}" if first else ""
+        return f"{duration(sum(seconds) / len(seconds))} of {device}{after}"
 
     @property
     def data(self) -> str:

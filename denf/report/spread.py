@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from denf.reading import reading
 from denf.report.loading import titles
-from denf.report.names import dataset_names
+from denf.report.names import dataset_name
 from denf.report.records import Group, Row
 from denf.report.style import GROUPS, NothingToDrawError
 
@@ -29,7 +29,6 @@ def score_distribution(rows: Sequence[Row]) -> Figure:
     if not parts:
         raise NothingToDrawError("no run with ari_fg in scores.csv")
     scores = pd.concat(parts, ignore_index=True)
-    names = dataset_names(rows)
     datasets = list(dict.fromkeys(scores["dataset"]))
     counts = [scores.loc[scores["dataset"] == name, "label"].nunique() for name in datasets]
     heights = [0.32 * count + 0.5 for count in counts]
@@ -39,7 +38,7 @@ def score_distribution(rows: Sequence[Row]) -> Figure:
     )
     for axes, dataset in zip(grid[:, 0], datasets, strict=True):
         _draw_scores(axes, scores[scores["dataset"] == dataset])
-        axes.set_title(names[dataset], loc="left", weight="bold")
+        axes.set_title(dataset_name(dataset), loc="left", weight="bold")
     groups = [group for group in Group if (scores["group"] == group).any()]
     grid[0, 0].legend(
         handles=[Line2D([], [], marker="o", ls="", ms=3, color=GROUPS[g], label=g) for g in groups],

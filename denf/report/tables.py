@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from denf.files import write_atomically
+from denf.report.budget import starts_from
 from denf.report.lines import SIDE_METRICS, Line, data_of, data_sets, join, lines_of
 from denf.report.literature import PaperTable, load_literature
 from denf.report.loading import load_rows
@@ -95,6 +96,7 @@ COLUMNS: Mapping[str, str] = {
     "parameters": "numbers that training changes",
     "images_per_second": "speed of training, mean over the runs",
     "seconds": "time of training, mean over the runs",
+    "after": "experiment whose weights the training starts from; `seconds` is on top of its time",
     "peak_memory_bytes": "memory of training: of the card, or of the process on a CPU, mean over "
     "the runs",
     "data": "data sets that the values were measured on",
@@ -107,7 +109,8 @@ COLUMNS: Mapping[str, str] = {
     "reference_run_mean": "mean of a reference run, which comes with the repository; its data "
     "and budget may differ",
     "reference_run_n": "number of seeds of the reference run",
-    "reference_run_budget": "training time and device of the reference run",
+    "reference_run_budget": "training time and device of the reference run, which come after the "
+    "training of another experiment where one is named",
     "reference_run_data": "data that the reference run was scored on",
     "floor": "FID of training images against the same test images",
     "extractor": "network whose features the FID compares",
@@ -213,7 +216,7 @@ def _cells(line: Line) -> dict[str, Any]:
         cells |= {"reference_run_budget": found.budget, "reference_run_data": found.data}
     for metric, side in line.side.items():
         cells |= {f"{metric}_mean": side.mean, f"{metric}_std": side.std}
-    cells |= {key: line.cost(key) for key in COSTS}
+    cells |= {key: line.cost(key) for key in COSTS} | {"after": starts_from(line.row)}
     for key in (*SCENE_COUNTS, *GENERATION):
         cells[key] = join(fact for fact in line.facts(key) if fact is not None)
     return {

@@ -31,7 +31,12 @@ def draw_panels(folder: Path, out: Path) -> Path:
         DenfError: when nothing was stored, or `out` is not a PNG file.
     """
     if out.suffix != ".png":
-        raise DenfError(str(out), expected="a name in .png", got=repr(out.suffix), fix="Rename it.")
+        raise DenfError(
+            str(out),
+            expected="a file name that ends in .png",
+            got=repr(out.name),
+            fix="Rename it.",
+        )
     file = folder / "panels.npz"
     if not file.exists():
         raise DenfError(

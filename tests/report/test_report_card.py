@@ -60,8 +60,9 @@ def test_splits_of_different_sets_and_old_descriptions_are_refused(splits, tmp_p
     other = write_scenes(tmp_path / "other", size=24)
     with pytest.raises(DenfError, match="splits of one data set, got squares at 16, squares at 24"):
         write_card([splits[0].folder, other.folder], tmp_path / "c.png")
-    with pytest.raises(DenfError, match=r"expected a name in \.png, got \.pdf"):
-        write_card([splits[0].folder], tmp_path / "c.pdf")
+    for name in ("c.pdf", "card"):
+        with pytest.raises(DenfError, match=rf"file name that ends in \.png, got '{name}'"):
+            write_card([splits[0].folder], tmp_path / name)
     description = splits[0].folder / "dataset.json"
     info = json.loads(description.read_text())
     del info["objects_per_scene"]

@@ -17,8 +17,8 @@ from denf.report.style import NothingToDrawError
 def trained(write_run):
     """Write a run that was trained for some minutes."""
 
-    def write(name: str, seed: int, minutes: float, parameters: int, **scores: object) -> None:
-        folder = write_run(name, seed, seeds=[0, 1], **scores)
+    def write(name: str, seed: int, minutes: float, parameters: int, **facts: object) -> None:
+        folder = write_run(name, seed, seeds=[0, 1], **facts)
         record = json.loads((folder / "run.json").read_text())
         record |= {"steps": 100, "seconds": 60 * minutes, "parameters": parameters}
         (folder / "run.json").write_text(json.dumps(record))
@@ -39,6 +39,20 @@ def test_points_are_means_over_seeds_in_minutes_and_parameters(runs, trained, wr
         [(pytest.approx(8.0), 50.0)],
         [(5000.0, 50.0)],
     ]
+
+
+def test_time_includes_the_training_that_gave_the_first_weights(runs, trained):
+    trained("denf", 0, 2, 1000, ari_fg=0.9)
+    trained("denf", 1, 6, 1000, ari_fg=0.9)
+    trained("denf", 0, 100, 1000, ari_fg=0.9, dataset="another")
+    trained("denf-plus", 1, 3, 1000, ari_fg=0.8, weights="denf")
+    rows = [row for row in load_rows(runs) if row.dataset == "clevr6"]
+    minutes = {
+        tuple(np.round(line.get_xydata()[0], 6)) for line in quality_beside_cost(rows).axes[0].lines
+    }
+    assert minutes == {(4.0, 90.0), (9.0, 80.0)}
+    (alone,) = quality_beside_cost(rows[1:]).axes[0].lines  # without the row of the first weights
+    assert alone.get_xydata()[0][0] == pytest.approx(3.0)
 
 
 def test_labels_of_equal_scores_do_not_overlap_and_are_inside_the_panel(runs, trained):

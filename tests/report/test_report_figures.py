@@ -127,8 +127,9 @@ def test_binning_is_the_mean_of_consecutive_lines():
 
 
 def test_the_distribution_shows_every_scene_and_the_mean(drawn):
+    (drawn / "traffic").rename(drawn / "my-scenes")  # its key in the experiment stays `traffic`
     figure = score_distribution(load_rows(drawn))
-    assert [axes.get_title("left") for axes in figure.axes] == ["CLEVR6", "Traffic"]
+    assert [axes.get_title("left") for axes in figure.axes] == ["CLEVR6", "my-scenes"]
     stored = [pd.read_csv(drawn / f"clevr6/denf/seed-{s}/scores.csv")["ari_fg"] for s in (0, 1)]
     everything = 100 * np.concatenate(stored)
     axes = figure.axes[0]

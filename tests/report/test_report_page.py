@@ -24,7 +24,7 @@ from denf.report.page.headline import comparison, headline
 from denf.report.page.images import GAP, LARGEST, data_url, fitted, matched, tiled
 from denf.report.page.plots import learning_curves, quality_and_cost
 from denf.report.page.provenance import compared_settings, records
-from denf.report.reference import load_references
+from denf.report.reference import Reference, load_references
 
 
 def decode(url: str) -> np.ndarray:
@@ -182,6 +182,23 @@ def test_a_row_of_two_tables_is_plotted_once(runs, write_run, literature):
     (point,) = plot["points"]
     assert (point["value"], point["seconds"]) == (pytest.approx(90), 12.0)
     assert point["peak_memory_bytes"] is None
+
+
+def test_the_time_of_a_training_that_starts_from_another(runs, write_run, literature):
+    for name, seconds, facts in (("denf", 60.0, {}), ("denf-plus", 12.0, {"weights": "denf"})):
+        folder = write_run(name, 0, ari_fg=0.9, seeds=[0], **facts)
+        record = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps(record | {"steps": 5, "seconds": seconds}))
+    rows = load_rows(runs)
+    table = load_literature(literature)[0]
+    lines = lines_of(table, rows, [Reference("known", rows[1])])
+    (plot,) = quality_and_cost(lines)
+    assert [point["seconds"] for point in plot["points"]] == [60.0, 72.0]
+    grid = grid_of(table, lines)
+    times = {cells[0].text: cells[grid.head.index("Training time")] for _, cells in grid.rows}
+    assert (times["DENF-PLUS"].text, times["DENF-PLUS"].lines) == ("12 s", ("after denf",))
+    assert (times["DeNF"].text, times["DeNF"].lines) == ("60 s", ())
+    assert Reference("known", rows[1]).budget == "12 s of 1 CPU core after denf"
 
 
 @pytest.mark.parametrize(

@@ -85,23 +85,28 @@ def test_figure5_shows_one_scene_on_every_background_and_with_subsets_of_its_obj
 
 def test_figure6_shows_the_background_and_one_object_per_column(drawn):
     rows = load_rows(drawn)
-    figure = singles(rows, [("CLEVR6", "denf"), ("Traffic", "denf-traffic")])
+    figure = singles(rows, ["denf", "denf-traffic"])
     cells = pictures(figure)
     assert set(cells) == {(r, c) for r in range(5) for c in range(4)}  # 3 + 2 scenes, 2 objects
     traffic = load_panels(drawn / "traffic/denf-traffic/seed-0/panels.npz")
     np.testing.assert_array_equal(shown(cells[4, 1]), traffic["background"][1])
     np.testing.assert_array_equal(shown(cells[4, 3]), traffic["singles"][1, 1])
-    only = pictures(singles(rows, [("CLEVR6", "denf"), ("Traffic", "absent")]))
+    only = pictures(singles(rows, ["denf", "absent"]))
     assert len(only) == 12
 
 
 def test_figure6_shows_how_many_further_objects_there_are(runs, write_run, write_panels):
     write_panels(write_run("denf", 0), n=1, objects=9, size=80)
-    write_panels(write_run("denf-traffic", 0, dataset="traffic"), n=1, objects=4, size=80)
-    figure = singles(load_rows(runs), [("CLEVR6", "denf"), ("Traffic", "denf-traffic")])
+    street = write_run("denf-traffic", 0, dataset="embedded-traffic")
+    write_panels(street, n=1, objects=4, size=80)
+    figure = singles(load_rows(runs), ["denf", "denf-traffic"])
     cells = pictures(figure)
     assert set(cells) == {(r, c) for r in range(2) for c in range(8)}
-    assert [text.get_text() for text in figure.texts] == ["CLEVR6", "+3", "Traffic"]
+    assert [text.get_text() for text in figure.texts] == [
+        "CLEVR6",
+        "+3",
+        "Street scenes\n(embedded)",
+    ]
     blank = [[text.get_text() for text in cells[1, column].texts] for column in (6, 7)]
     assert blank == [["no further\nobject"]] * 2
     assert not cells[1, 6].images

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from denf.report.loading import titles
-from denf.report.names import dataset_names
+from denf.report.names import dataset_name
 from denf.report.numbers import decimal, significant
 from denf.report.page.images import (
     Picture,
@@ -110,9 +110,8 @@ def shown_run(row: Row) -> tuple[Run, Panels] | None:
 def galleries(rows: Sequence[Row]) -> list[Gallery]:
     """One gallery per data set, in the order of the rows."""
     datasets = dict.fromkeys(row.dataset for row in rows if row.dataset)
-    names = dataset_names(rows)
     made = [
-        _gallery(names[folder], [row for row in rows if row.dataset == folder])
+        _gallery(dataset_name(folder), [row for row in rows if row.dataset == folder])
         for folder in datasets
     ]
     return [gallery for gallery in made if gallery.entries]
@@ -235,8 +234,7 @@ def samples(rows: Sequence[Row]) -> list[tuple[str, list[Samples]]]:
         detail = " · ".join([*(part for part in parts if part), f"seed {run.seed}"])
         grid = Samples(label, detail, record_id(row), picture)
         grids.append((np.inf if fid is None else fid, grid))
-    names = dataset_names(rows)
     return [
-        (names[dataset], [grid for _, grid in sorted(grids, key=lambda pair: pair[0])])
+        (dataset_name(dataset), [grid for _, grid in sorted(grids, key=lambda pair: pair[0])])
         for dataset, grids in found.items()
     ]

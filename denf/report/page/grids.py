@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from denf.report.budget import starts_from
 from denf.report.columns import SIDE_COLUMNS
 from denf.report.lines import Block, Line
 from denf.report.literature import PaperTable
@@ -125,7 +126,10 @@ def _cells(line: Line) -> tuple[Cell, ...]:
     )
     for key, text_of in shown:
         cost = line.cost(key)
-        cells.append(Cell(text_of(cost), LAST if cost is None else cost, link if cost else ""))
+        first = starts_from(line.row) if key == "seconds" and cost else None
+        below = (f"after {first}",) if first else ()
+        order = LAST if cost is None else cost
+        cells.append(Cell(text_of(cost), order, link if cost else "", below))
     return tuple(cells)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from denf.report.budget import seconds_before
 from denf.report.curves import binned, history_of
 from denf.report.lines import Line
 from denf.report.loading import titles
-from denf.report.names import dataset_names
+from denf.report.names import dataset_name
 from denf.report.records import Row
 
 BINS = 120
@@ -30,7 +31,6 @@ def learning_curves(rows: Sequence[Row]) -> list[dict[str, Any]]:
         `label`, `dataset`, `group`, `seed`, and `terms`: by name, `step` and `value`, lists of at
         most `BINS` numbers.
     """
-    names = dataset_names(rows)
     curves = []
     for row, label in zip(rows, titles(rows), strict=True):
         for run in row.runs:
@@ -42,7 +42,11 @@ def learning_curves(rows: Sequence[Row]) -> list[dict[str, Any]]:
             }
             terms = {name: series for name, series in terms.items() if series}
             if terms:
-                known = {"label": label, "dataset": names[row.dataset], "group": str(row.group)}
+                known = {
+                    "label": label,
+                    "dataset": dataset_name(row.dataset),
+                    "group": str(row.group),
+                }
                 curves.append({**known, "seed": run.seed, "terms": terms})
     return curves
 
@@ -68,8 +72,10 @@ def quality_and_cost(lines: Sequence[Line]) -> list[dict[str, Any]]:
 
     Returns:
         `quality` (the axis' label), `better`, and `points`: `label`, `group`, `value`, and the
-        mean of each of `COSTS`, None where not measured.
+        mean of each of `COSTS`, None where not measured. The seconds include those of the training
+        that gave the first weights, where it is among the rows.
     """
+    rows = {(line.row.dataset, line.row.name): line.row for line in lines if line.row}.values()
     plots: dict[str, dict[str, Any]] = {}
     seen = set()
     for line in lines:
@@ -83,5 +89,7 @@ def quality_and_cost(lines: Sequence[Line]) -> list[dict[str, Any]]:
         head = {"quality": table.unit, "better": table.better, "points": []}
         point = {"label": line.label, "group": str(row.group), "value": line.summary.mean}
         costs = {name: line.cost(name) for name in COSTS}
+        before = [seconds_before(row, run, rows) for run in line.used]
+        costs["seconds"] = (costs["seconds"] or 0) + sum(before) / len(before)
         plots.setdefault(table.metric, head)["points"].append(point | costs)
     return list(plots.values())

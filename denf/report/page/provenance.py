@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from denf.report.loading import titles
-from denf.report.names import dataset_names
+from denf.report.names import dataset_name
 from denf.report.numbers import MISSING, duration, significant, size
 from denf.report.page.links import record_id, reference_id
 from denf.report.records import Metric, Row, Run
@@ -54,12 +54,11 @@ class Record:
 
 def records(rows: Sequence[Row], references: Sequence[Reference]) -> list[Record]:
     """The records of all experiments with a run, then those of the reference runs."""
-    names = dataset_names(rows)
     made = [
         Record(
             record_id(row),
             label,
-            f"{row.name} on {names[row.dataset]}",
+            f"{row.name} on {dataset_name(row.dataset)}",
             _settings(row.runs[0]),
             tuple(map(_run, row.runs)),
         )
@@ -140,9 +139,8 @@ def compared_settings(
     Returns:
         `label` and `settings`: dotted key to value as text.
     """
-    names = dataset_names(rows)
     named = [
-        (f"{label}, seed {run.seed} ({names[row.dataset]})", run)
+        (f"{label}, seed {run.seed} ({dataset_name(row.dataset)})", run)
         for row, label in zip(rows, titles(rows), strict=True)
         for run in row.runs
     ]
