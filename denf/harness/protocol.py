@@ -44,8 +44,8 @@ class Fid(Settings):
     """Number of generated images per run, and the largest number of test images that they are
     compared with (A.5: 10,000)."""
     extractor: Extractor
-    """Feature space: Inception with TensorFlow's weights, comparable with the literature, or a fixed
-    random network without a download, comparable with itself alone."""
+    """Feature space: Inception with TensorFlow's weights, comparable with the literature, or a
+    fixed random network without a download, comparable with itself alone."""
     weights: PathText | None = None
     """File of the Inception weights; default: the torch hub cache, or else a download."""
 

@@ -35,15 +35,17 @@ class Reference:
 
     @property
     def budget(self) -> str:
-        """Mean time of a training, its device, and the experiment that it comes on top of."""
+        """Mean time of a training, its device, the experiment that it comes on top of, and the
+        number of samples of a Fréchet distance, which is larger with fewer."""
         recorded = [(run.record or {}).get("seconds") for run in self.row.runs]
         seconds = [value for value in recorded if value is not None]
-        device = ", ".join(dict.fromkeys(map(_device, self.row.runs)))
-        if not seconds:
-            return device
-        first = starts_from(self.row)
-        after = f" after {first}" if first else ""
-        return f"{duration(sum(seconds) / len(seconds))} of {device}{after}"
+        budget = ", ".join(dict.fromkeys(map(_device, self.row.runs)))
+        if seconds:
+            first = starts_from(self.row)
+            after = f" after {first}" if first else ""
+            budget = f"{duration(sum(seconds) / len(seconds))} of {budget}{after}"
+        samples = sorted({run.fid["samples"] for run in self.row.runs if run.fid})
+        return budget + "".join(f", {count:,} samples" for count in samples)
 
     @property
     def data(self) -> str:
