@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from denf.model.extents import unite
 from denf.model.settings import Instances
-from denf.model.suppression import box_iou
+from denf.model.suppression import box_iou, means_of
 
 _DARK = 0.1  # added to the brightness that divides colours, so that dark cells differ little
 _BRIGHTNESS = 0.3  # weight of brightness, which shading changes within an object
@@ -74,22 +74,15 @@ def group_by_appearance(
         return proposals, torch.ones(len(proposals), dtype=torch.long, device=proposals.device)
     distance = 1 - box_iou(proposals, proposals) + weight * torch.cdist(colours, colours)
     members = _average_linkage(distance, settings.appearance.distance)
-    count = torch.bincount(members)
+    boxes, count = means_of(proposals, members, int(members.max()) + 1)
     large = count >= count.max().clamp(max=least_cells)
-    boxes = _means(proposals, members)[large]
+    boxes = boxes[large]
     rank, nearest = large.cumsum(0) - 1, box_iou(proposals, boxes).argmax(1)
     members = torch.where(large[members], rank[members], nearest)
     if settings.tolerance is not None:
         members = unite(proposals, cells, members, side, settings.tolerance, weight * colours)
-        boxes = _means(proposals, members)
+        boxes, _ = means_of(proposals, members, int(members.max()) + 1)
     return boxes, members + 1
-
-
-def _means(proposals: Tensor, members: Tensor) -> Tensor:
-    """Mean box (K, 4) of each group 0…K − 1."""
-    count = torch.bincount(members)
-    sums = proposals.new_zeros(len(count), 4).index_add_(0, members, proposals)
-    return sums / count[:, None]
 
 
 def _average_linkage(distance: Tensor, largest: float) -> Tensor:

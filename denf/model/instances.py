@@ -14,7 +14,7 @@ from denf.model.denf import to_pixels
 from denf.model.extents import unite
 from denf.model.latents import Latents
 from denf.model.settings import Instances
-from denf.model.suppression import box_iou, suppress
+from denf.model.suppression import box_iou, means_of, suppress
 
 _ROUNDS = 3  # of averaging and suppression; in nearly all scenes boxes are constant after two
 
@@ -126,7 +126,7 @@ def group_proposals(
     if settings.tolerance is not None:
         members = box_iou(proposals, boxes).argmax(1)
         members = unite(proposals, cells, members, side, settings.tolerance)
-        boxes, _ = _means_of(proposals, members, int(members.max()) + 1)
+        boxes, _ = means_of(proposals, members, int(members.max()) + 1)
         boxes = _supported(proposals, boxes, least_votes)
     used, members = box_iou(proposals, boxes).argmax(1).unique(return_inverse=True)
     return boxes[used], members + 1
@@ -140,15 +140,7 @@ def _supported(proposals: Tensor, boxes: Tensor, least_votes: int) -> Tensor:
 
 def _means(proposals: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and number of the proposals that overlap each box most; boxes with none are left out."""
-    return _means_of(proposals, box_iou(proposals, boxes).argmax(1), len(boxes))
-
-
-def _means_of(proposals: Tensor, members: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Mean and number of the proposals of each of `count` groups; empty groups are left out."""
-    one_hot = torch.nn.functional.one_hot(members, count).to(proposals.dtype)
-    votes = one_hot.sum(0)
-    voted = votes > 0
-    return (one_hot.T @ proposals / votes[:, None])[voted], votes[voted]
+    return means_of(proposals, box_iou(proposals, boxes).argmax(1), len(boxes))
 
 
 def _spread(cells: Tensor, mask: Tensor, members: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 _LEAST_AREA = 1e-12  # of a union
 
@@ -48,3 +49,11 @@ def suppress(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
             kept.append(k)
             gone |= near
     return order[kept]
+
+
+def means_of(proposals: Tensor, members: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Mean and number of the proposals of each of `count` groups; empty groups are left out."""
+    one_hot = functional.one_hot(members, count).to(proposals.dtype)
+    votes = one_hot.sum(0)
+    voted = votes > 0
+    return (one_hot.T @ proposals / votes[:, None])[voted], votes[voted]
