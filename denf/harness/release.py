@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ def release(runs: Sequence[Path], out: Path) -> list[Path]:
                 got=f"those of {other}",
                 fix="Release one of them, or rename its folders.",
             )
+    _check_settings(targets)
     ordered = sorted(targets.items(), key=lambda item: not _on_gpu(item[1]))  # GPU runs first
     return [target for target, run in ordered if _release(run, target)]
 
@@ -76,21 +77,26 @@ def _check(run: Path, target: Path) -> None:
             got="a released one",
             fix="Choose another --out, or another run.",
         )
-    _check_settings(run, target)
 
 
-def _check_settings(run: Path, target: Path) -> None:
-    """Refuse a run whose settings differ from those of released seeds that it would join."""
-    own = _shared(run)
-    for released in sorted(target.parent.glob("seed-*")):
-        replaced = released.name == target.name or _on_gpu(run) != _on_gpu(released)
-        if not replaced and _shared(released) != own:
-            raise DenfError(
-                f"run {run}",
-                expected=f"the settings of {released}, since seeds of one experiment share them",
-                got="others",
-                fix="Remove the released seeds that are out of date, or release all seeds anew.",
-            )
+def _check_settings(targets: Mapping[Path, Path]) -> None:
+    """Refuse runs whose settings differ from those of seeds that they will stand beside.
+
+    Args:
+        targets: by the folder of its copy, each run.
+    """
+    for target, run in targets.items():
+        beside = {folder: folder for folder in target.parent.glob("seed-*")}
+        beside |= {copy: other for copy, other in targets.items() if copy.parent == target.parent}
+        for other in beside.values():
+            if _on_gpu(other) == _on_gpu(run) and _shared(other) != _shared(run):
+                raise DenfError(
+                    f"run {run}",
+                    expected=f"the settings of {other}, since seeds of one experiment share them",
+                    got="others",
+                    fix="Remove the released seeds that are out of date, or release all seeds "
+                    "in one call.",
+                )
 
 
 def _shared(run: Path) -> dict[str, Any]:

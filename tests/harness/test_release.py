@@ -76,6 +76,18 @@ def test_seeds_of_other_settings_are_refused_and_the_same_seed_is_replaced(tmp_p
     assert released(tmp_path / "out") == {"seed-0": None, "seed-1": None}
 
 
+def test_seeds_of_one_call_have_the_same_settings_and_may_all_be_new(tmp_path):
+    runs = [make_run(tmp_path, seed, cuda=None) for seed in (0, 1)]
+    release(runs, tmp_path / "out")
+    (runs[0] / "experiment.yaml").write_text("training: {steps: 7}")
+    with pytest.raises(DenfError, match="seeds of one experiment share them"):
+        release(runs, tmp_path / "empty")
+    assert not (tmp_path / "empty").exists()
+    (runs[1] / "experiment.yaml").write_text("training: {steps: 7}")
+    release(runs, tmp_path / "out")
+    assert "7" in (tmp_path / "out/scenes/denf/seed-1/experiment.yaml").read_text()
+
+
 def test_a_run_that_is_not_finished_or_not_scored_is_refused(tmp_path):
     release([make_run(tmp_path, 0, cuda=None, status="diverged")], tmp_path / "out")
     with pytest.raises(DenfError, match="status running"):
