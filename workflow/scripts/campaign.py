@@ -12,6 +12,7 @@ started again.
 from __future__ import annotations
 
 import argparse
+import filecmp
 import json
 import os
 import signal
@@ -53,9 +54,12 @@ class Run:
         return all((self.folder / file).exists() for file in self.files)
 
     def released(self, out: Path) -> bool:
-        """Whether `out` has this training of the run."""
-        copy = out.joinpath(*self.folder.parts[-3:], "run.json")
-        return copy.exists() and copy.read_bytes() == (self.folder / "run.json").read_bytes()
+        """Whether `out` has this training of the run, with these scores."""
+        copy = out.joinpath(*self.folder.parts[-3:])
+        return all(
+            (copy / file).exists() and filecmp.cmp(copy / file, self.folder / file, shallow=False)
+            for file in ("run.json", *self.files)
+        )
 
 
 def runs_of(configfile: Path, changes: Sequence[str]) -> list[Run]:
