@@ -14,7 +14,8 @@ from torch.profiler import ProfilerActivity, profile
 from denf.harness.checkpoint import build
 from denf.harness.experiment import Experiment, Group, load_experiments
 from denf.harness.method import Step
-from denf.harness.protocol import check_protocol, check_references, chosen
+from denf.harness.plan import chosen_experiments
+from denf.harness.protocol import check_protocol
 from denf.harness.train import start_training
 
 REPETITIONS = 3
@@ -36,10 +37,8 @@ def bench_methods(
         beyond what was allocated before it (parameters, moments); JSON-able.
     """
     checked = check_protocol(protocol, where="protocol")
-    experiments = load_experiments(folder, protocol)
-    check_references(checked, {e.name: e.dataset for e in experiments}, where="protocol")
-    names = chosen(checked, [e.name for e in experiments])
-    for experiment in (e for e in experiments if e.name in names):
+    known = load_experiments(folder, protocol)
+    for experiment in chosen_experiments(checked, known, where="protocol"):
         trains = experiment.training.steps != 0 and experiment.group is not Group.ABLATION
         if trains:
             size = int(protocol["datasets"][experiment.dataset]["size"])

@@ -74,14 +74,13 @@ def make_plan(
     resolved = load_experiments(
         folder or Path(checked.experiments if checked else EXPERIMENTS), protocol
     )
-    known = [e.name for e in resolved]
+    known = [e.name for e in resolved]  # before some are left out
     plan: dict[str, Any] = {}
     if checked is not None:
         plan["protocol"] = as_plain(checked)
-        check_references(checked, {e.name: e.dataset for e in resolved}, where=where)
-        names = chosen(checked, known)
-        check_unused_overrides(protocol, resolved)
-        resolved = [e for e in resolved if e.name in names]
+        everything = resolved
+        resolved = chosen_experiments(checked, everything, where=where)
+        check_unused_overrides(protocol, everything)
         if not elsewhere:
             _check_files(checked, resolved, where)
         datasets = checked.datasets.items()
@@ -101,6 +100,19 @@ def make_plan(
         for e, values in ((e, e.as_dict()) for e in resolved)
     ]
     return {**plan, "experiments": experiments, "code": code, "cards": count_cards()}
+
+
+def chosen_experiments(
+    protocol: Protocol, known: Sequence[Experiment], *, where: str
+) -> list[Experiment]:
+    """The experiments that a protocol runs, of all those in its folder.
+
+    Raises:
+        DenfError: as `check_references`.
+    """
+    check_references(protocol, {e.name: e.dataset for e in known}, where=where)
+    names = chosen(protocol, [e.name for e in known])
+    return [e for e in known if e.name in names]
 
 
 def listing_rows(experiments: Sequence[Experiment], protocol: Protocol) -> list[dict[str, Any]]:

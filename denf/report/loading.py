@@ -129,15 +129,14 @@ def _row(dataset: str, name: str, folders: Sequence[Path], experiment: Mapping[s
                 got=f"{by_seed[seed]} and {folder}",
                 fix="Move one of them out of the folder of runs.",
             )
-    seeds = experiment.get("seeds", by_seed)
-    runs = [load_run(by_seed[seed]) for seed in sorted(by_seed) if seed in set(map(int, seeds))]
+    wanted = {int(seed) for seed in experiment.get("seeds", by_seed)}
+    runs = [load_run(by_seed[seed]) for seed in sorted(wanted & by_seed.keys())]
     return _row_of(dataset, name, runs, experiment)
 
 
 def _row_of(dataset: str, name: str, runs: list[Run], experiment: Mapping[str, Any]) -> Row:
     if "seeds" in experiment:
         seeds = {int(seed) for seed in experiment["seeds"]}
-        runs = [run for run in runs if run.seed in seeds]
     else:
         asked = {int(seed) for run in runs for seed in run.experiment.get("seeds", ())}
         seeds = asked | {run.seed for run in runs}

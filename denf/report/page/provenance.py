@@ -14,6 +14,7 @@ from denf.report.numbers import MISSING, duration, significant, size
 from denf.report.page.links import record_id, reference_id
 from denf.report.records import Metric, Row, Run
 from denf.report.reference import Reference
+from denf.settings import flat
 
 _FACTS = ("steps", "seed", "precision", "threads", "deterministic", "python", "platform", "cuda")
 _HASHES = ("code_hash", "first_weights_sha256", "weights_sha256", "tensors_sha256")
@@ -150,7 +151,7 @@ def compared_settings(
         for run in reference.row.runs
     ]
     return [
-        {"label": label, "settings": {**_flat(run.experiment), **_flat(_made(run), "run.json")}}
+        {"label": label, "settings": {**_flat(run.experiment), **_flat(_made(run), "run.json.")}}
         for label, run in named
     ]
 
@@ -166,11 +167,8 @@ def _made(run: Run) -> dict[str, Any]:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        name = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(value, Mapping):
-            flat |= _flat(value, name)
-        else:
-            flat[name] = yaml.safe_dump(value, default_flow_style=True).strip().removesuffix("...")
-    return {name: text.strip() for name, text in flat.items()}
+    """Dotted keys and values as YAML."""
+    return {
+        key: yaml.safe_dump(value, default_flow_style=True).strip().removesuffix("...").strip()
+        for key, value in flat(values, prefix)
+    }
