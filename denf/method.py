@@ -99,7 +99,8 @@ class DenfMethod(Method):
         present = self.model.encode(x).latents.presence_logit > 0
         found = find_components(present, self.settings.components)
         x, found = composites(x, found, self.settings.composites, generator)
-        return x.contiguous(memory_format=torch.channels_last), box_targets(found)
+        targets = box_targets(found, self.settings.components.stray)
+        return x.contiguous(memory_format=torch.channels_last), targets
 
     def segment(self, images: Tensor, truth: Tensor | None = None) -> Segmentation:
         found = self._decompose(images)[1]

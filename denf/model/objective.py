@@ -146,7 +146,8 @@ def objective(
     }
     if w.box:
         if targets is None and at.boxes:
-            targets = box_targets(find_components(latents.presence_logit > 0, s.components))
+            found = find_components(latents.presence_logit > 0, s.components)
+            targets = box_targets(found, s.components.stray)
         terms["box"] = (
             latents.scale.new_zeros(()) if targets is None else losses.box(latents, targets)
         )
