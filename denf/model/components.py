@@ -23,10 +23,12 @@ class Components:
     Args:
         labels: (B, h, w) long, 0 where there is no component, else 1…K.
         whole: (B, K) bool, whether a component counts as one object; False for padding.
+        convex: (B, K) bool, those of them whose outline is convex, so that nothing hides a part.
     """
 
     labels: Tensor
     whole: Tensor
+    convex: Tensor
 
     @property
     def masks(self) -> Tensor:
@@ -62,28 +64,31 @@ def find_components(present: Tensor, settings: Settings) -> Components:
         settings: thresholds.
     """
     labels = _largest(connected(present))
-    found = Components(labels, _pass(labels, settings, settings.solidity))
-    rest = present & ~_chosen(labels, found.whole)
+    whole = _pass(labels, settings, settings.solidity)
+    found = Components(labels, whole, convex=whole)
+    rest = present & ~_chosen(labels, whole)
     eroded, free = rest, rest
     rounds = round(settings.erosion * present.shape[1])
     for k in range(1, rounds + 1):
         eroded = _eroded(eroded)
         parts = _grown(_largest(connected(eroded)), rest, k + 1)
-        passing = _pass(parts, settings, settings.solidity)
-        found, free = _with(found, free, parts, passing & (_share(parts, free) >= _STILL_FREE))
+        passing = _pass(parts, settings, settings.solidity) & (_share(parts, free) >= _STILL_FREE)
+        found, free = _with(found, free, parts, passing, convex=passing)
     if rounds:
         left = _largest(connected(free))
-        found, _ = _with(found, free, left, _pass(left, settings, settings.solidity_left))
+        passing = _pass(left, settings, settings.solidity_left)
+        found, _ = _with(found, free, left, passing, convex=torch.zeros_like(passing))
     return found
 
 
 def _with(
-    found: Components, free: Tensor, parts: Tensor, passing: Tensor
+    found: Components, free: Tensor, parts: Tensor, passing: Tensor, convex: Tensor
 ) -> tuple[Components, Tensor]:
     """Components with the passing ones of `parts` after them, and the cells that are still free."""
     taken = _chosen(parts, passing) & free
     labels = torch.where(taken, parts + found.whole.shape[1], found.labels)
-    return Components(labels, torch.cat((found.whole, passing), 1)), free & ~taken
+    whole, convex = torch.cat((found.whole, passing), 1), torch.cat((found.convex, convex), 1)
+    return Components(labels, whole, convex), free & ~taken
 
 
 def _largest(numbers: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,9 +41,10 @@ def composites(
 ) -> tuple[Tensor, Components]:
     """Lay components over images, each with `settings.probability`.
 
-    A component comes from another image of the batch; it is whole and does not touch the image
-    border. It lies beside or over a whole component of the image, or anywhere. Of two components
-    that overlap, the one whose lower edge is lower is in front, as on a floor seen from above.
+    A component comes from another image of the batch; it is whole, nothing hides a part of it, and
+    it does not touch the image border. It lies beside or over a whole component of the image, or
+    anywhere. Of two components that overlap, the one whose lower edge is lower is in front, as on a
+    floor seen from above.
 
     Args:
         x: images (B, 3, H, W).
@@ -61,11 +62,9 @@ def composites(
 
     chosen = uniform(b) < settings.probability
     number = 1 + (uniform(b) * settings.most).long()
-    source = Components(found.labels, found.whole & _clear(found))
-    original, labels = x, found.labels
-    whole: list[Tensor] = []
+    source = replace(found, whole=found.convex & _clear(found))
+    original, here = x, found
     for k in range(settings.most):
-        here = Components(labels, torch.cat((found.whole, *whole), 1))
         donor = (torch.arange(b, device=device) + 1 + (uniform(b) * max(1, b - 1)).long()) % b
         placed, possible = _place(original, here, source, donor, settings, uniform)
         # Cells of a component that reaches lower than the new one stay in front of it.
@@ -73,11 +72,12 @@ def composites(
         mask = placed.mask & ~covered
         laid = chosen & (k < number) & possible & (mask.sum((1, 2)) >= _LEAST_CELLS)
         mask = mask & laid[:, None, None]
-        labels = torch.where(mask, here.whole.shape[1] + 1, labels)
+        labels = torch.where(mask, here.whole.shape[1] + 1, here.labels)
         pixels = to_pixels(mask.float(), (x.shape[2], x.shape[3]))[:, None] > 0
         x = torch.where(pixels, placed.colours, x)
-        whole.append(laid[:, None])
-    return x, Components(labels, torch.cat((found.whole, *whole), 1))
+        more = [torch.cat((old, laid[:, None]), 1) for old in (here.whole, here.convex)]
+        here = Components(labels, *more)
+    return x, here
 
 
 def _place(

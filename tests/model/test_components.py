@@ -144,11 +144,13 @@ def test_an_object_that_another_hides_in_part_is_what_erosion_leaves():
     boxes = boxes_of(found.masks)[found.whole]
     expected = boxes_of(torch.from_numpy(np.stack((front, behind & ~front))))
     assert (boxes - expected).abs().max() <= 2 / 64
+    assert found.convex[found.whole].tolist() == [True, False]
 
 
 def test_targets_are_the_boxes_of_whole_components():
     labels = torch.tensor([[[1, 1, 0, 2], [1, 0, 0, 2], [0, 0, 0, 2]]])
-    found = box_targets(Components(labels, torch.tensor([[True, False]])), stray=0)
+    whole = torch.tensor([[True, False]])
+    found = box_targets(Components(labels, whole, whole), stray=0)
     for cell, label in enumerate(labels.flatten().tolist()):
         weight = float(found.weight[0, cell])
         assert weight == pytest.approx(3**-0.5 if label == 1 else 0)
