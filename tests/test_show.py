@@ -55,7 +55,7 @@ def test_all_settings_are_shown_when_asked_for():
 def test_a_run_without_scores_and_history_is_shown(tmp_path, capsys):
     (tmp_path / "experiment.yaml").write_text("{method: tiles, dataset: own}\n")
     print_run(tmp_path)
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())  # a long path wraps the line
     assert "method tiles" in printed
     assert "All settings are the method's defaults." in printed
     assert "None" not in printed
