@@ -35,7 +35,10 @@ def crop(images: Tensor, boxes: Tensor, side: int, *, extend: bool = False) -> T
     u = _pixel_centres(side, boxes)
     columns = _interpolation(centre[..., :1] + size[..., :1] * u, width, extend)
     rows = _interpolation(centre[..., 1:] + size[..., 1:] * u, height, extend)
-    return rows[:, :, None] @ images[:, None] @ columns[:, :, None].mT
+    # One product per image, then one per box: neither images nor matrices need copies.
+    strips = rows.flatten(1, 2) @ images.transpose(1, 2).flatten(2)
+    strips = strips.view(*boxes.shape[:2], side * images.shape[1], width)
+    return (strips @ columns.mT).unflatten(2, (side, -1)).transpose(2, 3)
 
 
 def place(glimpses: Tensor, boxes: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -49,11 +52,26 @@ def place(glimpses: Tensor, boxes: Tensor, shape: tuple[int, int]) -> Tensor:
     Returns:
         (B, K, C, height, width).
     """
+    rows, columns = placement(boxes, glimpses.shape[4], shape)
+    return rows[:, :, None] @ glimpses @ columns[:, :, None].mT
+
+
+def placement(boxes: Tensor, side: int, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Interpolation matrices of `place`: out = rows · glimpse · columnsᵀ.
+
+    Args:
+        boxes: (B, K, 4).
+        side: of the square glimpses in pixels.
+        shape: height and width of the image in pixels.
+
+    Returns:
+        rows (B, K, height, side) and columns (B, K, width, side).
+    """
     size, centre = boxes[..., :2].clamp(min=_SMALLEST), boxes[..., 2:]
     y, x = (_pixel_centres(n, boxes) for n in shape)
-    columns = _interpolation((x - centre[..., :1]) / size[..., :1], glimpses.shape[4])
-    rows = _interpolation((y - centre[..., 1:]) / size[..., 1:], glimpses.shape[3])
-    return rows[:, :, None] @ glimpses @ columns[:, :, None].mT
+    columns = _interpolation((x - centre[..., :1]) / size[..., :1], side)
+    rows = _interpolation((y - centre[..., 1:]) / size[..., 1:], side)
+    return rows, columns
 
 
 def _pixel_centres(n: int, like: Tensor) -> Tensor:

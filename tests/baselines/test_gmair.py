@@ -110,6 +110,56 @@ def test_compositing_equals_a_loop_over_cells_and_pixels():
     assert found.shares.sum(1).max() <= 1 + 1e-6
 
 
+def plain(decoded, objects, shape):
+    """Image, shares and overlap by autograd's own operations."""
+    rgb, alpha = decoded.split((3, 1), 2)
+    alpha = alpha * objects.presence[..., None, None]
+    importance = (alpha * objects.depth[..., None, None]).clamp(min=1e-4)
+    placed = place(torch.cat((rgb, alpha, importance), 2), objects.boxes, shape)
+    rgb, alpha, importance = placed.split((3, 1, 1), 2)
+    importance = importance + 1e-9
+    shares = alpha * importance / importance.sum(1, keepdim=True)
+    drawn = (alpha * rgb).mean(2)
+    return (shares * rgb).sum(1), shares, (drawn.sum(1) - drawn.amax(1)).sum((1, 2))
+
+
+@pytest.mark.parametrize("twins", [False, True])
+@pytest.mark.parametrize("all_objects", [False, True])
+def test_compositing_equals_autograd_in_values_and_gradients(twins, all_objects):
+    """With twins, two objects are equal, and both attain the maximum where they are brightest. The
+    gradient of shares is that of their sum, one number per pixel, or differs between objects."""
+    decoded, objects = scene()
+    decoded, boxes, presence, depth = (
+        x.double() for x in (decoded, objects.boxes, objects.presence, objects.depth)
+    )
+    if twins:
+        for x in (decoded, boxes, presence, depth):
+            x[:, 1] = x[:, 0]
+    leaves = [x.requires_grad_() for x in (decoded, boxes, presence, depth)]
+    objects = objects._replace(boxes=boxes, presence=presence, depth=depth)
+    g, results = generator(), []
+    weights = [torch.randn(2, *rest, generator=g, dtype=torch.float64)
+               for rest in ((3, 6, 7), (3 if all_objects else 1, 1, 6, 7), ())]  # fmt: skip
+    for form in (composite, plain):
+        image, shares, overlap = form(decoded, objects, (6, 7))
+        outputs = (image, shares if all_objects else shares.sum(1, keepdim=True), overlap)
+        total = sum((w * x).sum() for w, x in zip(weights, outputs, strict=True))
+        results.append((image, shares, overlap, *torch.autograd.grad(total, leaves)))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_gradients_of_compositing_equal_differences():
+    decoded, objects = scene(4)
+    leaves = decoded, objects.boxes, objects.presence, objects.depth
+
+    def rendered(decoded, boxes, presence, depth):
+        changed = objects._replace(boxes=boxes, presence=presence, depth=depth)
+        return tuple(composite(decoded, changed, (6, 7)))
+
+    assert torch.autograd.gradcheck(rendered, [x.double().requires_grad_() for x in leaves])
+
+
 def test_separate_objects_do_not_overlap_and_equal_ones_do():
     decoded = torch.ones(1, 2, 4, 8, 8)
     one = torch.ones(1, 2, 1)
