@@ -52,8 +52,12 @@ def place(glimpses: Tensor, boxes: Tensor, shape: tuple[int, int]) -> Tensor:
     Returns:
         (B, K, C, height, width).
     """
-    rows, columns = placement(boxes, glimpses.shape[4], shape)
-    return rows[:, :, None] @ glimpses @ columns[:, :, None].mT
+    channels, side = glimpses.shape[2], glimpses.shape[4]
+    rows, columns = placement(boxes, side, shape)
+    # One product per box for all channels: matrices need no copies, their gradients no sum.
+    tall = rows @ glimpses.transpose(2, 3).flatten(3)
+    tall = tall.unflatten(3, (channels, side)).transpose(2, 3)
+    return (tall.flatten(2, 3) @ columns.mT).unflatten(2, (channels, shape[0]))
 
 
 def placement(boxes: Tensor, side: int, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
