@@ -35,7 +35,7 @@ def crop(images: Tensor, boxes: Tensor, side: int, *, extend: bool = False) -> T
     u = _pixel_centres(side, boxes)
     columns = _interpolation(centre[..., :1] + size[..., :1] * u, width, extend)
     rows = _interpolation(centre[..., 1:] + size[..., 1:] * u, height, extend)
-    # One product per image, then one per box: neither images nor matrices need copies.
+    # One product per image, then one per box: one copy of the images, none per box.
     strips = rows.flatten(1, 2) @ images.transpose(1, 2).flatten(2)
     strips = strips.view(*boxes.shape[:2], side * images.shape[1], width)
     return (strips @ columns.mT).unflatten(2, (side, -1)).transpose(2, 3)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from baselines.blocks.glimpse import placement
 from baselines.gmair.inference import Objects
@@ -95,6 +96,7 @@ class _Composite(torch.autograd.Function):
         return image, shares, overlap
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
         inputs = ctx.saved_tensors
         found = tuple(torch.empty_like(x) for x in inputs)
@@ -141,7 +143,7 @@ def _plane_gradients(
 
 
 def _place(layers: Tensor, rows: Tensor, columns: Tensor, out: Tensor) -> list[Tensor]:
-    """`place` for one image, into existing planes.
+    """`place` for one image into existing planes; keeps what the backward pass needs.
 
     Args:
         layers: (N, C, side, side).

@@ -23,7 +23,7 @@ class Components:
     Args:
         labels: (B, h, w) long, 0 where there is no component, else 1…K.
         whole: (B, K) bool, whether a component counts as one object; False for padding.
-        convex: (B, K) bool, those of them whose outline is convex, so that nothing hides a part.
+        convex: (B, K) bool, those that passed at the solidity of an object that nothing hides.
     """
 
     labels: Tensor
@@ -55,9 +55,10 @@ def find_components(present: Tensor, settings: Settings) -> Components:
     A component is whole when it has enough cells, when neither side of its box is longer than an
     object may be, and when it fills its convex hull: two objects that touch leave a notch. Other
     components are eroded cell by cell, which separates touching objects at the notch. The parts
-    are grown back within the component, and the same test decides which of them are whole. What
-    is left beside the parts is tested last: an object that another one hides in part may be too
-    thin to survive the erosion that separates the two.
+    are grown back within the component, and the same test decides which of them are whole. A part
+    that has grown back is smoother than the component, so that two objects with a shallow notch may
+    pass as one. Cells that no part has taken are tested last, with a lower solidity: an object that
+    another one hides in part may be too thin to survive the erosion that separates the two.
 
     Args:
         present: bool (B, h, w).
@@ -144,7 +145,7 @@ def _grown(labels: Tensor, region: Tensor, steps: int) -> Tensor:
 def _highest_around(values: Tensor, outside: int = 0) -> Tensor:
     """Largest value of each 3 × 3 neighbourhood of a map (B, h, w) of integers or bools.
 
-    On a CPU four maxima of shifted views take half the time of `max_pool2d`.
+    Four maxima of shifted views; on a CPU `max_pool2d` of maps of this size takes twice as long.
     """
     padded = functional.pad(values, (1, 1, 1, 1), value=outside)
     three = torch.maximum(padded[:, :-2], padded[:, 1:-1]).maximum(padded[:, 2:])
@@ -182,7 +183,7 @@ def connected(present: Tensor) -> Tensor:
 
 
 def boxes_of(masks: Tensor, stray: float = 0.0) -> Tensor:
-    """Bounding boxes of masks, without their outermost rows and columns.
+    """Bounding boxes of masks; outermost rows and columns with few cells are left out.
 
     Args:
         masks: bool (…, h, w).

@@ -75,8 +75,9 @@ def composites(
         labels = torch.where(mask, here.whole.shape[1] + 1, here.labels)
         pixels = to_pixels(mask.float(), (x.shape[2], x.shape[3]))[:, None] > 0
         x = torch.where(pixels, placed.colours, x)
-        more = [torch.cat((old, laid[:, None]), 1) for old in (here.whole, here.convex)]
-        here = Components(labels, *more)
+        new = laid[:, None]  # another one may hide a part of it: not convex
+        whole = torch.cat((here.whole, new), 1)
+        here = Components(labels, whole, torch.cat((here.convex, torch.zeros_like(new)), 1))
     return x, here
 
 

@@ -30,9 +30,10 @@ FILE = Path(__file__).with_name("published_values.json")
 RELATIVE = 1e-9
 # Adam turns a gradient as small as a rounding error into a full step, and processors round
 # differently: between AVX2 and AVX-512, later losses and predictions differ by 1e-6, and later
-# gradients by up to 4e-3, so that those of the first step alone are stored. A ReLU in GMAIR's
-# encoder gets -1e-6 after the first update; if it opens, values differ by 3.4e-5.
-AFTER_UPDATES = 1e-4
+# gradients by up to 4e-3, so that those of the first step alone are stored.
+AFTER_UPDATES = 1e-5
+# A ReLU in GMAIR's encoder gets -1e-6 after the first update; if it opens, values differ by 3.4e-5.
+LOOSER = {"gmair": 1e-4}
 BATCH, STEPS, SAMPLES = 2, 2, 2
 SIDE = 32  # of the images in pixels, for methods that are not in `SIDES`
 SIDES: Mapping[str, int] = {"iodine": 16, "slot-attention": 16}
@@ -141,7 +142,7 @@ def test_values_at_published_settings_equal_the_stored_ones(name):
     frozen = json.loads(FILE.read_text())
     found, expected = published_values(name), frozen[name]
     _compare(found["steps"].pop(0), expected["steps"].pop(0), f"{name}, step 0", RELATIVE)
-    _compare(found, expected, f"{name}, after updates", AFTER_UPDATES)
+    _compare(found, expected, f"{name}, after updates", LOOSER.get(name, AFTER_UPDATES))
 
 
 def main(names: list[str]) -> None:

@@ -65,7 +65,7 @@ def test_boxes_enclose_their_masks(masks):
 
 
 @settings(max_examples=60, deadline=None)
-@given(maps, st.floats(0, 0.3))
+@given(maps, st.floats(0, 0.49))
 def test_a_box_leaves_out_few_cells_beyond_each_side(masks, stray):
     found = boxes_of(torch.from_numpy(masks), stray)
     for box, mask in zip(found.numpy(), masks, strict=True):
@@ -145,6 +145,27 @@ def test_an_object_that_another_hides_in_part_is_what_erosion_leaves():
     expected = boxes_of(torch.from_numpy(np.stack((front, behind & ~front))))
     assert (boxes - expected).abs().max() <= 2 / 64
     assert found.convex[found.whole].tolist() == [True, False]
+
+
+def test_cells_that_no_part_takes_pass_at_a_lower_solidity():
+    present = torch.zeros(1, 64, 64, dtype=torch.bool)
+    present[0, 20:36, 20:36] = True
+    present[0, 20:26, 30:36] = False  # an L: 0.88 of its hull
+    for solidity_left, erosion, whole in ((0.8, 0.15, 1), (1, 0.15, 0), (0.8, 0, 0)):
+        settings = Settings(solidity=0.95, solidity_left=solidity_left, erosion=erosion)
+        assert find_components(present, settings).whole.sum() == whole
+
+
+def test_targets_leave_out_stray_cells():
+    labels = torch.zeros(1, 20, 20, dtype=torch.long)
+    labels[0, 4:14, 4:14] = 1
+    labels[0, 8, 14:17] = 1  # three cells of 103
+    whole = torch.tensor([[True]])
+    boxes = [
+        box_targets(Components(labels, whole, whole), stray).boxes[0, 8 * 20 + 8].mul(20).round()
+        for stray in (0, 0.03)
+    ]
+    assert [box.tolist() for box in boxes] == [[4, 4, 17, 14], [4, 4, 14, 14]]
 
 
 def test_targets_are_the_boxes_of_whole_components():

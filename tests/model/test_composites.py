@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -73,6 +75,16 @@ def test_targets_are_the_visible_boxes(scenes):
             if label and bool(found.whole[b, label - 1]):
                 expected = boxes_of((found.labels[b] == label)[None])[0]
                 assert (targets.boxes[b][cells] == expected).all()
+
+
+def test_components_that_another_object_may_hide_in_part_are_not_laid_over_images(scenes):
+    x, present = scenes
+    found = find_components(present, Components())
+    found = replace(found, convex=torch.zeros_like(found.convex))
+    settings = Composites(probability=1.0)
+    images, after = composites(x, found, settings, torch.Generator().manual_seed(0))
+    assert torch.equal(images, x)
+    assert torch.equal(after.labels, found.labels)
 
 
 def test_images_stay_as_they_are_without_components_or_at_probability_zero(scenes):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from annotated_types import Ge, Lt
+
 from denf.settings import Count, Fraction, NonNegative, Positive, Settings
 
 
@@ -13,19 +17,19 @@ class Components(Settings):
     least_area: Fraction = 0.003
     """Smallest area of an object, fraction of all cells."""
     longest_side: Positive = 0.4
-    """Longest side of an object's box, fraction of the image side: mean and two standard deviations
-    of the size prior."""
+    """Longest side of an object's box, stray cells included, fraction of the image side: mean and
+    two standard deviations of the size prior."""
     solidity: Fraction = 0.9
     """Least fraction of the component's convex hull, a polygon of 16 sides, that its cells fill;
     objects that touch leave a notch."""
     solidity_left: Fraction = 0.8
-    """The same for what is left beside the parts of an eroded component, mostly objects that others
-    hide in part: their visible part is not convex."""
+    """The same for cells that erosion has given to no part, mostly of objects that others hide in
+    part: their visible part is not convex. Without effect where `erosion` is 0."""
     erosion: Fraction = 0.15
     """Largest erosion that separates components that do not count as one object, fraction of the
     image side; 0: none. On CLEVR scenes at 64 × 64 cells, the components of presence give a box to
-    51 % of the objects, and to 92 % with erosion."""
-    stray: Fraction = 0.02
+    51 % of the objects, and to 92 % with erosion and what it leaves."""
+    stray: Annotated[float, Ge(0), Lt(0.5)] = 0.02
     """Largest fraction of a component's cells beyond each side of its box, so that single cells of
     a shadow do not enlarge it."""
 
