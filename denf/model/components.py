@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from denf.model.masks import boxes_of, hull_area, masks_of
 from denf.model.settings import Components as Settings
 
 MOST = 16  # components considered per image and erosion, the largest ones
 _STILL_FREE = 0.9  # least fraction of a part's cells that belong to no earlier part
-_DIRECTIONS = 8  # two half-planes per direction: the hull is a polygon of 16 sides
+_KEPT = 2 * MOST  # components after erosion, whole ones first, then the largest
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def find_components(present: Tensor, settings: Settings) -> Components:
         left = _largest(connected(free))
         passing = _pass(left, settings, settings.solidity_left)
         found, _ = _with(found, free, left, passing, convex=torch.zeros_like(passing))
-    return found
+    return _kept(found)
 
 
 def _with(
@@ -92,18 +93,43 @@ def _with(
     return Components(labels, whole, convex), free & ~taken
 
 
+def _kept(found: Components) -> Components:
+    """The first components by wholeness and size, numbered anew; cells of others get 0.
+
+    Numbers grow with each erosion, and most of them have no cell: masks of all would be slow.
+    """
+    cells = _sizes(found.labels, found.whole.shape[1])
+    first = cells + found.whole * found.labels[0].numel()
+    labels, chosen = _ranked(found.labels, first, _KEPT)
+    return Components(labels, found.whole.gather(1, chosen), found.convex.gather(1, chosen))
+
+
 def _largest(numbers: Tensor) -> Tensor:
     """Numbers of components (B, h, w) replaced by rank: 1…MOST by decreasing size; others 0."""
-    b, h, w = numbers.shape
+    return _ranked(numbers, _sizes(numbers, numbers[0].numel()), MOST)[0]
+
+
+def _sizes(numbers: Tensor, count: int) -> Tensor:
+    """Cells of each of the components 1…count of a map (B, h, w): long (B, count)."""
     flat = numbers.flatten(1)
-    cells = torch.zeros(b, h * w + 1, dtype=torch.long, device=numbers.device)
-    cells.scatter_add_(1, flat, torch.ones_like(flat))
-    cells[:, 0] = 0
-    count, chosen = cells.topk(min(MOST, h * w), dim=1)
-    rank = torch.arange(1, count.shape[1] + 1, device=numbers.device) * (count > 0)
-    ranks = torch.zeros_like(cells).scatter_(1, chosen, rank)
-    ranks[:, 0] = 0
-    return ranks.gather(1, flat).view(b, h, w)
+    cells = torch.zeros(len(flat), count + 1, dtype=torch.long, device=numbers.device)
+    return cells.scatter_add_(1, flat, torch.ones_like(flat))[:, 1:]
+
+
+def _ranked(numbers: Tensor, value: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Numbers replaced by rank, 1…most by decreasing value, others 0, and the index of each rank.
+
+    Args:
+        numbers: (B, h, w) in 0…K.
+        value: long (B, K), at least 0, and 0 for numbers without a cell.
+        most: ranks.
+    """
+    columns = value.shape[1]
+    value, chosen = value.topk(min(most, columns), dim=1)
+    rank = torch.arange(1, value.shape[1] + 1, device=numbers.device) * (value > 0)
+    ranks = torch.zeros(len(numbers), columns + 1, dtype=torch.long, device=numbers.device)
+    ranks.scatter_(1, chosen + 1, rank)
+    return ranks.gather(1, numbers.flatten(1)).view_as(numbers), chosen
 
 
 def _pass(labels: Tensor, settings: Settings, least_solidity: float) -> Tensor:
@@ -152,12 +178,6 @@ def _highest_around(values: Tensor, outside: int = 0) -> Tensor:
     return torch.maximum(three[..., :-2], three[..., 1:-1]).maximum(three[..., 2:])
 
 
-def masks_of(labels: Tensor, count: int) -> Tensor:
-    """Numbers 1…count of a map (B, h, w) as masks: bool (B, count, h, w)."""
-    numbers = torch.arange(1, count + 1, device=labels.device)
-    return labels[:, None] == numbers[:, None, None]
-
-
 def connected(present: Tensor) -> Tensor:
     """8-connected components: one number in 1…h·w per component, 0 in absent cells; long (B, h, w).
 
@@ -180,55 +200,6 @@ def connected(present: Tensor) -> Tensor:
         if not label.is_cuda and torch.equal(label, before):
             break
     return label
-
-
-def boxes_of(masks: Tensor, stray: float = 0.0) -> Tensor:
-    """Bounding boxes of masks; outermost rows and columns with few cells are left out.
-
-    Args:
-        masks: bool (…, h, w).
-        stray: largest fraction of a mask's cells beyond each side of its box.
-
-    Returns:
-        (…, 4), x0, y0, x1, y1 as fractions of the image side; 0 for an empty mask.
-    """
-    ends = []
-    for axis in (-2, -1):  # collapse rows for x, columns for y
-        cells = masks.sum(axis)
-        size, most = cells.shape[-1], stray * cells.sum(-1, keepdim=True)
-        first = (cells.cumsum(-1) <= most).sum(-1)
-        last = size - (cells.flip(-1).cumsum(-1) <= most).sum(-1)
-        ends.append((first.clamp(max=last), last, size))
-    (x0, x1, w), (y0, y1, h) = ends
-    return torch.stack((x0 / w, y0 / h, x1 / w, y1 / h), -1)
-
-
-def hull_area(masks: Tensor) -> Tensor:
-    r"""Area, in cells, of the convex hull of each mask, a polygon of 16 sides: (…,) from (…, h, w).
-
-    With :math:`s_i` the support of the cells' outlines in direction :math:`i \delta`,
-    :math:`\delta = \pi/8`, side i of the polygon has the length
-    :math:`\ell_i = (s_{i-1} + s_{i+1} - 2 s_i \cos\delta) / \sin\delta`, and the area is
-    :math:`\frac{1}{2} \sum_i s_i \ell_i`. Outlines, not centres, so that a full rectangle is its
-    own hull. The first and the last cell of each row determine the hull.
-    """
-    h, w = masks.shape[-2:]
-    columns = torch.arange(w, device=masks.device, dtype=torch.float32)
-    first = torch.where(masks, columns, w).amin(-1)
-    last = torch.where(masks, columns, -1).amax(-1)
-    angles = torch.arange(_DIRECTIONS, device=masks.device) * (math.pi / _DIRECTIONS)
-    sin, cos = angles.sin(), angles.cos()
-    rows = torch.arange(h, device=masks.device)[:, None, None]
-    along = rows * sin + torch.stack((first, last), -1)[..., None] * cos  # (…, h, 2, 8)
-    empty = (last < 0)[..., None, None]
-    high = along.masked_fill(empty, -math.inf).amax((-3, -2))
-    low = along.masked_fill(empty, math.inf).amin((-3, -2))
-    support = torch.cat((high, -low), -1) + (sin.abs() + cos.abs()).repeat(2) / 2
-    delta = math.pi / _DIRECTIONS
-    both = support.roll(1, -1) + support.roll(-1, -1)
-    side = (both - 2 * math.cos(delta) * support) / math.sin(delta)
-    area = (support * side).sum(-1) / 2
-    return torch.where((last >= 0).any(-1), area, 0)
 
 
 def box_targets(components: Components, stray: float) -> BoxTargets:

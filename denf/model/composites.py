@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from denf.model.components import Components, boxes_of
+from denf.model.components import Components
 from denf.model.denf import to_pixels
+from denf.model.masks import boxes_of
 from denf.model.settings import Composites as Settings
 
 Uniform = Callable[..., Tensor]  # random numbers in [0, 1) of a shape

@@ -11,14 +11,8 @@ from hypothesis.extra import numpy as npst
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
-from denf.model.components import (
-    Components,
-    box_targets,
-    boxes_of,
-    connected,
-    find_components,
-    hull_area,
-)
+from denf.model.components import Components, box_targets, connected, find_components
+from denf.model.masks import boxes_of, hull_area
 from denf.model.settings import Components as Settings
 
 maps = npst.arrays(
@@ -154,6 +148,20 @@ def test_cells_that_no_part_takes_pass_at_a_lower_solidity():
     for solidity_left, erosion, whole in ((0.8, 0.15, 1), (1, 0.15, 0), (0.8, 0, 0)):
         settings = Settings(solidity=0.95, solidity_left=solidity_left, erosion=erosion)
         assert find_components(present, settings).whole.sum() == whole
+
+
+@settings(max_examples=40, deadline=None)
+@given(maps)
+def test_components_are_numbered_anew_whole_ones_first(present):
+    present = torch.from_numpy(present)
+    found = find_components(present, Settings(least_cells=1, least_area=0, longest_side=2))
+    cells = found.masks.sum((-2, -1))
+    assert not (found.labels > 0)[~present].any()
+    for whole, size in zip(found.whole.tolist(), cells.tolist(), strict=True):
+        assert whole == sorted(whole, reverse=True)
+        assert size[: sum(whole)] == sorted(size[: sum(whole)], reverse=True)
+        assert size[sum(whole) :] == sorted(size[sum(whole) :], reverse=True)
+        assert all(size[: sum(whole)])
 
 
 def test_targets_leave_out_stray_cells():

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from denf.model.components import box_targets, boxes_of, find_components
+from denf.model.components import box_targets, find_components
 from denf.model.composites import composites
+from denf.model.masks import boxes_of
 from denf.model.settings import Components, Composites
 
 CELLS = 32
