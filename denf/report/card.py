@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from denf.data.prepared import Prepared, open_prepared
 from denf.errors import DenfError
 from denf.report.panels import draw_image, draw_segmentation
-from denf.report.style import RC, SEEDS, save
+from denf.report.style import RC, SEEDS, check_png, save_png
 
 EXAMPLES, COLUMNS = 16, 8
 MEAN_OF = 1000  # scenes at most, evenly spread
@@ -40,13 +40,7 @@ def write_card(folders: Sequence[Path | str], out: Path | str) -> Path:
             `out` is not a PNG file.
     """
     out = Path(out)
-    if out.suffix != ".png":
-        raise DenfError(
-            str(out),
-            expected="a file name that ends in .png",
-            got=repr(out.name),
-            fix="Rename it.",
-        )
+    check_png(out)
     splits = [open_prepared(folder) for folder in folders]
     named = {(str(s.info["name"]), s.size) for s in splits}
     if len(named) != 1:
@@ -56,10 +50,8 @@ def write_card(folders: Sequence[Path | str], out: Path | str) -> Path:
             got=", ".join(f"{name} at {size}" for name, size in sorted(named)) or "none",
             fix="Make a card for each.",
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(RC):
-        [path] = save(card(splits), out.parent, out.stem, kinds=("png",))
-    return path
+        return save_png(card(splits), out)
 
 
 def card(splits: Sequence[Prepared]) -> Figure:

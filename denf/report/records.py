@@ -112,11 +112,6 @@ class Reading:
     value: float | None = None
     file: Path | None = None
 
-    @property
-    def failed(self) -> bool:
-        """Whether a value is expected but missing."""
-        return self.status not in (Status.VALUE, Status.LACKING)
-
 
 @dataclass(frozen=True)
 class Run:

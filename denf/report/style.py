@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from denf.errors import DenfError
 from denf.files import atomic_path
 
 DPI = 200
@@ -46,3 +47,25 @@ def save(figure: Figure, out: Path, name: str, kinds: Sequence[str] = ("png", "p
             figure.savefig(temporary, format=suffix, dpi=DPI, metadata=metadata)
         paths.append(path)
     return paths
+
+
+def check_png(out: Path) -> None:
+    """Refuse a name that does not end in .png, before a figure is drawn.
+
+    Raises:
+        DenfError: names the file.
+    """
+    if out.suffix != ".png":
+        raise DenfError(
+            str(out),
+            expected="a file name that ends in .png",
+            got=repr(out.name),
+            fix="Rename it.",
+        )
+
+
+def save_png(figure: Figure, out: Path) -> Path:
+    """Save as the PNG file `out`, whose folder is made; see `save`."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    [path] = save(figure, out.parent, out.stem, kinds=("png",))
+    return path

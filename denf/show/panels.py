@@ -9,7 +9,7 @@ import matplotlib as mpl
 from denf.errors import DenfError
 from denf.report.grid import Strip, grid
 from denf.report.panels import Panels, draw_boxes, draw_image, draw_segmentation, load_panels
-from denf.report.style import RC, save
+from denf.report.style import RC, check_png, save_png
 
 SCENES = 8  # largest number of columns
 
@@ -30,13 +30,7 @@ def draw_panels(folder: Path, out: Path) -> Path:
     Raises:
         DenfError: when nothing was stored, or `out` is not a PNG file.
     """
-    if out.suffix != ".png":
-        raise DenfError(
-            str(out),
-            expected="a file name that ends in .png",
-            got=repr(out.name),
-            fix="Rename it.",
-        )
+    check_png(out)
     file = folder / "panels.npz"
     if not file.exists():
         raise DenfError(
@@ -48,11 +42,8 @@ def draw_panels(folder: Path, out: Path) -> Path:
     panels = load_panels(file)
     if panels.lacks("image"):
         raise DenfError(str(file), expected="pictures", got="none", fix="The method makes none.")
-    out.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(RC):
-        figure = grid(_strips(panels), min(SCENES, len(panels)))
-        [path] = save(figure, out.parent, out.stem, kinds=("png",))
-    return path
+        return save_png(grid(_strips(panels), min(SCENES, len(panels))), out)
 
 
 def _strips(panels: Panels) -> list[Strip]:

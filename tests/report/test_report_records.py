@@ -26,7 +26,6 @@ def test_rows_have_every_seed_with_its_status(runs, write_run):
         5: Status.NOT_EVALUATED,
         10: Status.NOT_FINITE,
     }
-    assert [r.seed for r in readings if r.failed] == [1, 2, 5, 10]
     assert readings[0].value == 0.9
     assert readings[0].file == runs / "clevr6/denf/seed-0/metrics.json"
 
@@ -60,7 +59,6 @@ def test_a_missing_capability_is_no_failure(runs, write_run):
     (row,) = load_rows(runs)
     (segmentation,), (generation,) = row.read(Metric.ARI_FG), row.read(Metric.FID)
     assert segmentation.status is Status.LACKING
-    assert not segmentation.failed
     assert generation.value == 50.0
 
 
