@@ -22,12 +22,13 @@ from denf.model.boxes import cell_boxes, cell_centres, corners
 from denf.model.captured import CapturedObjective
 from denf.model.components import BoxTargets, box_targets, find_components
 from denf.model.composites import composites
-from denf.model.denf import DeNF
-from denf.model.inference import Inference, blend, infer
+from denf.model.denf import DeNF, to_pixels
+from denf.model.inference import Inference, infer
 from denf.model.instances import Decomposition, decompose
 from denf.model.latents import Latents
+from denf.model.losses import mixture
 from denf.model.objective import Noise, Phase, objective, phase
-from denf.model.priors import sample_latents
+from denf.model.priors import is_density, sample_latents
 from denf.model.settings import DenfSettings, Precision
 from denf.singles import whole_objects
 
@@ -63,6 +64,8 @@ class DenfMethod(Method):
 
     def __init__(self, settings: DenfSettings) -> None:
         super().__init__(settings)
+        if not is_density(settings.priors, settings.absent):
+            self.capabilities = self.capabilities - {Capability.LOG_PROB}
         # On a CPU, and with reduced precision on a GPU, convolutions are faster channels-last.
         self.model = DeNF(settings, DTYPES[settings.precision])
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -140,7 +143,9 @@ class DenfMethod(Method):
         latents = sample_latents(shapes, count, self.settings.priors, generator)
         presence = (latents.presence_logit > 0).float()
         silence = torch.zeros_like(latents.background)
-        return _bytes(blend(presence, *self.model.reconstructions(latents, presence, silence)))
+        x_bg, x_fg = self.model.reconstructions(latents, presence, silence)
+        m = to_pixels(presence, (x_bg.shape[2], x_bg.shape[3]))
+        return _bytes(mixture(m, x_fg, x_bg))
 
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Keep the background, and each object with probability one half (section 4.1)."""
@@ -150,8 +155,8 @@ class DenfMethod(Method):
         coins = torch.rand(len(images), most + 1, generator=generator, device=images.device)
         keep = coins < 0.5
         keep[:, 0] = False  # label 0 is the background
-        m = keep.gather(1, found.labels.flatten(1)).view_as(found.labels)[:, None].float()
-        return _bytes(m * seen.x_fg + (1 - m) * seen.x_bg)
+        m = keep.gather(1, found.labels.flatten(1)).view_as(found.labels).float()
+        return _bytes(mixture(m, seen.x_fg, seen.x_bg))
 
     def log_prob(self, images: Tensor) -> Tensor:
         return self.model.log_prob(self._unit(images))

@@ -178,7 +178,10 @@ def _method(variant: Variant, work: Workload) -> DenfMethod:
 
 
 def _compile(method: DenfMethod) -> None:
-    """Compile one graph for each shape of a coupling, in both directions."""
+    """Compile one graph for each shape of a coupling, in both directions.
+
+    The heads of presence, scale and loc are evaluated side by side, and not compiled.
+    """
     import torch._dynamo
 
     torch._dynamo.config.recompile_limit = 64

@@ -1,4 +1,4 @@
-"""Bijections with log-determinants: coupling layer, squeeze, stack. Imports only torch."""
+"""Bijections with log-determinants: coupling layer, squeeze, stack."""
 
 from denf.flow.bijection import Bijection
 from denf.flow.coupling import Coupling

@@ -61,7 +61,7 @@ class Method(nn.Module, ABC):
     """
 
     settings: Any
-    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    capabilities: frozenset[Capability] = frozenset()
     # Which of SAMPLE and RECOMPOSE makes the images of a Fréchet distance, where a method has both.
     generates_by: ClassVar[Capability] = Capability.SAMPLE
 

@@ -123,6 +123,10 @@ class DeNF(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """x̂_bg of Eq. 5 and x̂_fg of Eq. 10, both from one pass through f1.
 
+        The paper decodes the sampled z_pres. A cell's presence has two real channels here, which a
+        sample in [0, 1] does not determine, so that they keep the values of the encoding, and the
+        sample gates z_what alone.
+
         Args:
             latents: of the batch.
             presence: z_pres (B, h, w) in [0, 1]; gates z_what.
@@ -150,7 +154,10 @@ class DeNF(nn.Module):
         return box_union(presence.flatten(1), centres, sizes, (h, w), edge, s.union, kappa)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log p(x) in nats, (B,): Eq. 1 with each cell's prior chosen by the sign of its logit."""
+        """log p(x) in nats, (B,): Eq. 1 with each cell's prior chosen by the sign of its logit.
+
+        A density only with the settings of `denf.model.priors.is_density`.
+        """
         return self.log_density(self.encode(x))
 
     def log_density(self, encoding: Encoding) -> Tensor:

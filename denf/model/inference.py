@@ -9,6 +9,7 @@ from torch import Tensor
 
 from denf.model.denf import DeNF, to_pixels
 from denf.model.latents import Latents
+from denf.model.losses import mixture
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Inference:
     @property
     def reconstruction(self) -> Tensor:
         """x̂ of Eq. 10, (B, 3, H, W) in [0, 1]."""
-        return blend(self.presence, self.x_bg, self.x_fg).clamp(0, 1)
+        m = to_pixels(self.presence, (self.x_bg.shape[2], self.x_bg.shape[3]))
+        return mixture(m, self.x_fg, self.x_bg).clamp(0, 1)
 
 
 def infer(model: DeNF, x: Tensor) -> Inference:
@@ -44,9 +46,3 @@ def infer(model: DeNF, x: Tensor) -> Inference:
     x_bg, x_fg = model.reconstructions(latents, presence, silence, encoding.given)
     log_prob = model.log_density(encoding)
     return Inference(latents, presence, x_bg, x_fg, log_prob)
-
-
-def blend(presence: Tensor, x_bg: Tensor, x_fg: Tensor) -> Tensor:
-    """Foreground where cells are present, background elsewhere: Eq. 10 with hard presence."""
-    m = to_pixels(presence, (x_bg.shape[2], x_bg.shape[3]))[:, None]
-    return m * x_fg + (1 - m) * x_bg

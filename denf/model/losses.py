@@ -67,7 +67,9 @@ def background_backward(
 
 def _gain(medians: Tensor, k: int) -> Tensor:
     """Factors (B, C) that scale image k to the channel medians of each image; 1 for itself."""
-    return (medians / medians[k].clamp(min=_DARKEST)).clamp(1 / _LARGEST_GAIN, _LARGEST_GAIN)
+    gain = (medians / medians[k].clamp(min=_DARKEST)).clamp(1 / _LARGEST_GAIN, _LARGEST_GAIN)
+    gain[k] = 1  # also where its median is darker than the bound
+    return gain
 
 
 def foreground_forward(

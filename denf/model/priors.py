@@ -64,6 +64,11 @@ def log_foreground(latents: Latents, p: Tensor, priors: Priors, absent: AbsentDe
     return total.sum((1, 2))
 
 
+def is_density(priors: Priors, absent: AbsentDensity) -> bool:
+    """Whether `log_foreground` integrates to one: every latent of an absent cell has a density."""
+    return priors.what is WhatPrior.BIMODAL and absent is AbsentDensity.STANDARD
+
+
 def sample_presence(logit: Tensor, temperature: float | Tensor, u: Tensor) -> Tensor:
     r"""Relaxed Bernoulli sample of z_pres (Eq. 14), elementwise in (0, 1).
 
@@ -83,7 +88,8 @@ def sample_latents(
 ) -> Latents:
     """Draw latents from the base densities (Table 5; second mode of sampling).
 
-    Absent cells take z_scale and z_loc from N(0, 1), and z_what from its background mode.
+    Absent cells take z_scale and z_loc from N(0, 1), and z_what from its background mode, or from
+    its only mode.
 
     Args:
         shapes: shape of each latent for one image, see `DeNF.latent_shapes`.

@@ -146,6 +146,13 @@ def plain_log_density(image: np.ndarray, presence: float) -> float:
     return total
 
 
+@pytest.mark.parametrize("change", ["priors.what=unimodal", "absent=none"])
+def test_what_is_no_density_has_no_bits_per_dimension(method, scenes, change):
+    _, rows = evaluate(method("denf", f"settings.{change}"), scenes)
+    assert "mse" in rows[0]
+    assert "bits_per_dim" not in rows[0]
+
+
 def test_bits_per_dimension_at_the_identity(method, scenes):
     identity = "settings.architecture.squeeze=pixels"  # a permutation
     _, rows = evaluate(method("denf", "settings.priors.presence=0.3", identity), scenes)

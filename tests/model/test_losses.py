@@ -90,6 +90,9 @@ def test_matched_light_forgives_a_brighter_image_and_a_tinted_one():
     torch.testing.assert_close(matched, torch.zeros(2).double())
     black = torch.stack((torch.zeros_like(scene), scene))
     assert torch.isfinite(losses.background_backward(black, x, hidden, matched_light=True)).all()
+    dark = x * 0.01  # medians below the bound of the gain
+    own = losses.background_backward(dark, dark, ~hidden, matched_light=True)
+    assert own.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("what", WhatPrior)

@@ -29,7 +29,7 @@ class BoxUnion(StrEnum):
 class PresenceGradient(StrEnum):
     """The form in which presence enters the losses."""
 
-    EXPECTED = "expected"  # σ(log α): the exact expectation of every term linear in z_pres
+    EXPECTED = "expected"  # σ(log α): Eq. 10's exact expectation for given x̂_fg and x̂_bg
     CONCRETE = "concrete"  # the relaxed sample of Eq. 14, as printed; high variance at λ ≤ 0.1
 
 

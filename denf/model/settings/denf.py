@@ -50,8 +50,9 @@ class DenfSettings(MethodSettings):
     """Whether Eq. 12 trains only sizes and displacements, or presence as well, as printed; the
     presence map then takes the shape of boxes."""
     presence_gradient: PresenceGradient = PresenceGradient.EXPECTED
-    """The form in which presence enters the losses: its exact expectation, or the relaxed sample of
-    Eq. 14, which has a high variance at λ ≤ 0.1."""
+    """The form in which presence enters the losses: its probability, with which Eq. 10 is an exact
+    expectation for given x̂_fg and x̂_bg, or the relaxed sample of Eq. 14, which has a high variance
+    at λ ≤ 0.1. The sample gates z_what in both."""
     learning_rate: Positive = 1e-4
     """Adam's learning rate (A.4)."""
     gradient_clip: Positive = 1.0
