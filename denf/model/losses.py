@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -49,10 +51,8 @@ def background_backward(
         (B,), squared error summed over channels, mean over pixels; a pixel without a candidate
         counts 0. Source: Eq. 5.
     """
-    medians = x.flatten(2).median(2).values if matched_light else None
     nearest = torch.full_like(x_bg[:, 0], torch.inf)
-    for k, image in enumerate(x):
-        shown = image if medians is None else image * _gain(medians, k)[..., None, None]
+    for k, shown in enumerate(_candidates(x, matched_light)):
         error = (x_bg - shown).square().sum(1)
         if hidden is not None:
             blocked = torch.zeros_like(hidden)
@@ -63,6 +63,32 @@ def background_backward(
     if hidden is not None:
         nearest = torch.where(hidden, emphasis * nearest, nearest)
     return nearest.mean((1, 2))
+
+
+def repeated(x: Tensor, count: int, *, matched_light: bool = False) -> Tensor:
+    r"""Squared distance of each pixel to the count-th nearest of that pixel in the other images.
+
+    Where it is small, `count` other images show the same: the pixel belongs to the background.
+
+    Args:
+        x: images (B, C, H, W) in [0, 1], one camera.
+        count: of images, at least 1.
+        matched_light: see `background_backward`.
+
+    Returns:
+        (B, H, W), summed over channels; infinite with fewer than `count` other images.
+    """
+    errors = torch.stack([(x - shown).square().sum(1) for shown in _candidates(x, matched_light)])
+    itself = torch.arange(len(x), device=x.device)
+    errors[itself, itself] = torch.inf
+    return errors.sort(0).values[min(count, len(x)) - 1]
+
+
+def _candidates(x: Tensor, matched_light: bool) -> Iterator[Tensor]:
+    """Each image of the batch, in the light of every image where asked: (1 or B, C, H, W)."""
+    medians = x.flatten(2).median(2).values
+    for k, image in enumerate(x):
+        yield image * _gain(medians, k)[..., None, None] if matched_light else image[None]
 
 
 def _gain(medians: Tensor, k: int) -> Tensor:
@@ -98,7 +124,9 @@ def squared_error(x: Tensor, x_hat: Tensor) -> Tensor:
     return (x - x_hat).square().sum(1).mean((1, 2))
 
 
-def expected_error(x: Tensor, x_fg: Tensor, x_bg: Tensor, presence: Tensor) -> Tensor:
+def expected_error(
+    x: Tensor, x_fg: Tensor, x_bg: Tensor, presence: Tensor, most: Tensor | None = None
+) -> Tensor:
     r"""Expectation of Eq. 10 over binary presence, (B,), channels summed, mean over pixels.
 
     .. math:: E\|x - \hat x\|^2 = p\,\|x - \hat x_{fg}\|^2 + (1 - p)\,\|x - \hat x_{bg}\|^2
@@ -106,8 +134,11 @@ def expected_error(x: Tensor, x_fg: Tensor, x_bg: Tensor, presence: Tensor) -> T
     Args:
         x, x_fg, x_bg: (B, C, H, W).
         presence: probability p of z_pres = 1, (B, H, W).
+        most: largest squared error of x̂_bg that counts, (B, H, W); None: any.
     """
     error_fg, error_bg = (x - x_fg).square().sum(1), (x - x_bg).square().sum(1)
+    if most is not None:
+        error_bg = torch.minimum(error_bg, most)
     return (presence * error_fg + (1 - presence) * error_bg).mean((1, 2))
 
 

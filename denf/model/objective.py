@@ -183,7 +183,10 @@ def _reconstruction(
     m = to_pixels(presence, (x.shape[2], x.shape[3]))
     if settings.presence_gradient is PresenceGradient.CONCRETE:
         return losses.squared_error(x, losses.mixture(m, x_fg, x_bg))
-    return losses.expected_error(x, x_fg, x_bg, m)
+    shown = settings.background.repeated_in
+    light = settings.background.matched_light
+    most = losses.repeated(x, shown, matched_light=light) if shown else None
+    return losses.expected_error(x, x_fg, x_bg, m, most)
 
 
 def _hidden(presence: Tensor, x: Tensor, at: Phase, settings: Background) -> Tensor | None:

@@ -95,6 +95,29 @@ def test_matched_light_forgives_a_brighter_image_and_a_tinted_one():
     assert own.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_repeated_is_the_distance_to_the_nearest_other_images(count):
+    g = torch.Generator().manual_seed(5)
+    x = torch.rand(4, 3, 6, 5, generator=g, dtype=torch.float64)
+    found = losses.repeated(x, count)
+    for b in range(4):
+        for i in range(6):
+            for j in range(5):
+                others = [k for k in range(4) if k != b]
+                errors = sorted(float(((x[b] - x[k])[:, i, j] ** 2).sum()) for k in others)
+                assert float(found[b, i, j]) == pytest.approx(errors[count - 1])
+
+
+def test_too_few_images_repeat_nothing_and_light_may_be_matched():
+    g = torch.Generator().manual_seed(6)
+    scene = 0.2 + 0.2 * torch.rand(3, 8, 8, generator=g, dtype=torch.float64)
+    x = torch.stack((scene, 1.5 * scene))
+    assert losses.repeated(x, 2).isinf().all()
+    assert losses.repeated(x[:1], 1).isinf().all()
+    assert (losses.repeated(x, 1) > 1e-3).all()
+    assert losses.repeated(x, 1, matched_light=True).max() < 1e-12
+
+
 @pytest.mark.parametrize("what", WhatPrior)
 @pytest.mark.parametrize("absent", AbsentDensity)
 def test_foreground_forward_is_eqs_8_and_9(latents, p, what, absent):
@@ -171,6 +194,15 @@ def test_expected_error_is_the_mean_over_binary_presence(p):
     error_fg, error_bg = (x - fg).square().sum(1), (x - bg).square().sum(1)
     sampled = (draws * error_fg + (1 - draws) * error_bg).mean((0, 2, 3))
     torch.testing.assert_close(losses.expected_error(x, fg, bg, p), sampled, atol=5e-3, rtol=0)
+
+
+def test_expected_error_counts_no_more_of_the_background_than_asked(p):
+    x, fg, bg = torch.rand(3, 2, 3, 3, 4, generator=torch.Generator().manual_seed(7)).double()
+    full = losses.expected_error(x, fg, bg, p)
+    most = torch.full_like(p, torch.inf)
+    torch.testing.assert_close(losses.expected_error(x, fg, bg, p, most), full)
+    none = losses.expected_error(x, fg, bg, p, torch.zeros_like(p))
+    torch.testing.assert_close(none, losses.expected_error(x, fg, x, p))
 
 
 def test_compatibility_is_eq_12(p):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from annotated_types import Ge
+
 from denf.model.settings.choices import BackgroundGradient, OwnImage
 from denf.settings import Fraction, NonNegative, Positive, Settings, Steps
 
@@ -86,3 +90,9 @@ class Background(Settings):
     """Before the minimum, multiply each channel of every other image by the ratio of the medians,
     so that differences in brightness do not count; for scenes under changing light of which objects
     cover less than half."""
+    repeated_in: Annotated[int, Ge(0)] = 0
+    """In Eq. 10, the error of a background pixel counts at most as much as its distance to the same
+    pixel of other images: the one that is nearest, for 1, or the second nearest, for 2, and so on.
+    What several images show in one place is background, even where x̂_bg does not reproduce it, as
+    for kerbs in bright frames. 0: x̂_bg alone, as printed. Only with `presence_gradient: expected`.
+    """
