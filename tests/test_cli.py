@@ -278,6 +278,7 @@ def test_experiments_are_listed_as_json(denf, tmp_path):
 
 TRAIN = ["train", "{experiment}", "--data", "{data}", "--out", "{tmp}/r"]
 EVALUATE = ["evaluate", "{tmp}/r", "--data", "{data}", "--out", "{tmp}/m.json"]
+FID = ["fid", "{tmp}/r", "--data", "{data}", "--out", "{tmp}/f.json"]
 REFERENCE = str(ROOT / "results/reference/denf-clevr6")  # trained on 128×128 pixels
 MISTAKES = {
     "no such experiment": (
@@ -345,8 +346,12 @@ MISTAKES = {
         "--out {tmp}/r/metrics.json: expected a file of its own, got a place in use: {tmp}/r/met",
     ),
     "distance over weights": (
-        ["fid", "{tmp}/r", "--data", "{data}", "--out", "{tmp}/w", "--weights", "{tmp}/w"],
-        "--out {tmp}/w: expected a file of its own, got a place in use: {tmp}/w",
+        [*FID, "--weights", "{tmp}/f.json"],
+        "--out {tmp}/f.json: expected a file of its own, got a place in use: {tmp}/f.json",
+    ),
+    "weights of an extractor without weights": (
+        [*FID, "--extractor", "random-conv-v1", "--weights", "{tmp}/w"],
+        "--weights {tmp}/w: expected none with --extractor random-conv-v1, got a file. Leave --we",
     ),
     "samples in data": (
         ["sample", "{tmp}/r", "--count", "1", "--out", "{data}/s", "--source", "{data}"],
@@ -509,6 +514,21 @@ def test_files_beside_the_pictures_are_counted(denf, pictures, tmp_path):
     assert len(answer.json) == 1
     said = f"denf: {tmp_path}/photos: 3 of other kinds are left out: 2 .heic, 1 folder\n"
     assert answer.err == said
+
+
+def test_weights_of_the_extractor_are_looked_for_before_samples_are_made(
+    denf, pictures, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("denf.harness.generate.generate", lambda *_, **__: pytest.fail("samples"))
+    data, out, weights = pictures / "prepared", tmp_path / "f.json", tmp_path / "w.pth"
+    options = ["--data", data, "--out", out, "--weights", weights, "--other-size"]
+    answer = denf("fid", REFERENCE, *options)
+    assert answer.status == 2
+    assert f"got no file {weights}. " in answer.err
+    weights.write_bytes(b"other weights")
+    answer = denf("fid", REFERENCE, *options)
+    assert answer.status == 2
+    assert answer.err.startswith(f"denf: Inception weights {weights}: expected SHA-256 ")
 
 
 def test_scores_at_another_size_say_so(denf, pictures, tmp_path):

@@ -114,9 +114,17 @@ def fid(
     from denf.harness.checkpoint import best_device, load_run
     from denf.harness.generate import generate
     from denf.harness.lease import gpu_lease
+    from denf.metrics.fid import FeatureSpace
     from denf.metrics.generation import compare
 
     _check_outputs(run, [data, source, weights], {"--out": (out, "fid.json")})
+    if weights is not None and not extractor.reads_weights:
+        raise DenfError(
+            f"--weights {weights}",
+            expected=f"none with --extractor {extractor}",
+            got="a file",
+            fix=f"Leave --weights out, or choose {Extractor.INCEPTION}.",
+        )
     reference = open_verified(data)
     start = None if source is None else open_verified(source)
     if not other_size:
@@ -125,15 +133,15 @@ def fid(
     with gpu_lease(share=share):
         device = best_device()
         method, _ = load_run(run, device)
+        # before the samples, which take long, so that missing or damaged weights are found first
+        space = FeatureSpace(extractor, weights=weights, device=device)
         begin = start if method.starts_from_images else None
         images, mode = generate(method, samples, source=begin, seed=seed)
         result = compare(
             images,
             reference.images[:samples],
+            space=space,
             training=None if start is None else start.images,
-            extractor=extractor,
-            weights=weights,
-            device=device,
         )
     described = {
         **dataclasses.asdict(result),

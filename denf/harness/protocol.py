@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO
+from typing import Annotated, Any, Literal, Self, TextIO
 
 from annotated_types import Ge, Gt, MinLen
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from denf.data.sources import Dataset
 from denf.data.sources.source import FolderName, PathText, Source
@@ -47,7 +47,14 @@ class Fid(Settings):
     """Feature space: Inception with TensorFlow's weights, comparable with the literature, or a
     fixed random network without a download, comparable with itself alone."""
     weights: PathText | None = None
-    """File of the Inception weights; default: the torch hub cache, or else a download."""
+    """File of the Inception weights; default: the torch hub cache, or else a download. Other
+    extractors have none."""
+
+    @model_validator(mode="after")
+    def _has_weights_to_read(self) -> Self:
+        if self.weights is not None and not self.extractor.reads_weights:
+            raise ValueError(f"weights: none, since {self.extractor} reads no file")
+        return self
 
 
 class Runtime(Settings):

@@ -10,3 +10,8 @@ class Extractor(StrEnum):
 
     INCEPTION = "inception-v3-compat"  # TensorFlow's weights, comparable with the literature
     RANDOM_CONV = "random-conv-v1"  # a fixed random network; comparable with itself alone
+
+    @property
+    def reads_weights(self) -> bool:
+        """Whether its weights are in a file."""
+        return self is Extractor.INCEPTION

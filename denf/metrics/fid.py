@@ -107,7 +107,7 @@ class FeatureSpace:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
-        if extractor is Extractor.INCEPTION:
+        if extractor.reads_weights:
             weights, self.weights_sha256 = inception_weights(weights), INCEPTION_WEIGHTS.sha256
             self.layer = _INCEPTION_LAYER
         else:

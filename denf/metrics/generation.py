@@ -9,14 +9,12 @@ measure fidelity and diversity separately. All are computed by torch-fidelity.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from denf.metrics.extractor import Extractor
 from denf.metrics.fid import (
     FeatureSpace,
     FidResult,
@@ -72,21 +70,17 @@ def compare(
     samples: ArrayLike,
     reference: ArrayLike,
     *,
-    extractor: Extractor,
+    space: FeatureSpace,
     training: ArrayLike | None = None,
-    weights: Path | None = None,
-    batch_size: int = 64,
-    device: torch.device | str = "cpu",
 ) -> Generation:
     """Compare generated images with held-out real ones; see `denf.metrics.fid.frechet_distance`.
 
     Args:
         samples: uint8 (N, H, W, 3), N at least 2.
         reference: uint8 (M, H, W, 3), real images that are not used in training.
-        extractor, weights, batch_size, device: see `denf.metrics.fid.FeatureSpace`.
+        space: of the features.
         training: uint8 (K, H, W, 3), real images of the training split, for the floor.
     """
-    space = FeatureSpace(extractor, weights=weights, batch_size=batch_size, device=device)
     first, second = space.checked("samples", samples), space.checked("reference", reference)
     size = common_size(first, second)
     made, real = space.features(first), space.features(second)
@@ -100,7 +94,7 @@ def compare(
     precision, recall, neighbours = precision_and_recall(made, real)
     result = result_of(space, curve[-1].fid, len(first), len(second), size)
     return Generation(
-        **{**asdict(result), "extractor": extractor},
+        **{**asdict(result), "extractor": space.extractor},
         kid=kid,
         kid_std=kid_std,
         kid_subset=kid_subset,

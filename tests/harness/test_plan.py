@@ -157,6 +157,10 @@ def test_skip_leaves_out_what_only_does_not_name(plan):
             r"^small.yaml: fid.weights: expected a file .*, got no such file: none.pth",
         ),
         (
+            {"fid": {"samples": 4, "extractor": "random-conv-v1", "weights": "some.pth"}},
+            r"^small.yaml: expected fid: weights: none, since random-conv-v1 reads no file, got",
+        ),
+        (
             {"datasets": {"clevr6": {**DATA, "test": 1}}, "overrides": {"tiles": {"tables": [2]}}},
             r"clevr6: expected 2 or more images in each split, since .* tiles .*, got .* test: 1",
         ),

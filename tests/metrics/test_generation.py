@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from denf.errors import DenfError
-from denf.metrics.fid import Extractor, frechet_distance
+from denf.metrics.fid import Extractor, FeatureSpace, frechet_distance
 from denf.metrics.generation import (
     compare,
     fid_by_samples,
@@ -42,9 +42,8 @@ def result():
     return compare(
         pictures(60, 1),
         pictures(50, 2),
-        extractor=Extractor.RANDOM_CONV,
+        space=FeatureSpace(Extractor.RANDOM_CONV, batch_size=32),
         training=pictures(80, 3),
-        batch_size=32,
     )
 
 
@@ -65,9 +64,9 @@ def test_the_floor_is_the_distance_of_as_many_training_images(result):
 
 
 def test_training_images_of_another_size_are_refused():
-    small = np.zeros((5, 20, 20, 3), np.uint8)
+    small, space = np.zeros((5, 20, 20, 3), np.uint8), FeatureSpace(Extractor.RANDOM_CONV)
     with pytest.raises(DenfError, match="image size of the samples"):
-        compare(pictures(5, 0), pictures(5, 1), extractor=Extractor.RANDOM_CONV, training=small)
+        compare(pictures(5, 0), pictures(5, 1), space=space, training=small)
 
 
 def test_kernel_distance_equals_the_sums_over_all_pairs():
