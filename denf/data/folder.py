@@ -26,7 +26,7 @@ from denf.data.decode import (
 )
 from denf.data.ingest import Scene, SceneWriter, listing_sha256, write_scenes
 from denf.data.prepared import MAX_OBJECTS
-from denf.data.prepared_writer import MOST_SIDE
+from denf.data.sources.source import MOST_SIDE
 from denf.errors import DenfError
 from denf.files import tell_left_out
 

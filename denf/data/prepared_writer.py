@@ -21,12 +21,12 @@ from numpy.lib import format as npy
 
 from denf import __version__
 from denf.data.prepared import Array
+from denf.data.sources.source import MOST_SIDE
 from denf.errors import DenfError
 from denf.files import check_space, write_atomically, writing_to
 from denf.locks import locked
 from denf.reading import read_json_mapping
 
-MOST_SIDE = 4096  # pixels; batches of scenes are held in memory
 _HEADER_BYTES = 128  # of a version-1 .npy header of any shape used here; NumPy pads to 64 bytes
 
 

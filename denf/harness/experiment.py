@@ -88,8 +88,8 @@ class Experiment(Settings):
     protocol: str = "none"
     """Name of the protocol that the settings were resolved under."""
     weights: str | None = None
-    """An experiment whose run with the same seed gives the initial weights; with `training: {steps:
-    0}` the same weights are evaluated with other settings, without training."""
+    """An experiment of the same method whose run with the same seed gives the initial weights; with
+    `training: {steps: 0}` the same weights are evaluated with other settings, without training."""
     settings: Mapping[str, Any] = {}
     """Settings of the method, complete with defaults; empty where all are defaults."""
     aids: Mapping[str, Any] = {}

@@ -108,10 +108,17 @@ def chosen_experiments(
     """The experiments that a protocol runs, of all those in its folder.
 
     Raises:
-        DenfError: as `check_references`.
+        DenfError: as `check_references`, and when the protocol leaves out all of them.
     """
     check_references(protocol, {e.name: e.dataset for e in known}, where=where)
     names = chosen(protocol, [e.name for e in known])
+    if not names:
+        raise DenfError(
+            f"{where}: skip",
+            expected="one experiment or more that is not left out",
+            got=f"all {len(known)} of {protocol.experiments}",
+            fix="Remove one from `skip`, or name those to run in `only`.",
+        )
     return [e for e in known if e.name in names]
 
 
@@ -205,25 +212,49 @@ def _check_files(protocol: Protocol, experiments: Sequence[Experiment], where: s
 
 
 def _check_weights(experiments: Sequence[Experiment], known: Sequence[str]) -> None:
-    """Refuse initial weights of an experiment that does not exist or is not run.
+    """Refuse initial weights of an experiment that does not exist, is not run or does not fit.
 
     Args:
         experiments: those of the invocation.
         known: names of all experiment files.
     """
-    names = {e.name for e in experiments}
+    by_name = {e.name: e for e in experiments}
     for e in experiments:
         if e.weights is None:
             continue
         where = f"experiment {e.name}: weights"
         check_name(e.weights, [name for name in known if name != e.name], where=where)
-        if e.weights not in names:
+        first = by_name.get(e.weights)
+        if first is None:
             raise DenfError(
                 where,
                 expected="an experiment of the same invocation",
                 got=f"{e.weights}, which the protocol leaves out",
                 fix=f"Add {e.weights} to `only`, or remove it from `skip`.",
             )
+        if first.method != e.method:
+            raise DenfError(
+                where,
+                expected=f"an experiment of the same method, {e.method}",
+                got=f"{first.name}, which is one of {first.method}",
+                fix="Name another experiment, or remove the key `weights`.",
+            )
+    for e in experiments:
+        _check_ends(e, by_name)
+
+
+def _check_ends(experiment: Experiment, by_name: Mapping[str, Experiment]) -> None:
+    """Refuse initial weights that depend on themselves."""
+    chain = [experiment.name]
+    while (first := by_name[chain[-1]].weights) is not None:
+        if first in chain:
+            raise DenfError(
+                f"experiment {first}: weights",
+                expected="a chain of experiments that ends with one without `weights`",
+                got=f"the cycle {', '.join([*chain[chain.index(first) :], first])}",
+                fix="Remove the key `weights` from one of them.",
+            )
+        chain.append(first)
 
 
 def _write(out: Path, name: str, values: Mapping[str, Any]) -> Path:

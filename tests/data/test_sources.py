@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -96,6 +97,11 @@ def test_data_sets_of_the_protocols_are_found_by_key(name):
             r"datasets\.d\.train: START:STOP, START:STOP:SCENES or none",
         ),
         ({"source": "clevr6", "path": "f", "size": 20}, "datasets.d.size: .*multiple of 8"),
+        ({"source": "folder", **PICTURES, "size": 5000}, "datasets.d.size: 4096 or less, got 5000"),
+        (
+            {"source": "render", **LEAST["render"][0], "size": 520},
+            "datasets.d.size: 512 or less, got 520",
+        ),
         ({"source": "clevrtex", "path": "f", "variant": "outd"}, "a training and a test split"),
         (
             {"source": "real-traffic", "path": "f", "test_videos": 3},
@@ -110,6 +116,17 @@ def test_data_sets_of_the_protocols_are_found_by_key(name):
 def test_a_mistake_names_key_value_and_what_is_allowed(changes, message):
     with pytest.raises(DenfError, match=message):
         dataset(**changes)
+
+
+def test_descriptions_of_sizes_name_the_limits():
+    for source, (keys, _) in LEAST.items():
+        text = dataset_types()[source].model_fields["size"].description
+        least, most = re.search(r"from (\d+) to (\d+)\.", text).groups()
+        for size in (least, most):
+            assert dataset(source=source, **{**keys, "size": int(size)}).size == int(size)
+        for size in (int(least) - 8, int(most) + 8):
+            with pytest.raises(DenfError, match=r"datasets\.d\.size"):
+                dataset(source=source, **{**keys, "size": size})
 
 
 def test_a_seed_is_given_once():

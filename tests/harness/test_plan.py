@@ -176,6 +176,48 @@ def test_names_that_do_not_exist_are_refused_with_those_that_do(plan, changes, m
         plan(**changes)
 
 
+def test_a_protocol_runs_at_least_one_experiment(plan):
+    with pytest.raises(
+        DenfError, match=r"small.yaml: skip: expected one experiment or more .*all 3"
+    ):
+        plan(skip=list(ROWS))
+    assert len(plan(skip=list(ROWS), only=["tiles"])["experiments"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"tiles": {**ROWS["tiles"], "weights": "denf"}},
+            "tiles: weights: expected an experiment of the same method, tiles, got denf, which is",
+        ),
+        (
+            {"denf": {**ROWS["denf"], "weights": "denf-plus"}},
+            "plus: weights: expected a chain .*, got the cycle denf-plus, denf, denf-plus. Remove",
+        ),
+        ({"denf": {**ROWS["denf"], "weights": "denf"}}, "expected one of denf-plus, tiles"),
+        (
+            {
+                "denf": {**ROWS["denf"], "weights": "third"},
+                "third": {"extends": "tiles", "weights": "denf", "method": "denf"},
+            },
+            "denf: weights: .*, got the cycle denf, third, denf",
+        ),
+    ],
+)
+def test_first_weights_that_no_training_could_load_are_refused(plan, folder, changes, message):
+    for name, content in changes.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(DenfError, match=message):
+        plan()
+
+
+def test_first_weights_may_be_those_of_a_run_that_has_first_weights(plan, folder):
+    third = {"extends": "denf", "weights": "denf-plus"}
+    (folder / "third.yaml").write_text(yaml.safe_dump(third))
+    assert len(plan()["experiments"]) == 4
+
+
 def test_one_data_set_under_two_keys_is_one(plan):
     plan(datasets={"clevr6": DATA, "traffic": dict(DATA)})
 

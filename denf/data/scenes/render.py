@@ -20,10 +20,10 @@ from denf.data.prepared_writer import PreparedWriter
 from denf.data.scenes import clevr6, traffic
 from denf.data.scenes.layout import Layout, project, stack
 from denf.data.scenes.shading import Window, labels, pictures
-from denf.data.sources.rendered import SceneKind
+from denf.data.sources.rendered import MOST_RENDERED_SIDE, SceneKind
+from denf.data.sources.source import LEAST_SIDE
 from denf.errors import DenfError
 
-SIZES = (16, 512)
 BATCH = 32  # scenes per write; an interrupted run repeats at most this many per process
 _MODULES = {"clevr6": clevr6, "traffic": traffic}
 _SOURCE = {
@@ -116,7 +116,7 @@ def render(
     Args:
         kind: of the scenes.
         count: number of scenes, at least 1.
-        size: side of the pictures in pixels, within `SIZES`.
+        size: side of the pictures in pixels, from 16 to 512.
         seed: of all scenes; at least 0. Two splits of one seed need ranges that do not overlap.
         out: the folder to make; must not exist.
         split: the name of the split, for `dataset.json`.
@@ -210,9 +210,12 @@ def _check(
             raise DenfError(
                 name, expected=f"at least {least}", got=value, fix="Choose a larger one."
             )
-    if not SIZES[0] <= size <= SIZES[1]:
+    if not LEAST_SIDE <= size <= MOST_RENDERED_SIDE:
         raise DenfError(
-            "size", expected=f"{SIZES[0]} to {SIZES[1]} pixels", got=size, fix="The paper uses 128."
+            "size",
+            expected=f"{LEAST_SIDE} to {MOST_RENDERED_SIDE} pixels",
+            got=size,
+            fix="The paper uses 128.",
         )
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise DenfError("device", expected="a GPU", got="none", fix="Choose --device cpu.")

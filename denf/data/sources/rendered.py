@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from denf.data.sources.source import Resources, SplitSource
+from annotated_types import Ge, Le, MultipleOf
+
+from denf.data.sources.source import LEAST_SIDE, Resources, SplitSource
 from denf.settings import Count, Seed
 
 SceneKind = Literal["clevr6", "traffic"]
+MOST_RENDERED_SIDE = 512  # pixels
 
 
 class Rendered(SplitSource):
@@ -16,6 +19,8 @@ class Rendered(SplitSource):
 
     source: Literal["render"]
     """Which source."""
+    size: Annotated[int, Ge(LEAST_SIDE), Le(MOST_RENDERED_SIDE), MultipleOf(8)]
+    """Side of the square images in pixels, a multiple of 8, from 16 to 512."""
     kind: SceneKind
     """`clevr6` (solids on a floor) or `traffic` (vehicles on a street)."""
     seed: Seed = 0

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from annotated_types import Ge, MinLen, MultipleOf
+from annotated_types import Ge, Le, MinLen, MultipleOf
 from pydantic import AfterValidator, model_validator
 
 from denf.errors import DenfError
 from denf.settings import Settings, Steps, as_plain
 
+LEAST_SIDE, MOST_SIDE = 16, 4096  # pixels; batches of scenes are held in memory
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LONGEST = 100  # characters; file systems allow 255 in a name, to which others are added
 
@@ -71,8 +72,8 @@ class Source(Settings):
     id: FolderName
     """Name of the folders under `results/data` and `results/runs`; another size or seed needs
     another id."""
-    size: Annotated[int, Ge(16), MultipleOf(8)]
-    """Side of the square images in pixels, a multiple of 8, at least 16."""
+    size: Annotated[int, Ge(LEAST_SIDE), Le(MOST_SIDE), MultipleOf(8)]
+    """Side of the square images in pixels, a multiple of 8, from 16 to 4096."""
     validation: Steps = 0
     """Number of scenes of the split `val`, its first ones, for the learning curves of foreground
     ARI; rendered sets render them for this purpose. They are used neither for training nor for
