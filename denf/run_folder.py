@@ -79,6 +79,12 @@ def _runs_in(folder: Path, files: Sequence[str]) -> list[Path]:
     return []
 
 
+def seed_of(name: str) -> int | None:
+    """The seed in a run folder's name, `seed-<k>`; None for other names."""
+    digits = name.removeprefix("seed-")
+    return int(digits) if digits != name and digits.isascii() and digits.isdecimal() else None
+
+
 def read_record(folder: Path, name: str) -> dict[str, Any]:
     """A JSON file of a run folder, such as `run.json`; empty where there is none.
 

@@ -11,7 +11,7 @@ from typing import Any
 from denf.errors import DenfError
 from denf.files import atomic_path
 from denf.harness.checkpoint import check_weights
-from denf.run_folder import SCORED, SHARED, TRAINED, check_scores, read_record
+from denf.run_folder import SCORED, SHARED, TRAINED, check_scores, read_record, seed_of
 from denf.yaml_reader import read_mapping
 
 LARGEST = 16 * 2**20  # bytes of a file
@@ -33,10 +33,10 @@ def release(runs: Sequence[Path], out: Path) -> list[Path]:
         the folders written.
 
     Raises:
-        DenfError: for a run that has not ended or has no scores, whose weights or scores are not
-            those of its training, whose settings are not those of the released seeds of its
-            experiment, or that would be released to its own folder or that of another run. Nothing
-            is written then.
+        DenfError: for a folder of another name, or a run that has not ended or has no scores, whose
+            weights or scores are not those of its training, whose settings are not those of the
+            released seeds of its experiment, or that would be released to its own folder or that of
+            another run. Nothing is written then.
     """
     targets: dict[Path, Path] = {}
     for run in (Path(os.path.abspath(run)) for run in runs):
@@ -57,6 +57,13 @@ def release(runs: Sequence[Path], out: Path) -> list[Path]:
 
 def _check(run: Path, target: Path) -> None:
     """Refuse a run that cannot be released."""
+    if seed_of(run.name) is None or not run.parent.parent.name:
+        raise DenfError(
+            f"run {run}",
+            expected="a folder <dataset>/<experiment>/seed-<k>, by which tables find a run",
+            got="another name",
+            fix="Name a run folder of the workflow, or rename the folders.",
+        )
     record = read_record(run, "run.json")
     measured = {name: read_record(run, name) for name in ("metrics.json", "fid.json")}
     scored = any((run / name).exists() for name in measured)

@@ -13,7 +13,7 @@ from denf.files import natural_key, walk
 from denf.reading import read_json_mapping
 from denf.report.checks import check_run, check_same_data, check_types
 from denf.report.records import Group, Row, Run
-from denf.run_folder import SHARED
+from denf.run_folder import SHARED, seed_of
 from denf.yaml_reader import read_mapping
 
 
@@ -44,7 +44,7 @@ def load_rows(
     entries = list(walk(runs)) if runs.exists() else []
     folders = (path for path, state in entries if stat.S_ISDIR(state.st_mode))
     for path in sorted(folders, key=natural_key):
-        if _seed(path.name) is not None:
+        if seed_of(path.name) is not None:
             folder = runs / path
             found.setdefault((folder.parent.parent.name, folder.parent.name), []).append(folder)
     if experiments is None:
@@ -76,12 +76,6 @@ def titles(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _seed(name: str) -> int | None:
-    """The seed in a run folder's name; None for other folders."""
-    digits = name.removeprefix("seed-")
-    return int(digits) if digits != name and digits.isascii() and digits.isdecimal() else None
-
-
 def load_row(folder: Path) -> Row:
     """One run folder as a row of its own; the folder may have any name."""
     run = load_run(folder)
@@ -97,7 +91,7 @@ def load_run(folder: Path) -> Run:
     """
     run = Run(
         folder,
-        _seed(folder.name) or 0,
+        seed_of(folder.name) or 0,
         _load(folder / "experiment.yaml") or {},
         _load(folder / "metrics.json"),
         _load(folder / "fid.json"),
@@ -121,7 +115,7 @@ def _load(path: Path) -> dict[str, Any] | None:
 def _row(dataset: str, name: str, folders: Sequence[Path], experiment: Mapping[str, Any]) -> Row:
     by_seed: dict[int, Path] = {}
     for folder in folders:
-        seed = _seed(folder.name) or 0
+        seed = seed_of(folder.name) or 0
         if by_seed.setdefault(seed, folder) != folder:
             raise DenfError(
                 f"runs of {dataset}/{name}",

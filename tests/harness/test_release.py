@@ -137,6 +137,16 @@ def test_a_run_is_not_released_to_itself_or_over_another(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_of_another_name_is_refused(tmp_path):
+    run = make_run(tmp_path, 0, cuda=None)
+    for name in ("denf-traffic", "seed-", "seed-one", "seed-0.partial"):
+        other = run.rename(run.with_name(name))
+        with pytest.raises(DenfError, match=f"{name}: expected a folder <dataset>/<experiment>/se"):
+            release([other], tmp_path / "out")
+        run = other
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_is_named_by_its_folder_from_inside(tmp_path, monkeypatch):
     monkeypatch.chdir(make_run(tmp_path, 0, cuda=None))
     assert release([Path(".")], tmp_path / "out") == [tmp_path / "out/scenes/denf/seed-0"]
