@@ -415,6 +415,7 @@ MISTAKES = {
         "size: expected 1 to 4096 pixels, got 4097",
     ),
     "no such document": (["document", "{tmp}/none.md"], "{tmp}/none.md: expected text in UTF-8"),
+    "an odd size": (["bench", "step", "--size", "5"], "--size: expected an even number, since"),
     "a picture as output folder": (
         ["decompose", "{tmp}", "{tmp}/a.png", "--out", "{experiment}"],
         "output folder {experiment}: expected a path where a folder can be written, got a file",

@@ -21,6 +21,7 @@ from typer.main import get_command
 from denf.cli import app
 from denf.documentation.documents import dataset_types, with_tables
 from denf.documentation.documents import rows as setting_rows
+from denf.errors import DenfError
 from denf.harness.experiment import Experiment
 from denf.harness.protocol import Protocol
 from denf.harness.registry import aids_type, method_modules, method_names, settings_type
@@ -169,6 +170,35 @@ def test_tables_are_current(document: str):
     file = ROOT / document
     assert with_tables(file.read_text(), file.parent) == file.read_text()
     assert len(rows(document)) >= 3
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        (
+            "reference: config/reference.yaml, 9",
+            "number of a table: expected one of 1, 2, 3, got '9'",
+        ),
+        ("reference: config/reference.yaml", "number of a table: expected one of 1, 2, 3, got ''"),
+        ("reference: config/none.yaml, 1", "expected a readable YAML file"),
+        ("results: results/none", "results/none: expected run folders with .*, got no such folder"),
+        ("results: config", "config: expected run folders with metrics.json in it, got none"),
+        ("settings: denff", "method: expected one of air, .* Did you mean denf"),
+    ],
+)
+def test_a_marker_of_nothing_is_named(marker: str, message: str):
+    with pytest.raises(DenfError, match=f"^marker <!-- {re.escape(marker)} -->: .*{message}"):
+        with_tables(f"<!-- {marker} -->\n<!-- end -->", ROOT)
+
+
+def test_scores_that_a_run_does_not_have_are_dashes(tmp_path: Path):
+    scores = {"ari": {"mean": 0.5}, "ari_fg": {"mean": None}}
+    data = {"count": 4, "name": "squares", "size": 16}
+    (tmp_path / "monet").mkdir()
+    (tmp_path / "monet/metrics.json").write_text(json.dumps({**scores, "data": data}))
+    table = with_tables("<!-- results: . -->\n<!-- end -->", tmp_path)
+    row = "| `monet` | 4 scenes of squares, 16 × 16 | — | — | 50.0 | — | — | — |"
+    assert row in table.splitlines()
 
 
 @pytest.mark.parametrize("name", method_names())

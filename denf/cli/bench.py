@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from denf.cli.files import read_protocol
+from denf.errors import DenfError
 
 app = typer.Typer()
 
@@ -27,6 +28,17 @@ class BenchCase(StrEnum):
     GROWTH = "growth"
 
 
+def _check_even(size: int) -> int:
+    if size % 2:
+        raise DenfError(
+            "--size",
+            expected="an even number, since a cell has 2 × 2 pixels",
+            got=size,
+            fix="Choose another number.",
+        )
+    return size
+
+
 @app.command()
 def bench(
     case: Annotated[BenchCase, typer.Argument(help="The case to time.")] = BenchCase.ALL,
@@ -41,7 +53,12 @@ def bench(
     variants: Annotated[
         str, typer.Option(help="For step: names separated by commas, or all.")
     ] = "all",
-    size: Annotated[int, typer.Option(help="For step: side of the images.", min=4, max=1024)] = 128,
+    size: Annotated[
+        int,
+        typer.Option(
+            help="For step: side of the images, even.", min=4, max=1024, callback=_check_even
+        ),
+    ] = 128,
     features: Annotated[int, typer.Option(help="For step: width of the subnets.", min=2)] = 64,
     batch: Annotated[int, typer.Option(help="For step: images per step.", min=1)] = 12,
     steps: Annotated[

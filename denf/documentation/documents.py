@@ -13,7 +13,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from denf.data.sources import Dataset
+from denf.errors import DenfError, within
 from denf.reading import read_json_mapping
+from denf.report.numbers import MISSING
 from denf.settings import as_plain
 
 _MARKER = re.compile(r"<!-- (settings|results|reference): (.+?) -->.*?<!-- end -->", re.DOTALL)
@@ -129,11 +131,16 @@ def with_tables(document: str, folder: Path) -> str:
     Args:
         document: Markdown.
         folder: of the document; folders in markers are relative to it.
+
+    Raises:
+        DenfError: names the marker whose table cannot be made.
     """
 
     def made(marker: re.Match[str]) -> str:
         kind, name = marker.groups()
-        return f"<!-- {kind}: {name} -->\n\n{_made(kind, name, folder)}\n\n<!-- end -->"
+        opening = f"<!-- {kind}: {name} -->"
+        with within(f"marker {opening}"):
+            return f"{opening}\n\n{_made(kind, name, folder)}\n\n<!-- end -->"
 
     return _MARKER.sub(made, document)
 
@@ -143,7 +150,7 @@ def _made(kind: str, name: str, folder: Path) -> str:
         from denf.documentation.reference import reference_table
 
         file, _, number = name.partition(", ")
-        return reference_table(folder / file, int(number))
+        return reference_table(folder / file, number)
     return results_table(folder / name) if kind == "results" else _table(name)
 
 
@@ -152,22 +159,39 @@ def results_table(folder: Path) -> str:
 
     Args:
         folder: holds run folders; those without `metrics.json` are left out.
+
+    Raises:
+        DenfError: when there are no scores in the folder, or a file cannot be read.
     """
+    files = sorted(folder.glob("*/metrics.json"))
+    if not files:
+        raise DenfError(
+            f"folder {folder}",
+            expected="run folders with metrics.json in it",
+            got="none" if folder.is_dir() else "no such folder",
+            fix="Correct the path.",
+        )
     lines = [
         "| run | scored on | foreground ARI | strict | all pixels "
         "| box IoU | coverage | right number |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for file in sorted(folder.glob("*/metrics.json")):
+    for file in files:
         metrics = read_json_mapping(
             file, expected="scores of a run", fix="Run denf evaluate again."
         )
         data = metrics["data"]
         scored_on = f"{data['count']} scenes of {data['name']}, {data['size']} × {data['size']}"
-        means = [metrics[score]["mean"] for score in _SCORES] + [metrics["count"]["right"]]
-        cells = [f"`{file.parent.name}`", scored_on, *(f"{100 * mean:.1f}" for mean in means)]
+        # scores that the method or the data do not have are missing, others may be None
+        found = [metrics.get(score, {}).get("mean") for score in _SCORES]
+        found.append(metrics.get("count", {}).get("right"))
+        cells = [f"`{file.parent.name}`", scored_on, *map(_percent, found)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _percent(fraction: float | None) -> str:
+    return MISSING if fraction is None else f"{100 * fraction:.1f}"
 
 
 def _table(name: str) -> str:

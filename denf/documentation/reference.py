@@ -9,6 +9,7 @@ from typing import Any
 from denf.harness.experiment import load_experiments
 from denf.harness.plan import listing_rows
 from denf.harness.protocol import check_protocol, chosen, read_protocol
+from denf.harness.validation import check_name
 from denf.report.columns import SIDE_COLUMNS
 from denf.report.lines import Block, Line, lines_of
 from denf.report.literature import PaperTable, load_literature
@@ -19,18 +20,23 @@ from denf.report.records import Metric
 from denf.report.reference import RUNS, Reference
 
 
-def reference_table(protocol: Path, number: int) -> str:
+def reference_table(protocol: Path, number: str) -> str:
     """A Markdown table of the reference runs; rows without a score say why.
 
     Args:
         protocol: file of the reference protocol, in `config/` of the repository.
         number: of the paper's table.
+
+    Raises:
+        DenfError: for a file that cannot be read, or a table that the paper does not have.
     """
     root = protocol.resolve().parents[1]
-    rows = load_rows(root / "results/reference" / RUNS, _listing(protocol, root))
+    listing = _listing(protocol, root)
+    tables = {str(t.number): t for t in load_literature(root / "baselines/literature.yaml")}
+    check_name(number, tables, where="number of a table")
+    table = tables[number]
+    rows = load_rows(root / "results/reference" / RUNS, listing)
     known = [Reference(row.name, row) for row in rows if row.runs]
-    tables = load_literature(root / "baselines/literature.yaml")
-    [table] = [table for table in tables if table.number == number]
     side = SIDE_COLUMNS[table.metric]
     heads = ["method", "paper", "reference run", "seeds, training", *(c.head for c in side)]
     lines = [
