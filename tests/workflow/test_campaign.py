@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import subprocess
 import sys
 import time
@@ -96,6 +97,35 @@ def test_a_stopped_campaign_saves_states_and_the_next_one_finishes_and_releases(
         record = json.loads((folder / "released/tiny" / run / "run.json").read_text())
         assert record["status"] == "finished"
         assert (folder / "released/tiny" / run / "panels.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--share", "0"], "argument --share: expected a whole number of 1 or more, got '0'"),
+        (["--share=-1"], "argument --share: expected a whole number of 1 or more, got '-1'"),
+        (["--cores", "two"], "argument --cores: expected a whole number of 1 or more, got 'two'"),
+        (
+            ["--configfile", "none.yaml"],
+            "none.yaml: expected readable YAML, got .*No such fi",
+        ),
+        (["--configfile", "."], r"campaign: \.: expected readable YAML, got .*directory"),
+        (
+            ["--configfile", "broken.yaml"],
+            "broken.yaml: expected readable YAML, got .*line 1",
+        ),
+        (["--configfile", "list.yaml"], "list.yaml: expected a mapping of keys, got list"),
+        (["--config", "seeds=["], "campaign: --config seeds: expected readable YAML, got "),
+        (["--config", "seeds=3"], "expected seeds: a list"),
+    ],
+)
+def test_a_mistake_is_one_line(folder, arguments, message):
+    (folder / "broken.yaml").write_text("a: [")
+    (folder / "list.yaml").write_text("[1, 2]")
+    output, _ = (process := start(folder, "--minutes", "1", *arguments)).communicate(timeout=120)
+    assert process.returncode in (1, 2)
+    assert re.search(message, output.splitlines()[-1]), output
+    assert "Traceback" not in output
 
 
 def test_without_time_all_runs_are_reported_as_not_finished(folder):

@@ -68,10 +68,19 @@ def runs_of(configfile: Path, changes: Sequence[str]) -> list[Run]:
     Args:
         configfile: the protocol.
         changes: KEY=VALUE with values in YAML, as for Snakemake.
+
+    Raises:
+        SystemExit: with one line, for a protocol or a change with a mistake in it.
     """
-    protocol = yaml.safe_load(configfile.read_text(encoding="utf-8"))
-    for key, _, value in (change.partition("=") for change in changes):
-        update_config(protocol, {key: yaml.safe_load(value)})
+    place = str(configfile)
+    try:
+        protocol = yaml.safe_load(configfile.read_text(encoding="utf-8"))
+        for key, _, value in (change.partition("=") for change in changes):
+            place = f"--config {key}"
+            update_config(protocol, {key: yaml.safe_load(value)})
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())  # in one line
+        sys.exit(f"campaign: {place}: expected readable YAML, got {reason}")
     command = ["denf", "experiments", "--configfile", str(configfile), "--protocol", "-"]
     text = yaml.safe_dump(protocol)
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
@@ -142,14 +151,21 @@ def release(runs: Sequence[Run], out: Path | None) -> None:
             subprocess.run(command, check=False)
 
 
+def count(text: str) -> int:
+    """A whole number of 1 or more, as the type of an option."""
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
+    return int(text)
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--configfile", type=Path, default=Path("config/reference.yaml"))
     parser.add_argument("--config", nargs="*", default=[], help="KEY=VALUE, as for Snakemake")
     parser.add_argument("--minutes", type=float, required=True, help="total time")
-    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--share", type=int, default=1, help="number of trainings at a time")
+    parser.add_argument("--cores", type=count, default=os.cpu_count() or 1)
+    parser.add_argument("--share", type=count, default=1, help="number of trainings at a time")
     parser.add_argument("--release", type=Path, help="folder for finished runs")
     return parser.parse_args(arguments)
 
