@@ -22,9 +22,6 @@ from denf.data.ingest import Scene, SceneWriter, listing_sha256, pending_splits,
 from denf.errors import DenfError
 from denf.files import natural_key, number_key
 
-# RELATE (hyenal/relate, README); dl=1 makes Dropbox send the file in place of a web page
-REAL_TRAFFIC_URL = "https://www.dropbox.com/s/n71t0ln6i43ruuo/cars_real_traffic.zip?dl=1"
-REAL_TRAFFIC_FID_URL = "https://www.dropbox.com/s/5v2nyruppc2jsbe/real_traffic.zip?dl=1"
 PAPER_TRAIN, PAPER_TEST = 560, 123  # videos; paper, section 4.1
 TRAIN_SHARE = 0.8  # of the sorted videos; ogroth/svg, data/cars_real_traffic.py: 491 of 614
 KERNEL = Kernel.LANCZOS

@@ -22,6 +22,7 @@ from denf.yaml_reader import parse_mapping, read_mapping
 
 EXPERIMENTS = "config/experiments"
 TAKEN = ("data", "downloads", "figures", "logs", "reference", "runs", "tables")
+_STANDARD_INPUT = "protocol on standard input"
 _SEE = "See config/README.md."
 
 
@@ -118,18 +119,14 @@ def read_protocol(path: Path) -> dict[str, Any]:
     return values
 
 
-def parse_protocol(text: str, *, where: str = "protocol on standard input") -> dict[str, Any]:
-    """The values of a protocol as a text in YAML or JSON, checked.
-
-    Args:
-        text: the text.
-        where: its source, for errors.
+def parse_protocol(text: str) -> dict[str, Any]:
+    """The values of a protocol from standard input, in YAML or JSON, checked.
 
     Raises:
         DenfError: as `parse_values` and `check_protocol`.
     """
-    values = parse_values(text, where=where)
-    check_protocol(values, where=where)
+    values = parse_values(text, where=_STANDARD_INPUT)
+    check_protocol(values, where=_STANDARD_INPUT)
     return values
 
 
@@ -155,9 +152,9 @@ def effective_protocol(
     if str(path) != "-":
         return read_values(path), str(path)
     sources = [layer.source for layer in layers]
-    values = parse_values(text.read(), where="protocol on standard input")
+    values = parse_values(text.read(), where=_STANDARD_INPUT)
     if values != merge_layers(layers):
-        sources.append("--config" if layers else "protocol on standard input")
+        sources.append("--config" if layers else _STANDARD_INPUT)
     return values, " and ".join(sources)
 
 

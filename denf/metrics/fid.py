@@ -1,4 +1,4 @@
-"""Fréchet distance between two sets of images in a feature space, by torch-fidelity.
+"""Feature spaces of images, and the Fréchet distance of two sets in one, by torch-fidelity.
 
 Nothing is cached: torch-fidelity's cache identifies a set by a name alone, and would return the
 old number after the images, their count or the weights have changed.
@@ -9,8 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,43 +29,12 @@ from denf.metrics.features import (
 
 __all__ = [
     "FeatureSpace",
-    "FidResult",
     "ImageArray",
     "common_size",
     "distance_of",
-    "frechet_distance",
-    "result_of",
 ]
 
 _INCEPTION_LAYER = "2048"
-
-
-@dataclass(frozen=True)
-class FidResult:
-    """A Fréchet distance with what it depends on; JSON-able by `dataclasses.asdict`.
-
-    Args:
-        fid: |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2(Σ₁Σ₂)^½), at least 0 up to rounding.
-        extractor: the feature space; numbers of different extractors are not comparable.
-        features: dimensions of the feature space.
-        samples: number of images measured.
-        reference: number of images that they are compared with.
-        size: height and width of both, in pixels.
-        weights_sha256: of the extractor's weights.
-        torch_fidelity: version of the package.
-        rank_note: why the number is unreliable when a set has no more images than there are
-            features (its covariance is singular and the distance biased); None otherwise.
-    """
-
-    fid: float
-    extractor: Extractor
-    features: int
-    samples: int
-    reference: int
-    size: tuple[int, int]
-    weights_sha256: str
-    torch_fidelity: str
-    rank_note: str | None
 
 
 class ImageArray(Dataset[Tensor]):
@@ -163,50 +130,6 @@ class FeatureSpace:
         return array
 
 
-def frechet_distance(
-    samples: ArrayLike,
-    reference: ArrayLike,
-    *,
-    extractor: Extractor,
-    weights: Path | None = None,
-    batch_size: int = 64,
-    device: torch.device | str = "cpu",
-) -> FidResult:
-    """Fréchet distance of two sets of images (Heusel et al. 2017, Eq. 6).
-
-    Args:
-        samples: uint8 (N, H, W, 3), N at least 2; a memory map is read batch by batch.
-        reference: uint8 (M, H, W, 3), M at least 2, the same H and W.
-        extractor, weights, batch_size, device: see `FeatureSpace`.
-
-    Raises:
-        DenfError: on sets of different image size, too few or too small images, missing weights.
-        ValueError: on arrays of another type or shape.
-    """
-    space = FeatureSpace(extractor, weights=weights, batch_size=batch_size, device=device)
-    first, second = space.checked("samples", samples), space.checked("reference", reference)
-    size = common_size(first, second)
-    fid = distance_of(space.features(first), space.features(second))
-    return result_of(space, fid, len(first), len(second), size)
-
-
-def result_of(
-    space: FeatureSpace, fid: float, samples: int, reference: int, size: tuple[int, int]
-) -> FidResult:
-    """A distance with what it depends on."""
-    return FidResult(
-        fid=fid,
-        extractor=space.extractor,
-        features=space.dimensions,
-        samples=samples,
-        reference=reference,
-        size=size,
-        weights_sha256=space.weights_sha256,
-        torch_fidelity=version("torch-fidelity"),
-        rank_note=_rank_note(space.dimensions, samples, reference),
-    )
-
-
 def distance_of(samples: Tensor, reference: Tensor) -> float:
     """Fréchet distance of two sets of features (N, F) and (M, F)."""
     from torch_fidelity.metric_fid import (
@@ -269,11 +192,3 @@ def _check_side(size: tuple[int, ...]) -> None:
             got=size,
             fix="Prepare larger images.",
         )
-
-
-def _rank_note(features: int, samples: int, reference: int) -> str | None:
-    short = {"samples": samples, "reference": reference}
-    few = [f"{n} {name}" for name, n in short.items() if n <= features]
-    if not few:
-        return None
-    return f"singular covariance: {' and '.join(few)} for {features} features"

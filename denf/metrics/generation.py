@@ -8,20 +8,16 @@ measure fidelity and diversity separately. All are computed by torch-fidelity.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from importlib.metadata import version
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from denf.metrics.fid import (
-    FeatureSpace,
-    FidResult,
-    common_size,
-    distance_of,
-    result_of,
-)
+from denf.metrics.extractor import Extractor
+from denf.metrics.fid import FeatureSpace, common_size, distance_of
 
 NEIGHBOURS = 3  # rank of the neighbour at the radius of an image's ball (Kynkäänniemi et al. 2019)
 SUBSET = 1000  # images in one estimate of the kernel distance (Bińkowski et al. 2018)
@@ -39,10 +35,22 @@ class SizedFid:
 
 
 @dataclass(frozen=True)
-class Generation(FidResult):
-    """A comparison of generated with real images; JSON-able by `dataclasses.asdict`.
+class Generation:
+    """A comparison of generated with real images, with all that it depends on; JSON-able by
+    `dataclasses.asdict`.
 
     Args:
+        fid: |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2(Σ₁Σ₂)^½), at least 0 up to rounding (Heusel et al. 2017,
+            Eq. 6).
+        extractor: the feature space; numbers of different extractors are not comparable.
+        features: dimensions of the feature space.
+        samples: number of images measured.
+        reference: number of images that they are compared with.
+        size: height and width of both, in pixels.
+        weights_sha256: of the extractor's weights.
+        torch_fidelity: version of the package.
+        rank_note: why the FID is unreliable when a set has no more images than there are features
+            (its covariance is singular and the distance biased); None otherwise.
         kid: squared maximum mean discrepancy with the kernel (x·y / F + 1)³, F features; unbiased,
             so it may be slightly below 0. Mean over subsets.
         kid_std: standard deviation over the subsets.
@@ -56,6 +64,15 @@ class Generation(FidResult):
             possible; the value that perfect samples would reach. None without training images.
     """
 
+    fid: float
+    extractor: Extractor
+    features: int
+    samples: int
+    reference: int
+    size: tuple[int, int]
+    weights_sha256: str
+    torch_fidelity: str
+    rank_note: str | None
     kid: float
     kid_std: float
     kid_subset: int
@@ -73,13 +90,18 @@ def compare(
     space: FeatureSpace,
     training: ArrayLike | None = None,
 ) -> Generation:
-    """Compare generated images with held-out real ones; see `denf.metrics.fid.frechet_distance`.
+    """Compare generated images with held-out real ones.
 
     Args:
-        samples: uint8 (N, H, W, 3), N at least 2.
-        reference: uint8 (M, H, W, 3), real images that are not used in training.
+        samples: uint8 (N, H, W, 3), N at least 2; a memory map is read batch by batch.
+        reference: uint8 (M, H, W, 3), M at least 2, the same H and W; real images that are not used
+            in training.
         space: of the features.
         training: uint8 (K, H, W, 3), real images of the training split, for the floor.
+
+    Raises:
+        DenfError: for sets of different image size, or too few or too small images.
+        ValueError: for arrays of another type or shape.
     """
     first, second = space.checked("samples", samples), space.checked("reference", reference)
     size = common_size(first, second)
@@ -92,9 +114,16 @@ def compare(
     curve = fid_by_samples(made, real)
     kid, kid_std, kid_subset = kernel_distance(made, real)
     precision, recall, neighbours = precision_and_recall(made, real)
-    result = result_of(space, curve[-1].fid, len(first), len(second), size)
     return Generation(
-        **{**asdict(result), "extractor": space.extractor},
+        fid=curve[-1].fid,
+        extractor=space.extractor,
+        features=space.dimensions,
+        samples=len(first),
+        reference=len(second),
+        size=size,
+        weights_sha256=space.weights_sha256,
+        torch_fidelity=version("torch-fidelity"),
+        rank_note=_rank_note(space.dimensions, len(first), len(second)),
         kid=kid,
         kid_std=kid_std,
         kid_subset=kid_subset,
@@ -139,3 +168,11 @@ def precision_and_recall(samples: Tensor, reference: Tensor) -> tuple[float, flo
         verbose=False,
     )
     return found[metric_prc.KEY_METRIC_PRECISION], found[metric_prc.KEY_METRIC_RECALL], neighbours
+
+
+def _rank_note(features: int, samples: int, reference: int) -> str | None:
+    short = {"samples": samples, "reference": reference}
+    few = [f"{n} {name}" for name, n in short.items() if n <= features]
+    if not few:
+        return None
+    return f"singular covariance: {' and '.join(few)} for {features} features"

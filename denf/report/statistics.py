@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-LEVEL = 0.95
+LEVEL = 0.95  # probability that an interval covers the mean
 FEWEST_FOR_INTERVAL = 3  # for two values the interval is ± 12.7 standard errors
 
 
@@ -61,23 +61,22 @@ def summarise(values: Sequence[float]) -> Summary:
     )
 
 
-def t_interval(values: ArrayLike, *, level: float = LEVEL) -> tuple[float, float]:
+def t_interval(values: ArrayLike) -> tuple[float, float]:
     """Confidence interval of the mean of normal values with unknown variance (Student 1908).
 
-        mean ± t_{n-1}((1 + level) / 2) · std / √n
+        mean ± t_{n-1}((1 + LEVEL) / 2) · std / √n
 
     For few seeds, a percentile bootstrap covers the mean far less often than its level states: for
     3 values, its 95 % interval lies between the smallest and the largest.
 
     Args:
         values: (n,), n at least 2.
-        level: probability that the interval covers the mean, in (0, 1).
 
     Returns:
         lower and upper end; both are the mean where all values are equal.
     """
     array = np.asarray(values, dtype=np.float64)
-    quantile = stats.t.ppf((1 + level) / 2, array.size - 1)
+    quantile = stats.t.ppf((1 + LEVEL) / 2, array.size - 1)
     half = float(quantile * array.std(ddof=1) / np.sqrt(array.size))
     return float(array.mean()) - half, float(array.mean()) + half
 

@@ -23,7 +23,8 @@ from denf.harness.outputs import Proposals
 from denf.harness.panels import SAMPLES, panels, save_panels
 from denf.metrics.ari import ari_scores
 from denf.metrics.extractor import Extractor
-from denf.metrics.fid import frechet_distance
+from denf.metrics.fid import FeatureSpace
+from denf.metrics.generation import compare
 
 FORMS = ("ari_fg", "ari_fg_strict", "ari")
 BOXES = ("box_iou", "count_error")
@@ -278,9 +279,10 @@ def test_real_images_as_samples(method, scenes):
 def test_fid_of_images_to_themselves_is_zero(method, tmp_path, write_scenes):
     data = write_scenes(tmp_path / "large", count=24, size=32)
     images, _ = generate(method("real-images"), len(data), source=data, seed=0)
-    same = frechet_distance(images, data.images, extractor=Extractor.RANDOM_CONV)
+    space = FeatureSpace(Extractor.RANDOM_CONV)
+    same = compare(images, data.images, space=space)
     assert same.fid == pytest.approx(0, abs=1e-3)
-    apart = frechet_distance(255 - images, data.images, extractor=Extractor.RANDOM_CONV)
+    apart = compare(255 - images, data.images, space=space)
     assert apart.fid > 100 * abs(same.fid)
 
 

@@ -25,10 +25,14 @@ from denf.metrics.features import (
     random_conv_weights,
     register_random_conv,
 )
-from denf.metrics.fid import FidResult, ImageArray, frechet_distance
+from denf.metrics.fid import FeatureSpace, ImageArray
+from denf.metrics.generation import compare
 
-distance = functools.partial(frechet_distance, extractor=Extractor.RANDOM_CONV)
 SIZE = 24
+
+
+def distance(samples, reference, **options):
+    return compare(samples, reference, space=FeatureSpace(Extractor.RANDOM_CONV, **options))
 
 
 def disc_images(count, seed, keep=1.0):
@@ -145,7 +149,6 @@ def test_reads_memory_maps_in_small_steps_without_warnings(sets, tmp_path, capfd
 
 def test_result_says_what_the_number_depends_on(sets):
     result = distance(sets[0][:40], sets[1])
-    assert isinstance(result, FidResult)
     assert result.rank_note == "singular covariance: 40 samples for 246 features"
     loaded = json.loads(json.dumps(dataclasses.asdict(result)))
     assert loaded["extractor"] == "random-conv-v1"
@@ -205,18 +208,18 @@ def test_wrong_settings_are_named(sets, tmp_path):
     with pytest.raises(DenfError, match="at least 16 pixels"):
         distance(small, small)
     with pytest.raises(ValueError, match="batch_size"):
-        distance(*sets, batch_size=0)
+        FeatureSpace(Extractor.RANDOM_CONV, batch_size=0)
     with pytest.raises(ValueError, match="weights: expected None"):
-        distance(*sets, weights=tmp_path / "file.pth")
+        FeatureSpace(Extractor.RANDOM_CONV, weights=tmp_path / "file.pth")
 
 
-def test_missing_or_foreign_weight_file_is_refused(sets, tmp_path):
+def test_missing_or_foreign_weight_file_is_refused(tmp_path):
     absent, foreign = tmp_path / "absent.pth", tmp_path / "foreign.pth"
     foreign.write_bytes(b"other weights")
     with pytest.raises(DenfError, match=r"no file .*absent\.pth.* random-conv-v1"):
-        frechet_distance(*sets, extractor=Extractor.INCEPTION, weights=absent)
+        FeatureSpace(Extractor.INCEPTION, weights=absent)
     with pytest.raises(DenfError, match=r"foreign\.pth: expected SHA-256 6726825d.* Remove"):
-        frechet_distance(*sets, extractor=Extractor.INCEPTION, weights=foreign)
+        FeatureSpace(Extractor.INCEPTION, weights=foreign)
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):

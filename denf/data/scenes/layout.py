@@ -89,8 +89,8 @@ def project(layout: Layout, point: Vector, window: Window, size: int) -> tuple[f
     )
 
 
-def stack(layouts: Sequence[Layout], device: str | torch.device = "cpu") -> Scenes:
-    """Layouts as one batch on a device, padded to the largest number of objects, at least one."""
+def stack(layouts: Sequence[Layout]) -> Scenes:
+    """Layouts as one batch, padded to the largest number of objects, at least one."""
     most = max(1, *(len(layout.solids) for layout in layouts))
 
     def table(values: Sequence[Sequence[Any]], padding: Any) -> NDArray[Any]:
@@ -98,7 +98,7 @@ def stack(layouts: Sequence[Layout], device: str | torch.device = "cpu") -> Scen
 
     def tensor(array: NDArray[Any], order: Sequence[int]) -> Tensor:
         ready = np.ascontiguousarray(array.transpose(order), dtype=np.float32)
-        return torch.from_numpy(ready).to(device)
+        return torch.from_numpy(ready)
 
     solids = [layout.solids for layout in layouts]
     zero, one = np.zeros(3), np.ones(3)
@@ -107,14 +107,14 @@ def stack(layouts: Sequence[Layout], device: str | torch.device = "cpu") -> Scen
     vectors = (2, 0, 1)
     return Scenes(
         objects=Objects(
-            shape=torch.from_numpy(shape.astype(np.int64)).to(device),
+            shape=torch.from_numpy(shape.astype(np.int64)),
             centre=tensor(table([[s.centre for s in row] for row in solids], zero), vectors),
             axes=tensor(table([[s.axes for s in row] for row in solids], np.eye(3)), (2, 3, 0, 1)),
             half=tensor(table([[np.array(s.half) for s in row] for row in solids], one), vectors),
         ),
         colour=tensor(table([[np.array(s.colour) for s in row] for row in solids], zero), vectors),
         metal=tensor(table([[float(s.metal) for s in row] for row in solids], 0.0), (0, 1)),
-        label=torch.from_numpy(label.astype(np.uint8)).to(device),
+        label=torch.from_numpy(label.astype(np.uint8)),
         lamp=tensor(np.stack([layout.lamp for layout in layouts]), vectors),
         power=tensor(np.stack([layout.power for layout in layouts]), vectors),
         eye=tensor(np.stack([layout.eye for layout in layouts]), (1, 0)),

@@ -60,9 +60,8 @@ def draw(
     kind: SceneKind,
     layouts: Sequence[Layout],
     size: int,
-    device: str = "cpu",
-    numbers: Sequence[int] | None = None,
     *,
+    numbers: Sequence[int] | None = None,
     empty: bool = False,
 ) -> Drawn:
     """Pictures and exact masks of scenes of one kind.
@@ -70,21 +69,17 @@ def draw(
     Args:
         layouts: at least one.
         size: side of the pictures in pixels.
-        device: a torch device.
         numbers: of the scenes, for their factors; 0, 1, … unless given.
         empty: whether to draw the scenes without their objects as well.
     """
     look = _MODULES[kind].LOOK
-    together = 1 if torch.device(device).type == "cpu" else 8  # one scene fits a core's cache
     images, masks, bare = [], [], []
-    for start in range(0, len(layouts), together):
-        chunk = layouts[start : start + together]
-        scenes = stack(chunk, device)
-        images.append(pictures(scenes, look, size).cpu().numpy())
-        masks.append(labels(scenes, look.window, size, size).cpu().numpy())
+    for layout in layouts:  # one by one: a scene fits a core's cache
+        scenes = stack([layout])
+        images.append(pictures(scenes, look, size).numpy())
+        masks.append(labels(scenes, look.window, size, size).numpy())
         if empty:
-            scenes = stack([layout.without_objects() for layout in chunk], device)
-            bare.append(pictures(scenes, look, size).cpu().numpy())
+            bare.append(pictures(stack([layout.without_objects()]), look, size).numpy())
     mask = np.concatenate(masks)
     numbers = range(len(layouts)) if numbers is None else numbers
     rows = [
@@ -105,8 +100,6 @@ def render(
     split: str = "train",
     workers: int = 1,
     first: int = 0,
-    device: str = "cpu",
-    progress: bool = True,
     empty: bool = False,
 ) -> None:
     """Render scenes `first` … `first + count − 1` of a seed into a prepared folder.
@@ -122,15 +115,13 @@ def render(
         split: the name of the split, for `dataset.json`.
         workers: processes, at least 1, each with one thread.
         first: number of the first scene, at least 0.
-        device: a torch device.
-        progress: whether to show a bar on a terminal.
         empty: whether to write `empty.npy` as well, the same scenes without their objects: the same
             camera and lamps, no object and no shadow or reflection of one.
 
     Raises:
         DenfError: when an argument is out of range, or `out` exists.
     """
-    _check(kind, count, size, seed, workers, first, device)
+    _check(kind, count, size, seed, workers, first)
     module = _MODULES[kind]
     info = {
         "name": kind,
@@ -147,14 +138,14 @@ def render(
         last = first + count
         starts = range(first + writer.count, last, BATCH)
         batches = [(start, min(start + BATCH, last)) for start in starts]
-        job = partial(_batch, kind, seed, size, device, empty)
+        job = partial(_batch, kind, seed, size, empty)
         bar = tqdm(
             desc=f"{kind} scenes",
             total=count,
             initial=writer.count,
             unit="scene",
             file=sys.stderr,
-            disable=None if progress else True,
+            disable=None,
         )
         with bar, _ordered(workers, job, batches) as results:
             for drawn in results:
@@ -162,11 +153,9 @@ def render(
                 bar.update(len(drawn.images))
 
 
-def _batch(
-    kind: SceneKind, seed: int, size: int, device: str, empty: bool, span: tuple[int, int]
-) -> Drawn:
+def _batch(kind: SceneKind, seed: int, size: int, empty: bool, span: tuple[int, int]) -> Drawn:
     numbers = range(*span)
-    return draw(kind, [scene(kind, seed, i) for i in numbers], size, device, numbers, empty=empty)
+    return draw(kind, [scene(kind, seed, i) for i in numbers], size, numbers=numbers, empty=empty)
 
 
 def _factors(number: int, layout: Layout, mask: Array, window: Window) -> Iterator[dict[str, Any]]:
@@ -195,9 +184,7 @@ def _ordered(
         yield pool.imap(job, batches)
 
 
-def _check(
-    kind: str, count: int, size: int, seed: int, workers: int, first: int, device: str
-) -> None:
+def _check(kind: str, count: int, size: int, seed: int, workers: int, first: int) -> None:
     if kind not in _MODULES:
         raise DenfError("scene kind", expected=list(_MODULES), got=kind, fix="Choose one of these.")
     for name, value, least in (
@@ -217,5 +204,3 @@ def _check(
             got=size,
             fix="The paper uses 128.",
         )
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise DenfError("device", expected="a GPU", got="none", fix="Choose --device cpu.")
