@@ -12,6 +12,7 @@ from denf.errors import DenfError
 from denf.harness.checkpoint import write_experiment
 from denf.harness.experiment import load_experiment, load_experiments
 from denf.harness.layers import merge
+from denf.harness.registry import method_modules, method_names
 
 ROOT = Path(__file__).parents[2]
 
@@ -342,6 +343,19 @@ def test_presets_have_parts_for_single_experiments(write):
     path = write(**{"denf-plus": {"extends": "base"}}, base=DENF)
     assert load_experiment(path, protocol).training.steps == 100
     assert load_experiment(path.with_name("base.yaml"), protocol).training.steps == 400
+
+
+def test_parts_of_the_suites_presets_are_for_its_experiments():
+    """Planning does not look for them: a folder of one's own need not have those experiments."""
+    methods = {e.name: e.method for e in load_experiments(ROOT / "config/experiments", {})}
+    named = {
+        (name, method)
+        for method in method_names()
+        for file in method_modules(method).presets.glob("*.yaml")
+        for name in yaml.safe_load(file.read_text()).get("experiments", {})
+    }
+    assert ("denf-plus", "denf") in named
+    assert named <= set(methods.items())
 
 
 def test_a_method_without_the_preset_runs_as_it_is(write):
