@@ -452,6 +452,14 @@ MISTAKES = {
         ["bench", "--threads", "0"],
         "bench, --threads: expected at least 1, got '0'. See `denf bench --help`.",
     ),
+    "too large": (
+        ["bench", "--threads", "100000"],
+        "bench, --threads: expected at most 1024, got '100000'. See `denf bench --help`.",
+    ),
+    "more threads than any machine has": (
+        [*TRAIN, "--set", "training.threads=100000"],
+        "--set training.threads: expected training.threads: 1024 or less, got 100000",
+    ),
     "no such choice": (
         ["bench", "speed"],
         "bench, case: expected one of 'all', 'union', ",

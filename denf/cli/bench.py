@@ -42,7 +42,7 @@ def _check_even(size: int) -> int:
 @app.command()
 def bench(
     case: Annotated[BenchCase, typer.Argument(help="The case to time.")] = BenchCase.ALL,
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1, max=1024)] = 1,
     tfrecord: Annotated[
         Path | None, typer.Option(help="For clevr6: CLEVR with masks; default: a synthetic file.")
     ] = None,

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import MinLen
+from annotated_types import Ge, Le, MinLen
 
 from denf.errors import DenfError, within
 from denf.harness.changes import parse_change
@@ -36,6 +36,7 @@ from denf.settings import Count, NonNegative, Seed, Settings, Steps, as_plain
 from denf.yaml_reader import read_mapping
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_MOST_THREADS = 1024  # more than a machine has cores; starting many more takes minutes
 _SUFFIXES = (".yaml", ".yml")
 WITH_AIDS = " (with aids)"
 _WITHOUT_EFFECT = ("log_every", "save_minutes", "validations")  # on the weights
@@ -50,9 +51,9 @@ class Training(Settings):
     """Number of updates; 0 for methods that do not train."""
     batch_size: Count = 12
     """Images per step (A.4)."""
-    threads: Count = 1
-    """CPU threads. Another number of threads changes the order of sums, and with it the last digits
-    of the weights, and after some hundred steps all digits."""
+    threads: Annotated[int, Ge(1), Le(_MOST_THREADS)] = 1
+    """CPU threads, at most 1024. Another number of threads changes the order of sums, and with it
+    the last digits of the weights, and after some hundred steps all digits."""
     log_every: Count = 25
     """Steps between rows of history.csv, and between checks for a finite loss."""
     save_minutes: NonNegative = 5
