@@ -32,7 +32,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
 
-# Rules of your own: write workflow/rules/local.smk (see README.md).
+# Rules of your own: write workflow/rules/local.smk (see docs/protocols.md).
 if Path("workflow/rules/local.smk").exists():
 
     include: "workflow/rules/local.smk"
