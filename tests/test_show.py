@@ -46,6 +46,25 @@ def test_the_tables_have_the_numbers_of_the_files():
     assert float(cells(history)["loss"][-1]) == pytest.approx(float(rows[-1]["loss"]), rel=1e-2)
 
 
+def training(run: Path) -> str:
+    return cells(next(iter(sections(run))))["training"][0]
+
+
+def test_a_training_from_other_weights_says_so(tmp_path):
+    start = "400 steps of 4 images from the weights of runs/c (SHA-256 8906f2d57046…), seed 0, "
+    assert training(RUN).startswith(start)
+    assert training(RUN.parent / "denf-traffic").startswith("1200 steps of 4 images, seed 0, ")
+    shutil.copy(RUN / "experiment.yaml", tmp_path)
+    record = json.loads((RUN / "run.json").read_text())
+    for command, name in (
+        ("denf train e.yaml --weights='two words' --seed 0", "two words"),
+        ("denf train e.yaml --set weights=denf", "denf"),  # of experiment.yaml
+        (None, "denf"),
+    ):
+        (tmp_path / "run.json").write_text(json.dumps({**record, "command": command}))
+        assert f"images from the weights of {name} (SHA" in training(tmp_path)
+
+
 def test_all_settings_are_shown_when_asked_for():
     shown = cells(list(sections(RUN, everything=True))[1])
     assert shown["architecture.couplings"] == ["4", "4"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ def _facts(folder: Path, experiment: Experiment, record: Mapping[str, Any]) -> T
             str(part) for part in (record.get("status"), record.get("reason")) if part
         ),
         "training": f"{record.get('steps', MISSING)} steps of {experiment.training.batch_size} "
-        f"images, seed {record.get('seed', MISSING)}, {duration(record.get('seconds'))}, "
+        f"images{_start(experiment, record)}, seed {record.get('seed', MISSING)}, "
+        f"{duration(record.get('seconds'))}, "
         f"{significant(record.get('images_per_second'))} images/s",
         "data": f"{data.get('name', experiment.dataset)}, {data.get('split', MISSING)}: "
         f"{data.get('count', MISSING)} images" + (f" of {size} × {size}" if size else ""),
@@ -75,6 +77,17 @@ def _facts(folder: Path, experiment: Experiment, record: Mapping[str, Any]) -> T
     }
     rows = [(name, text) for name, text in facts.items() if text]
     return _table("Run", ("", ""), rows, header=False)
+
+
+def _start(experiment: Experiment, record: Mapping[str, Any]) -> str:
+    """Whose weights a training started from: the run in its command, or else the experiment."""
+    sha256 = record.get("first_weights_sha256")
+    if not sha256:
+        return ""
+    words = shlex.split((record.get("command") or "").replace("--weights=", "--weights "))
+    named = words.index("--weights") + 1 if "--weights" in words else len(words)
+    name = next(iter(words[named:]), experiment.weights or "another run")
+    return f" from the weights of {name} (SHA-256 {sha256[:12]}…)"
 
 
 def _settings(experiment: Experiment, everything: bool) -> Table | Text:
