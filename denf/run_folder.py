@@ -16,6 +16,7 @@ VALIDATION_ARI = "validation_ari_fg"  # column of history.csv, filled only in sc
 TRAINED = ("experiment.yaml", "run.json", "history.csv", "model.safetensors")  # by a training
 SHARED = ("method", "protocol", "settings", "training")  # of experiment.yaml, by seeds of a row
 SCORED = ("metrics.json", "scores.csv", "panels.npz", "fid.json")  # measured on its weights
+_WEIGHTS = "model.safetensors"
 _DEPTH = 3  # of the runs in a folder of runs: <dataset>/<experiment>/seed-<k>
 _NAMED = 5  # largest number of runs that a message names
 
@@ -53,10 +54,27 @@ def check_is_run(folder: Path, *files: str) -> None:
         if runs:
             more = f" and {len(runs) - _NAMED} more" if runs[_NAMED:] else ""
             fix = f"Choose a run in it: {', '.join(map(str, runs[:_NAMED]))}{more}."
+        elif _WEIGHTS in files and {"experiment.yaml", "run.json"} <= _names(folder):
+            fix = _how_to_train(folder)
     if any((folder.parent / ".state" / folder.name).glob("*/*.pt")):
         fix = "Its training was stopped: repeat the `denf train` command with --resume."
     raise DenfError(
         f"run folder {folder}", expected=f"{' and '.join(files)} in it", got=got, fix=fix
+    )
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def _how_to_train(folder: Path) -> str:
+    """How to get the weights of a released run that has none."""
+    record = read_record(folder, "run.json")
+    start = " --weights FIRST-RUN" if record.get("first_weights_sha256") else ""
+    return (
+        "Its weights were not released with it: files over 16 MiB are left out, and a run without "
+        f"training has those of another run. Train it again: `denf train {folder}/experiment.yaml "
+        f"--data DATA{start} --seed {record.get('seed', 0)} --out RUN`."
     )
 
 

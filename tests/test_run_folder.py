@@ -54,6 +54,20 @@ def test_a_file_leads_to_its_folder(runs, tmp_path):
     assert "got no such folder. Name a folder" in said(tmp_path / "none", *FILES)
 
 
+def test_a_release_without_weights_says_how_to_get_them(tmp_path):
+    (tmp_path / "experiment.yaml").touch()
+    (tmp_path / "run.json").write_text('{"seed": 2, "first_weights_sha256": null}')
+    text = said(tmp_path, *FILES)
+    assert "got experiment.yaml. Its weights were not released with it: files over 16 MiB" in text
+    start = f"Train it again: `denf train {tmp_path}/experiment.yaml --data DATA"
+    assert text.endswith(f"{start} --seed 2 --out RUN`.")
+    assert start in said(tmp_path, FILES[1])
+    (tmp_path / "run.json").write_text('{"seed": 0, "first_weights_sha256": "7ef36a2cf6a1"}')
+    assert said(tmp_path, *FILES).endswith(f"{start} --weights FIRST-RUN --seed 0 --out RUN`.")
+    (tmp_path / "experiment.yaml").unlink()
+    assert "got none. Name a folder that `denf train`" in said(tmp_path, *FILES)
+
+
 def test_a_stopped_training_is_to_be_resumed(runs):
     run = runs / "clevr6/denf/seed-3"
     state = run.parent / ".state/seed-3/key"
