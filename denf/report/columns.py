@@ -52,9 +52,9 @@ SIDE_COLUMNS: Mapping[Metric, tuple[SideColumn, ...]] = {
         ),
         SideColumn(
             Metric.BACKGROUND_PSNR_OBJECTS,
-            "Background PSNR",
-            "Background PSNR compares the generated background under the objects with the scene "
-            "rendered without objects, in dB.",
+            "PSNR under objects",
+            "PSNR under objects compares the generated background with the scene rendered without "
+            "objects, over the pixels of objects, in dB.",
         ),
     ),
     Metric.FID: (
