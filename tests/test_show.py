@@ -39,6 +39,7 @@ def test_the_tables_have_the_numbers_of_the_files():
         mean, _, n = cells(scores)[name]
         assert float(mean) == pytest.approx(metrics[name]["mean"], rel=1e-2)
         assert int(n) == metrics[name]["n"]
+    assert float(cells(scores)["right number"][0]) == metrics["count"]["right"]
     with (RUN / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert history.columns[1].header == Text(rows[0]["step"])

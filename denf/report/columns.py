@@ -46,8 +46,8 @@ SIDE_COLUMNS: Mapping[Metric, tuple[SideColumn, ...]] = {
         ),
         SideColumn(
             Metric.COUNT_RIGHT,
-            "Count right",
-            "Count right is the percentage of scenes in which the predicted number of objects is "
+            "Right number",
+            "Right number is the percentage of scenes in which the predicted number of objects is "
             "the true one.",
         ),
         SideColumn(

@@ -19,6 +19,7 @@ from denf.run_folder import check_is_run, read_history, read_record, read_scores
 from denf.settings import as_plain, flat
 
 _WIDTH = 100  # characters, where the output is not a terminal
+_COUNTS = {"right": "right number", "too_few": "too few", "too_many": "too many"}  # of objects
 _COLUMNS = 6  # steps shown of a history
 
 
@@ -117,7 +118,7 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
             yield name, mean, std, str(value["n"])
         elif isinstance(value, Mapping) and name == "count":
             for key, share in value.items():
-                yield f"count.{key}", significant(share), "", ""
+                yield _COUNTS.get(key, f"count.{key}"), significant(share), "", ""
         elif isinstance(value, Mapping) and name == "fid":
             number = significant(value.get("fid"))
             yield f"fid ({value.get('extractor')})", number, "", str(value.get("samples"))

@@ -239,7 +239,7 @@ def test_scores_of_boxes_counts_and_backgrounds_are_in_the_tables(
         assert float(lines["denf"][f"{key}_mean"]) == pytest.approx(value), key
         assert lines["older"][f"{key}_mean"] == "", key
     assert float(lines["denf"]["box_iou_std"]) == pytest.approx(statistics.stdev([76.12, 74.12]))
-    heads = ("Touching", "Box IoU", "Count right", "PSNR under objects")
+    heads = ("Touching", "Box IoU", "Right number", "PSNR under objects")
     cells = {
         name: [markdown_cells(tmp_path / "t", number, name)[head] for head in heads]
         for name in ("DeNF", "PLAIN", "OLDER")
