@@ -27,7 +27,7 @@ from denf.settings import as_plain, flat
 
 
 def best_device() -> torch.device:
-    """A CUDA card where there is one, else the CPU."""
+    """A GPU with CUDA where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

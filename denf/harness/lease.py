@@ -1,4 +1,4 @@
-"""GPU lease: a limited number of trainings per card, over all processes of a user on a machine."""
+"""GPU lease: a limited number of trainings per GPU, over all processes of a user on a machine."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ _POLL_SECONDS = 1.0
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-def count_cards() -> int:
-    """Number of cards by their device files: without CUDA, since a lease must precede its use."""
+def count_gpus() -> int:
+    """Number of GPUs by their device files: without CUDA, since a lease must precede its use."""
     return len([d for d in Path("/dev").glob("nvidia*") if d.name[6:].isdigit()])
 
 
 @contextmanager
 def gpu_lease(
-    cards: int | None = None, folder: Path | None = None, *, share: int = 1
+    gpus: int | None = None, folder: Path | None = None, *, share: int = 1
 ) -> Iterator[str | None]:
-    """Hold a place on one card and point CUDA_VISIBLE_DEVICES at it; waits while all are taken.
+    """Hold a place on one GPU and point CUDA_VISIBLE_DEVICES at it; waits while all are taken.
 
     Snakemake counts GPUs but assigns none, so parallel jobs would all take the first. Each place
     has a lock file; the kernel frees the lock when the process ends, however it ends. Must be
     entered before CUDA is initialised.
 
-    Small trainings leave most of a card idle: with `share`, a card has that many places, and empty
-    cards are taken first. All processes should pass the same number, because a process with
-    `share` 1 waits only for the first place of a card.
+    Small trainings leave most of a GPU idle: with `share`, a GPU has that many places, and empty
+    GPUs are taken first. All processes should pass the same number, because a process with
+    `share` 1 waits only for the first place of a GPU.
 
-    Where the variable is set already, the card is one of those that it lists. A list of one card is
-    a choice made elsewhere (by a cluster's scheduler or the user): the card is used at once, with a
-    warning when another training holds it. Does nothing without a card.
+    Where the variable is set already, the GPU is one of those that it lists. A list of one GPU is
+    a choice made elsewhere (by a cluster's scheduler or the user): the GPU is used at once, with a
+    warning when another training holds it. Does nothing without a GPU.
 
     Args:
-        cards: number of cards; counted from the device files when None.
+        gpus: number of GPUs; counted from the device files when None.
         folder: of the lock files; `lease_folder` when None.
-        share: places per card, at least 1.
+        share: places per GPU, at least 1.
 
     Yields:
-        the card as CUDA_VISIBLE_DEVICES names it, or None.
+        the GPU as CUDA_VISIBLE_DEVICES names it, or None.
 
     Raises:
         DenfError: when the folder of the lock files is not this user's own.
     """
     before = os.environ.get(_VISIBLE)
-    listed = [str(card) for card in range(count_cards() if cards is None else cards)]
+    listed = [str(gpu) for gpu in range(count_gpus() if gpus is None else gpus)]
     if before is not None and listed:
         listed = _listed(before)
     if not listed:
@@ -60,10 +60,10 @@ def gpu_lease(
         return
     folder = _private(folder or lease_folder())
     choice = before is not None and len(listed) == 1
-    lock, card = _acquire(folder, listed, share, choice=choice)
-    os.environ[_VISIBLE] = card
+    lock, gpu = _acquire(folder, listed, share, choice=choice)
+    os.environ[_VISIBLE] = gpu
     try:
-        yield card
+        yield gpu
     finally:
         if before is None:
             os.environ.pop(_VISIBLE, None)
@@ -76,8 +76,8 @@ def gpu_lease(
 def lease_folder() -> Path:
     """The folder of this user's leases.
 
-    It does not follow TMPDIR, which may differ between processes that share a card. A job of Slurm
-    has a folder of its own, since Slurm counts the cards of each job from 0.
+    It does not follow TMPDIR, which may differ between processes that share a GPU. A job of Slurm
+    has a folder of its own, since Slurm counts the GPUs of each job from 0.
     """
     job = os.environ.get("SLURM_JOB_ID", "")
     suffix = f"-slurm-{job}" if job.isalnum() else ""
@@ -85,14 +85,14 @@ def lease_folder() -> Path:
 
 
 def _listed(variable: str) -> list[str]:
-    """Cards that CUDA uses from a list: those before the first invalid entry."""
-    cards: list[str] = []
+    """GPUs that CUDA uses from a list: those before the first invalid entry."""
+    gpus: list[str] = []
     for entry in variable.split(","):
         name = entry.strip()
         if not (name.isdecimal() or name.startswith(("GPU-", "MIG-"))):
             break
-        cards.append(name)
-    return list(dict.fromkeys(cards))
+        gpus.append(name)
+    return list(dict.fromkeys(gpus))
 
 
 def _private(folder: Path) -> Path:
@@ -107,32 +107,32 @@ def _private(folder: Path) -> Path:
             f"folder of GPU leases {folder}",
             expected=f"a folder of user {os.getuid()} that no one else can write",
             got=f"{kind} of user {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}",
-            fix=f"Remove it, or set {_VISIBLE} to one card.",
+            fix=f"Remove it, or set {_VISIBLE} to one GPU.",
         )
     return folder
 
 
 def _acquire(
-    folder: Path, cards: Sequence[str], share: int, *, choice: bool
+    folder: Path, gpus: Sequence[str], share: int, *, choice: bool
 ) -> tuple[int | None, str]:
-    # The first places of all cards come before their second places.
-    places = {_lock_file(folder, card, k): card for k in range(share) for card in cards}
+    # The first places of all GPUs come before their second places.
+    places = {_lock_file(folder, gpu, k): gpu for k in range(share) for gpu in gpus}
     told = False
     while True:
-        for file, card in places.items():
+        for file, gpu in places.items():
             lock = try_lock(file)
             if lock is not None:
-                return lock, card
+                return lock, gpu
         holders = "; ".join(map(holder, places))
         if choice:
-            print(f"denf: card {cards[0]} is shared with {holders}", file=sys.stderr)
-            return None, cards[0]
+            print(f"denf: GPU {gpus[0]} is shared with {holders}", file=sys.stderr)
+            return None, gpus[0]
         if not told:
-            print(f"denf: waiting for a card: {holders}", file=sys.stderr)
+            print(f"denf: waiting for a GPU: {holders}", file=sys.stderr)
             told = True
         time.sleep(_POLL_SECONDS)
 
 
-def _lock_file(folder: Path, card: str, place: int) -> Path:
+def _lock_file(folder: Path, gpu: str, place: int) -> Path:
     suffix = f"-{place}" if place else ""
-    return folder / f"gpu{card.replace('/', '-')}{suffix}.lock"
+    return folder / f"gpu{gpu.replace('/', '-')}{suffix}.lock"

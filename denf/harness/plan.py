@@ -22,7 +22,7 @@ from denf.data.sources.source import Source
 from denf.errors import DenfError
 from denf.files import write_atomically
 from denf.harness.experiment import Experiment, check_unused_overrides, load_experiments
-from denf.harness.lease import count_cards
+from denf.harness.lease import count_gpus
 from denf.harness.protocol import (
     EXPERIMENTS,
     Protocol,
@@ -99,7 +99,7 @@ def make_plan(
         {**values, "file": str(_write(out, e.name, values)), "inputs_hash": e.inputs_hash()}
         for e, values in ((e, e.as_dict()) for e in resolved)
     ]
-    return {**plan, "experiments": experiments, "code": code, "cards": count_cards()}
+    return {**plan, "experiments": experiments, "code": code, "cards": count_gpus()}
 
 
 def chosen_experiments(

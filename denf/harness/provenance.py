@@ -52,7 +52,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Peak memory in bytes: of the card where there is one, else of the process."""
+    """Peak memory in bytes: of the GPU where there is one, else of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     kibi = 1 if sys.platform == "darwin" else 1024

@@ -97,7 +97,7 @@ COLUMNS: Mapping[str, str] = {
     "images_per_second": "speed of training, mean over the runs",
     "seconds": "time of training, mean over the runs",
     "after": "experiment whose weights the training starts from; `seconds` is on top of its time",
-    "peak_memory_bytes": "memory of training: of the card, or of the process on a CPU, mean over "
+    "peak_memory_bytes": "memory of training: of the GPU, or of the process on a CPU, mean over "
     "the runs",
     "data": "data sets that the values were measured on",
     "data_sha256": "hashes of these data sets",

@@ -1,4 +1,4 @@
-"""The GPU lease with cards that need not exist: lock files are all it knows of them."""
+"""The GPU lease with GPUs that need not exist: lock files are all it knows of them."""
 
 from __future__ import annotations
 
@@ -15,31 +15,29 @@ from denf.harness.lease import gpu_lease
 _SOON = 20.0
 
 
-def hold(folder: Path, cards: int, pipe: Connection, share: int) -> None:
-    """In a process: take a card, say which, keep it until told to let go."""
-    with gpu_lease(cards, folder, share=share) as card:
-        pipe.send((card, os.environ["CUDA_VISIBLE_DEVICES"]))
+def hold(folder: Path, gpus: int, pipe: Connection, share: int) -> None:
+    """In a process: take a GPU, say which, keep it until told to let go."""
+    with gpu_lease(gpus, folder, share=share) as gpu:
+        pipe.send((gpu, os.environ["CUDA_VISIBLE_DEVICES"]))
         pipe.recv()
     pipe.send("CUDA_VISIBLE_DEVICES" in os.environ)
 
 
 class Holder:
-    """A process that holds a card."""
+    """A process that holds a GPU."""
 
-    def __init__(self, folder: Path, cards: int = 2, share: int = 1) -> None:
+    def __init__(self, folder: Path, gpus: int = 2, share: int = 1) -> None:
         context = multiprocessing.get_context("forkserver")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(
-            target=hold, args=(folder, cards, theirs, share), daemon=True
-        )
+        self.process = context.Process(target=hold, args=(folder, gpus, theirs, share), daemon=True)
         self.process.start()
         theirs.close()
 
-    def card(self) -> int:
-        assert self.pipe.poll(_SOON), "no card was leased"
-        card, visible = self.pipe.recv()
-        assert visible == card
-        return int(card)
+    def gpu(self) -> int:
+        assert self.pipe.poll(_SOON), "no GPU was leased"
+        gpu, visible = self.pipe.recv()
+        assert visible == gpu
+        return int(gpu)
 
     def kill(self) -> None:
         self.process.kill()
@@ -66,12 +64,12 @@ def holders(tmp_path):
 
 def test_two_processes_get_two_cards_and_a_third_the_one_of_a_killed(holders):
     first, second = holders(), holders()
-    cards = first.card(), second.card()
-    assert sorted(cards) == [0, 1]
+    gpus = first.gpu(), second.gpu()
+    assert sorted(gpus) == [0, 1]
     third = holders()
-    assert not third.pipe.poll(0.5), "a third card was leased of two"
+    assert not third.pipe.poll(0.5), "a third GPU was leased of two"
     second.kill()
-    assert third.card() == cards[1]
+    assert third.gpu() == gpus[1]
     first.pipe.send("let go")
     assert first.pipe.poll(_SOON)
     assert first.pipe.recv() is False  # the variable is gone with the lease
@@ -79,8 +77,8 @@ def test_two_processes_get_two_cards_and_a_third_the_one_of_a_killed(holders):
 
 def test_a_card_is_free_again_after_the_lease(tmp_path):
     for _ in range(2):
-        with gpu_lease(1, tmp_path) as card:
-            assert card == "0"
+        with gpu_lease(1, tmp_path) as gpu:
+            assert gpu == "0"
             assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
         assert "CUDA_VISIBLE_DEVICES" not in os.environ
     with pytest.raises(ValueError, match="inside"), gpu_lease(1, tmp_path):
@@ -105,7 +103,7 @@ def test_one_card_chosen_outside_is_used_at_once_and_leased_to_others_never(
     with gpu_lease(2, tmp_path / "leases") as first:
         with gpu_lease(2, tmp_path / "leases") as second:
             assert (first, second) == ("0", "0")
-        assert f"card 0 is shared with process {os.getpid()}" in capsys.readouterr().err
+        assert f"GPU 0 is shared with process {os.getpid()}" in capsys.readouterr().err
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
         with gpu_lease(2, tmp_path / "leases") as third:
             assert third == "1"
@@ -114,8 +112,8 @@ def test_one_card_chosen_outside_is_used_at_once_and_leased_to_others_never(
 @pytest.mark.parametrize("choice", ["", "-1", "none"])
 def test_no_card_chosen_outside_is_left_alone(tmp_path, monkeypatch, choice):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", choice)
-    with gpu_lease(2, tmp_path / "leases") as card:
-        assert card is None
+    with gpu_lease(2, tmp_path / "leases") as gpu:
+        assert gpu is None
     assert os.environ["CUDA_VISIBLE_DEVICES"] == choice
     assert not (tmp_path / "leases").exists()
 
@@ -143,31 +141,31 @@ def test_the_folder_is_private_and_links_are_not_followed(tmp_path):
 
 def test_a_lock_that_is_deleted_while_it_is_held_lends_no_card_twice(holders, tmp_path):
     first = holders()
-    card = first.card()
-    (tmp_path / f"leases/gpu{card}.lock").unlink()
-    others = {holders().card()}
-    assert others == {1 - card}
+    gpu = first.gpu()
+    (tmp_path / f"leases/gpu{gpu}.lock").unlink()
+    others = {holders().gpu()}
+    assert others == {1 - gpu}
     late = holders()
-    assert not late.pipe.poll(1.5), "the card was lent twice"
+    assert not late.pipe.poll(1.5), "the GPU was lent twice"
     first.kill()
-    assert late.card() == card
+    assert late.gpu() == gpu
 
 
 def test_without_cards_there_is_no_lease(tmp_path):
-    with gpu_lease(0, tmp_path / "leases") as card:
-        assert card is None
+    with gpu_lease(0, tmp_path / "leases") as gpu:
+        assert gpu is None
         assert "CUDA_VISIBLE_DEVICES" not in os.environ
     assert not (tmp_path / "leases").exists()
 
 
 def test_a_shared_card_has_so_many_places_and_empty_cards_come_first(tmp_path):
-    held = [Holder(tmp_path / "leases", cards=2, share=2) for _ in range(2)]
-    assert sorted(holder.card() for holder in held) == [0, 1]
-    more = [Holder(tmp_path / "leases", cards=2, share=2) for _ in range(2)]
-    assert sorted(holder.card() for holder in more) == [0, 1]
-    waiting = Holder(tmp_path / "leases", cards=2, share=2)
+    held = [Holder(tmp_path / "leases", gpus=2, share=2) for _ in range(2)]
+    assert sorted(holder.gpu() for holder in held) == [0, 1]
+    more = [Holder(tmp_path / "leases", gpus=2, share=2) for _ in range(2)]
+    assert sorted(holder.gpu() for holder in more) == [0, 1]
+    waiting = Holder(tmp_path / "leases", gpus=2, share=2)
     assert not waiting.pipe.poll(1.0)
     held[0].kill()
-    assert waiting.card() in (0, 1)
+    assert waiting.gpu() in (0, 1)
     for holder in (*held, *more, waiting):
         holder.kill()
