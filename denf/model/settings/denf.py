@@ -63,7 +63,8 @@ class DenfSettings(MethodSettings):
     """Arithmetic inside the coupling subnets."""
     subnets: SubnetKind = SubnetKind.AUTO
     """How the coupling subnets are evaluated: `convolutions`, `products`, `padded` and `triton`
-    compute the same function up to rounding; `auto` takes the fastest on the device."""
+    compute the same function up to rounding; `auto` takes the default of the device
+    (docs/performance.md)."""
     graph: bool = False
     """On a GPU, record the objective as CUDA graphs and replay them: the same kernels in less
     time."""

@@ -28,7 +28,8 @@ class Weights(Settings):
     compatibility: NonNegative = 1.0
     """Weight of Eq. 12; 0 is the model without spatial transformer (section 4.3)."""
     box: NonNegative = 1.0
-    """Per 1 − GIoU of a cell's box against the box of its component (section 3.1.4); see
+    """Weight of the box loss (section 3.1.4): 1 − GIoU of a cell's box against the box of its
+    component, plus the mean absolute difference of their four edges over 0.1 image sides; see
     `denf.model.losses.box`. 0 leaves boxes to the union alone, as printed."""
     geometry: NonNegative = 0.05
     """Per nat of the size and displacement priors, averaged over present cells; at 0 a tiny box on
