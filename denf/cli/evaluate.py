@@ -90,7 +90,8 @@ def fid(
         Path | None, typer.Option(help="Prepared training images, to recompose and to compare.")
     ] = None,
     samples: Annotated[
-        int, typer.Option(help="Number of samples, and of test images at most.", min=2)
+        int,
+        typer.Option(help="Number of samples, and of test images (evenly spread) at most.", min=2),
     ] = 10000,
     extractor: Annotated[
         Extractor, typer.Option(help="Feature space; random-conv-v1 needs no weights.")
@@ -110,6 +111,7 @@ def fid(
     Values of different extractors cannot be compared.
     """
     from denf.data.prepared import open_verified
+    from denf.evenly import some_of
     from denf.harness import measured
     from denf.harness.checkpoint import best_device, load_run
     from denf.harness.generate import generate
@@ -139,7 +141,7 @@ def fid(
         images, mode = generate(method, samples, source=begin, seed=seed)
         result = compare(
             images,
-            reference.images[:samples],
+            some_of(reference.images, samples),
             space=space,
             training=None if start is None else start.images,
         )

@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from denf.data.prepared import Prepared
 from denf.errors import DenfError
+from denf.evenly import evenly_spread
 from denf.harness.method import Capability, Method
-from denf.harness.scenes import batches
+from denf.harness.scenes import channels_first
 
 
 class SampleMode(StrEnum):
@@ -31,7 +32,8 @@ def generate(
 
     Args:
         method: with RECOMPOSE or SAMPLE.
-        count: images wanted; images of `source` are used in order and repeatedly.
+        count: images wanted. Fewer than `source` has are made from images evenly spread over it;
+            more from all of them in order, and again, the last time from evenly spread ones.
         source: real images to recompose; not those that the samples will be compared with.
         seed: of every random draw.
         batch_size: images per batch.
@@ -55,7 +57,7 @@ def generate(
     generator = torch.Generator(method.device).manual_seed(seed)
     if recomposes and source is not None:
         mode = SampleMode.OBJECTS_SUBSET
-        made = _recompositions(method, source, generator, min(batch_size, count))
+        made = _recompositions(method, source, generator, count, batch_size)
     elif samples:
         mode = SampleMode.PRIOR
         made = _samples(method, generator, min(batch_size, count))
@@ -77,11 +79,13 @@ def generate(
 
 
 def _recompositions(
-    method: Method, source: Prepared, generator: torch.Generator, batch_size: int
+    method: Method, source: Prepared, generator: torch.Generator, count: int, batch_size: int
 ) -> Iterator[Tensor]:
-    while True:
-        for _, images, _ in batches(source, method.device, batch_size):
-            yield method.recompose(images, generator)
+    for done in range(0, count, len(source)):
+        chosen = evenly_spread(count - done, len(source))
+        for start in range(0, len(chosen), batch_size):
+            images = source.images[chosen[start : start + batch_size]]
+            yield method.recompose(channels_first(images, method.device), generator)
 
 
 def _samples(method: Method, generator: torch.Generator, batch_size: int) -> Iterator[Tensor]:

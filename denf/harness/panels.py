@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from denf.data.prepared import Prepared
+from denf.evenly import evenly_spread
 from denf.files import atomic_path
 from denf.harness.method import Capability, Method
 from denf.harness.scenes import batches
@@ -35,8 +36,7 @@ def panels(method: Method, data: Prepared, count: int) -> dict[str, np.ndarray]:
 
         Empty for a method that has none of these outputs.
     """
-    # Neighbouring frames of footage show the same moment.
-    chosen = np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)
+    chosen = evenly_spread(count, len(data))
     masks = None if data.masks is None else data.masks[chosen]
     shown = replace(data, images=data.images[chosen], masks=masks, empty=None)
     _, images, truth = next(batches(shown, method.device, len(chosen)))

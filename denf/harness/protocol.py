@@ -42,8 +42,8 @@ class Fid(Settings):
     """How Fréchet distances are measured."""
 
     samples: Annotated[int, Ge(2)]
-    """Number of generated images per run, and the largest number of test images that they are
-    compared with (A.5: 10,000)."""
+    """Number of generated images per run, and the largest number of test images, evenly spread,
+    that they are compared with (A.5: 10,000)."""
     extractor: Extractor
     """Feature space: Inception with TensorFlow's weights, comparable with the literature, or a
     fixed random network without a download, comparable with itself alone."""

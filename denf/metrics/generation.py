@@ -16,6 +16,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from denf.evenly import some_of
 from denf.metrics.extractor import Extractor
 from denf.metrics.fid import FeatureSpace, common_size, distance_of
 
@@ -97,7 +98,8 @@ def compare(
         reference: uint8 (M, H, W, 3), M at least 2, the same H and W; real images that are not used
             in training.
         space: of the features.
-        training: uint8 (K, H, W, 3), real images of the training split, for the floor.
+        training: uint8 (K, H, W, 3), real images of the training split, for the floor; as
+            many as there are samples, evenly spread.
 
     Raises:
         DenfError: for sets of different image size, or too few or too small images.
@@ -108,7 +110,7 @@ def compare(
     made, real = space.features(first), space.features(second)
     floor = None
     if training is not None:
-        third = space.checked("training", training)[: len(first)]
+        third = some_of(space.checked("training", training), len(first))
         common_size(third, second)
         floor = SizedFid(len(third), distance_of(space.features(third), real))
     curve = fid_by_samples(made, real)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from denf.data.prepared import Prepared, open_prepared
 from denf.errors import DenfError
+from denf.evenly import evenly_spread
 from denf.report.panels import draw_image, draw_segmentation
 from denf.report.style import RC, SEEDS, check_png, save_png
 
@@ -58,7 +59,7 @@ def card(splits: Sequence[Prepared]) -> Figure:
     """Facts, objects per scene, mean images, and examples from the first split with their masks."""
     lines = _facts(splits)
     cell = (_WIDTH - 2 * _EDGE - (COLUMNS - 1) * _GAP) / COLUMNS
-    scenes = _spread(splits[0], EXAMPLES)
+    scenes = evenly_spread(EXAMPLES, len(splits[0])).tolist()
     rows = -(-len(scenes) // COLUMNS) * (1 if splits[0].masks is None else 2)
     height = 2 * _EDGE + len(lines) * _LINE + _CHART + 0.7 + rows * (cell + _GAP)
     figure = Figure(figsize=(_WIDTH, height))
@@ -128,14 +129,10 @@ def objects_per_scene(split: Prepared) -> dict[int, int]:
 def mean_image(split: Prepared) -> NDArray[np.uint8]:
     """The mean of at most `MEAN_OF` images, evenly spread over the split."""
     total = np.zeros(split.images.shape[1:])
-    chosen = _spread(split, MEAN_OF)
+    chosen = evenly_spread(MEAN_OF, len(split))
     for scene in chosen:
         total += split.images[scene]
     return (total / len(chosen)).round().astype(np.uint8)
-
-
-def _spread(split: Prepared, count: int) -> list[int]:
-    return np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int).tolist()
 
 
 def _draw_objects(axes: Axes, splits: Sequence[Prepared]) -> None:

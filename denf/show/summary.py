@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from denf.evenly import evenly_spread
 from denf.harness.experiment import Experiment, load_experiment
 from denf.harness.registry import settings_type
 from denf.report.numbers import MISSING, duration, significant
@@ -128,8 +128,7 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 def _history(rows: Sequence[Mapping[str, float]]) -> Table:
     """A line for every logged scalar, at evenly spread steps."""
-    spread = np.linspace(0, len(rows) - 1, min(_COLUMNS, len(rows))).round().astype(int)
-    chosen = [rows[k] for k in spread]
+    chosen = [rows[k] for k in evenly_spread(_COLUMNS, len(rows))]
     names = dict.fromkeys(name for row in rows for name in row if name != "step")
     head = ("step", *(f"{row['step']:.0f}" for row in chosen))
     lines = [(name, *(significant(row.get(name)) for row in chosen)) for name in names]

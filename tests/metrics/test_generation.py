@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from denf.errors import DenfError
+from denf.evenly import evenly_spread
 from denf.metrics.extractor import Extractor
 from denf.metrics.fid import FeatureSpace, distance_of
 from denf.metrics.generation import (
@@ -61,7 +62,8 @@ def test_the_distance_is_the_plain_one_and_ends_its_own_curve(result):
 
 
 def test_the_floor_is_the_distance_of_as_many_training_images(result):
-    floor = plain(pictures(80, 3)[:60], pictures(50, 2))
+    training = pictures(80, 3)[evenly_spread(60, 80)]
+    floor = plain(training, pictures(50, 2))
     assert result.floor.samples == 60
     assert result.floor.fid == pytest.approx(floor, rel=1e-9)
     assert json.loads(json.dumps(asdict(result)))["floor"]["fid"] == result.floor.fid

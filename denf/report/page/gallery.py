@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from denf.evenly import evenly_spread
 from denf.report.loading import titles
 from denf.report.names import dataset_name
 from denf.report.numbers import decimal, significant
@@ -225,8 +226,7 @@ def samples(rows: Sequence[Row]) -> list[tuple[str, list[Samples]]]:
             picture = data_url(tiled(real, SAMPLE_COLUMNS))
             grids.append((-np.inf, Samples("real images", _split(run), "", picture)))
         drawn = panels["samples"].reshape(-1, *panels["samples"].shape[2:])
-        count = min(SAMPLE_COLUMNS * SAMPLE_ROWS, len(drawn))
-        chosen = np.linspace(0, len(drawn) - 1, count).round().astype(int)
+        chosen = evenly_spread(SAMPLE_COLUMNS * SAMPLE_ROWS, len(drawn))
         picture = data_url(tiled([fitted(drawn[k]) for k in chosen], SAMPLE_COLUMNS))
         fid = run.read(Metric.FID).value
         mode = (run.fid or {}).get("mode", "")
