@@ -23,12 +23,12 @@ class Components(Settings):
     """Least fraction of the component's convex hull, a polygon of 16 sides, that its cells fill;
     objects that touch leave a notch."""
     solidity_left: Fraction = 0.8
-    """The same for cells that erosion has given to no part, mostly of objects that others hide in
-    part: their visible part is not convex. Without effect where `erosion` is 0."""
+    """The same for left-over cells, which erosion has given to no part, mostly of objects that
+    others hide in part: their visible part is not convex. Without effect where `erosion` is 0."""
     erosion: Fraction = 0.15
     """Largest erosion that separates components that do not count as one object, fraction of the
     image side; 0: none. On CLEVR scenes at 64 × 64 cells, the components of presence give a box to
-    51 % of the objects, and to 92 % with erosion and what it leaves."""
+    51 % of the objects, and to 92 % with erosion and left-over cells."""
     stray: Annotated[float, Ge(0), Lt(0.5)] = 0.02
     """Largest fraction of a component's cells beyond each side of its box, so that single cells of
     a shadow do not enlarge it."""
