@@ -120,7 +120,7 @@ class DenfMethod(Method):
         return Prediction(
             segmentation,
             seen.reconstruction,
-            seen.log_prob,
+            seen.log_prob if Capability.LOG_PROB in self.capabilities else None,
             seen.x_bg.clamp(0, 1),
             _proposals(seen.latents, found),
         )
@@ -159,6 +159,8 @@ class DenfMethod(Method):
         return _bytes(mixture(m, seen.x_fg, seen.x_bg))
 
     def log_prob(self, images: Tensor) -> Tensor:
+        if Capability.LOG_PROB not in self.capabilities:
+            return super().log_prob(images)
         return self.model.log_prob(self._unit(images))
 
     def inspect(self, images: Tensor) -> Mapping[str, Tensor]:

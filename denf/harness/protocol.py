@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TextIO
+from typing import Annotated, Any, Literal, TextIO
 
 from annotated_types import Ge, Gt, MinLen
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from denf.data.sources import Dataset
 from denf.data.sources.source import FolderName, PathText, Source
@@ -51,11 +51,13 @@ class Fid(Settings):
     """File of the Inception weights; default: the torch hub cache, or else a download. Other
     extractors have none."""
 
-    @model_validator(mode="after")
-    def _has_weights_to_read(self) -> Self:
-        if self.weights is not None and not self.extractor.reads_weights:
-            raise ValueError(f"weights: none, since {self.extractor} reads no file")
-        return self
+    @field_validator("weights")
+    @classmethod
+    def _are_read(cls, weights: str | None, others: ValidationInfo) -> str | None:
+        extractor = others.data.get("extractor")  # absent where it has an error of its own
+        if weights is not None and extractor and not extractor.reads_weights:
+            raise ValueError(f"none, since {extractor} reads no file")
+        return weights
 
 
 class Runtime(Settings):
