@@ -158,7 +158,7 @@ def test_skip_leaves_out_what_only_does_not_name(plan):
         ),
         (
             {"fid": {"samples": 4, "extractor": "random-conv-v1", "weights": "some.pth"}},
-            r"^small.yaml: expected fid: weights: none, since random-conv-v1 reads no file, got",
+            r"^small.yaml: expected fid.weights: none, since random-conv-v1 reads no file, got",
         ),
         (
             {"datasets": {"clevr6": {**DATA, "test": 1}}, "overrides": {"tiles": {"tables": [2]}}},
