@@ -54,17 +54,13 @@ def check_is_run(folder: Path, *files: str) -> None:
         if runs:
             more = f" and {len(runs) - _NAMED} more" if runs[_NAMED:] else ""
             fix = f"Choose a run in it: {', '.join(map(str, runs[:_NAMED]))}{more}."
-        elif _WEIGHTS in files and {"experiment.yaml", "run.json"} <= _names(folder):
+        elif _WEIGHTS in files and _is_run(folder, ("experiment.yaml", "run.json")):
             fix = _how_to_train(folder)
     if any((folder.parent / ".state" / folder.name).glob("*/*.pt")):
         fix = "Its training was stopped: repeat the `denf train` command with --resume."
     raise DenfError(
         f"run folder {folder}", expected=f"{' and '.join(files)} in it", got=got, fix=fix
     )
-
-
-def _names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
 
 
 def _how_to_train(folder: Path) -> str:
