@@ -86,9 +86,12 @@ def repeated(x: Tensor, count: int, *, matched_light: bool = False) -> Tensor:
 
 def _candidates(x: Tensor, matched_light: bool) -> Iterator[Tensor]:
     """Each image of the batch, in the light of every image where asked: (1 or B, C, H, W)."""
+    if not matched_light:
+        yield from x[:, None]
+        return
     medians = x.flatten(2).median(2).values
     for k, image in enumerate(x):
-        yield image * _gain(medians, k)[..., None, None] if matched_light else image[None]
+        yield image * _gain(medians, k)[..., None, None]
 
 
 def _gain(medians: Tensor, k: int) -> Tensor:
