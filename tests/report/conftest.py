@@ -19,7 +19,8 @@ DATA = {
     "count": 320,
     "size": 128,
     "sha256": "ab" * 32,
-    "source": "official",
+    "source": "https://storage.googleapis.com/multi-object-datasets/"
+    "clevr_with_masks/clevr_with_masks_train.tfrecords",
 }
 
 
@@ -81,7 +82,8 @@ def write_run(runs: Path) -> Callable[..., Path]:
             "device": "CPU",
         }
         (folder / "run.json").write_text(json.dumps(record))
-        measured_on = {**DATA, "name": dataset, **(data or {})}
+        name_of_data = {"traffic": "real-traffic"}.get(dataset, dataset)
+        measured_on = {**DATA, "name": name_of_data, **(data or {})}
         if evaluated:
             scale = {"ari_fg": 1.0, "ari_fg_strict": 0.9, "ari": 0.5}
             metrics: dict[str, Any] = {
