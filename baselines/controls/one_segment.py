@@ -1,4 +1,7 @@
-"""Control: one segment for the whole image. Every ARI must be 0 (1 in scenes with one object)."""
+"""Control: one segment for the whole image. Every ARI must be 0, but for degenerate scenes.
+
+Both foreground forms are 1 in scenes of one object, and ARI over all pixels is 1 in empty scenes.
+"""
 
 from __future__ import annotations
 
