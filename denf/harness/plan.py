@@ -239,6 +239,14 @@ def _check_weights(experiments: Sequence[Experiment], known: Sequence[str]) -> N
                 got=f"{first.name}, which is one of {first.method}",
                 fix="Name another experiment, or remove the key `weights`.",
             )
+        if missing := sorted(set(e.seeds) - set(first.seeds)):
+            raise DenfError(
+                f"experiment {e.name}: seeds",
+                expected=f"some of those of {first.name}, whose weights it starts from: "
+                f"{', '.join(map(str, first.seeds))}",
+                got=", ".join(map(str, missing)),
+                fix=f"Add the seed to {first.name}, or remove it here.",
+            )
     for e in experiments:
         _check_ends(e, by_name)
 

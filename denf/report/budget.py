@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from denf.report.records import Row, Run
 
@@ -13,9 +13,14 @@ def starts_from(row: Row | None) -> str | None:
     return next((str(name) for name in named if name), None)
 
 
-def seconds_before(row: Row, run: Run, rows: Iterable[Row]) -> float:
-    """Time of the training that gave a run its first weights, 0 where it is not among `rows`."""
+def seconds_before(row: Row, run: Run, rows: Collection[Row]) -> float:
+    """Time of the trainings before a run whose weights it started from, one after another.
+
+    A training that is not among `rows` counts 0.
+    """
     name = starts_from(row)
-    found = [other for other in rows if other.dataset == row.dataset and other.name == name]
-    records = [first.record or {} for o in found for first in o.runs if first.seed == run.seed]
-    return float(next((r["seconds"] for r in records if r.get("seconds")), 0))
+    for other in (other for other in rows if (other.dataset, other.name) == (row.dataset, name)):
+        for first in other.runs:
+            if first.seed == run.seed and (seconds := (first.record or {}).get("seconds")):
+                return float(seconds) + seconds_before(other, first, rows)
+    return 0.0

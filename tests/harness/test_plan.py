@@ -197,6 +197,10 @@ def test_a_protocol_runs_at_least_one_experiment(plan):
         ),
         ({"denf": {**ROWS["denf"], "weights": "denf"}}, "expected one of denf-plus, tiles"),
         (
+            {"denf-plus": {**ROWS["denf-plus"], "seeds": [0, 7]}},
+            "denf-plus: seeds: expected some of those of denf, .*: 0, got 7. Add the seed to denf",
+        ),
+        (
             {
                 "denf": {**ROWS["denf"], "weights": "third"},
                 "third": {"extends": "tiles", "weights": "denf", "method": "denf"},
@@ -219,7 +223,8 @@ def test_first_weights_may_be_those_of_a_run_that_has_first_weights(plan, folder
 
 
 def test_one_data_set_under_two_keys_is_one(plan):
-    plan(datasets={"clevr6": DATA, "traffic": dict(DATA)})
+    datasets = plan(datasets={"clevr6": DATA, "traffic": dict(DATA)})["datasets"]
+    assert datasets["clevr6"]["id"] == datasets["traffic"]["id"]
 
 
 def test_files_on_another_machine_are_not_looked_for(plan, folder, tmp_path):

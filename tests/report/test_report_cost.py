@@ -55,6 +55,14 @@ def test_time_includes_the_training_that_gave_the_first_weights(runs, trained):
     assert alone.get_xydata()[0][0] == pytest.approx(3.0)
 
 
+def test_time_includes_every_training_before(runs, trained):
+    trained("denf", 0, 2, 1000, ari_fg=0.9)
+    trained("denf-longer", 0, 6, 1000, ari_fg=0.9, weights="denf")
+    trained("denf-plus", 0, 3, 1000, ari_fg=0.8, weights="denf-longer")
+    lines = quality_beside_cost(load_rows(runs)).axes[0].lines
+    assert sorted(round(line.get_xdata()[0], 6) for line in lines) == [2, 8, 11]
+
+
 def test_labels_of_equal_scores_do_not_overlap_and_are_inside_the_panel(runs, trained):
     for k in range(12):
         trained(f"m{k}", 0, 1 + k, 10**3 * (k + 1), ari_fg=0.0 if k < 6 else 1.0)
