@@ -69,7 +69,7 @@ def draw(
     Args:
         layouts: at least one.
         size: side of the pictures in pixels.
-        numbers: of the scenes, for their factors; 0, 1, … unless given.
+        numbers: of the scenes in their split, for their factors; 0, 1, … unless given.
         empty: whether to draw the scenes without their objects as well.
     """
     look = _MODULES[kind].LOOK
@@ -138,7 +138,7 @@ def render(
         last = first + count
         starts = range(first + writer.count, last, BATCH)
         batches = [(start, min(start + BATCH, last)) for start in starts]
-        job = partial(_batch, kind, seed, size, empty)
+        job = partial(_batch, kind, seed, size, empty, first)
         bar = tqdm(
             desc=f"{kind} scenes",
             total=count,
@@ -153,9 +153,12 @@ def render(
                 bar.update(len(drawn.images))
 
 
-def _batch(kind: SceneKind, seed: int, size: int, empty: bool, span: tuple[int, int]) -> Drawn:
-    numbers = range(*span)
-    return draw(kind, [scene(kind, seed, i) for i in numbers], size, numbers=numbers, empty=empty)
+def _batch(
+    kind: SceneKind, seed: int, size: int, empty: bool, first: int, span: tuple[int, int]
+) -> Drawn:
+    layouts = [scene(kind, seed, i) for i in range(*span)]
+    rows = range(span[0] - first, span[1] - first)  # of images.npy
+    return draw(kind, layouts, size, numbers=rows, empty=empty)
 
 
 def _factors(number: int, layout: Layout, mask: Array, window: Window) -> Iterator[dict[str, Any]]:
