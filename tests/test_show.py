@@ -72,6 +72,18 @@ def test_all_settings_are_shown_when_asked_for():
     assert len(shown) > 50
 
 
+def test_aids_are_settings_with_defaults_of_their_own(tmp_path):
+    (tmp_path / "experiment.yaml").write_text(
+        "{method: air, dataset: own, settings: {rate: 0.5}, aids: {quiet: 0.1}}\n"
+    )
+    (_, settings) = sections(tmp_path)
+    assert settings.title.startswith("Settings other than defaults, 2 of ")
+    assert cells(settings) == {"rate": ["0.5", "0.0001"], "aids.quiet": ["0.1", "1.0"]}
+    whole = cells(list(sections(tmp_path, everything=True))[1])
+    assert settings.title.endswith(f" of {len(whole)}")
+    assert all(default != "—" for key, (_, default) in whole.items() if key.startswith("aids."))
+
+
 def test_a_run_without_scores_and_history_is_shown(tmp_path, capsys):
     (tmp_path / "experiment.yaml").write_text("{method: tiles, dataset: own}\n")
     print_run(tmp_path)

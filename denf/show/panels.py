@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 
 from denf.errors import DenfError
 from denf.report.grid import Strip, grid
@@ -48,6 +49,7 @@ def draw_panels(folder: Path, out: Path) -> Path:
 
 def _strips(panels: Panels) -> list[Strip]:
     image = panels["image"]
+    labels = np.zeros(image.shape[:3], int) if panels.lacks("labels") else panels["labels"]
     strips = {
         "image": Strip("image", lambda axes, i: draw_image(axes, image[i])),
         "truth": Strip(
@@ -58,7 +60,7 @@ def _strips(panels: Panels) -> list[Strip]:
         ),
         "boxes": Strip(
             "boxes",
-            lambda axes, i: draw_boxes(axes, image[i], panels["boxes"][i], panels["labels"][i]),
+            lambda axes, i: draw_boxes(axes, image[i], panels["boxes"][i], labels[i]),
         ),
         "reconstruction": Strip(
             "reconstruction", lambda axes, i: draw_image(axes, panels["reconstruction"][i])

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from denf.evenly import evenly_spread
 from denf.harness.experiment import Experiment, load_experiment
-from denf.harness.registry import settings_type
+from denf.harness.registry import aids_type, settings_type
 from denf.report.numbers import MISSING, duration, significant
 from denf.run_folder import check_is_run, read_history, read_record, read_scores
 from denf.settings import as_plain, flat
@@ -92,18 +92,25 @@ def _start(experiment: Experiment, record: Mapping[str, Any]) -> str:
 
 
 def _settings(experiment: Experiment, everything: bool) -> Table | Text:
-    own = dict(flat(experiment.settings))
-    defaults = dict(flat(as_plain(settings_type(experiment.method)())))
-    aids = {f"aids.{key}": value for key, value in flat(experiment.aids)}
+    known = _with_aids(experiment.settings, experiment.aids)
+    defaults = _with_aids(
+        as_plain(settings_type(experiment.method)()),
+        as_plain(aids_type(experiment.method)()) if experiment.aids else {},
+    )
     rows = [
         (key, _plain(value), _plain(defaults.get(key)))
-        for key, value in {**own, **aids}.items()
+        for key, value in known.items()
         if everything or value != defaults.get(key)
     ]
     if not rows:
         return Text("All settings are the method's defaults.")
-    title = "Settings" if everything else f"Settings other than defaults, {len(rows)} of {len(own)}"
-    return _table(title, ("key", "value", "default"), rows)
+    other = f"Settings other than defaults, {len(rows)} of {len(known)}"
+    title = "Settings" if everything else other
+    return _table(title, ("key", "value", "default"), rows, numbers=False)
+
+
+def _with_aids(settings: Mapping[str, Any], aids: Mapping[str, Any]) -> dict[str, Any]:
+    return {**dict(flat(settings)), **{f"aids.{key}": value for key, value in flat(aids)}}
 
 
 def _plain(value: Any) -> str:
@@ -136,12 +143,17 @@ def _history(rows: Sequence[Mapping[str, float]]) -> Table:
 
 
 def _table(
-    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, header: bool = True
+    title: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    header: bool = True,
+    numbers: bool = True,
 ) -> Table:
     table = Table(title=title, title_justify="left", box=None, show_header=header, pad_edge=False)
     for k, name in enumerate(head):
-        number = k > 0 and header and title != "Settings"
-        table.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+        right = k > 0 and header and numbers
+        table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     return table
