@@ -75,6 +75,8 @@ def download(
     part = Part(out)
     address = url if mirror is None else f"{str(mirror).rstrip('/')}/{quote(name)}"
     with locked(out.with_name(f".{out.name}.lock"), f"download {out}", remove=True):
+        if out.exists():  # another process has fetched and checked it meanwhile
+            return out
         _fetch(address, part, retries, waiting or Waiting(), stated.size)
         try:
             fix = "The file received was removed: call again, or correct what is expected."

@@ -18,6 +18,7 @@ rule tables:
             for number in (1, 2, 3)
             for file in table_files(number)
         ],
+        f"{OUT}/tables/columns.csv",
     log:
         "results/logs/tables.log",
     localrule: True

@@ -23,7 +23,11 @@ export PATH=$PATH:/usr/sbin
 settings=/etc/slurm/slurm.conf
 [[ ! -e $settings && ! -L $settings ]] ||
     fail "$settings: expected a machine without SLURM, got one with these settings. Use a container."
-if ! command -v slurmctld slurmd munged >/dev/null; then
+missing=
+for program in slurmctld slurmd munged; do
+    command -v "$program" >/dev/null || missing=yes
+done
+if [[ $missing ]]; then
     say "Install SLURM"
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge
