@@ -212,8 +212,10 @@ def test_a_command_ends_with_the_process_that_planned_it():
         assert child.wait(timeout=20) == 128 + signal.SIGTERM
 
 
-@pytest.mark.parametrize("mark", ["elsewhere:1", "nonsense", "", f"{socket.gethostname()}:x"])
+@pytest.mark.parametrize("mark", ["elsewhere:{ended}", "nonsense", "", f"{socket.gethostname()}:x"])
 def test_a_mark_of_another_machine_is_left_alone(monkeypatch, mark):
-    monkeypatch.setenv(PARENT, mark)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    monkeypatch.setenv(PARENT, mark.format(ended=ended.pid))
     with border():
-        time.sleep(0.01)
+        time.sleep(1.5)  # longer than the pause between two looks at the parent

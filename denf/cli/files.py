@@ -24,6 +24,11 @@ def read_protocol(path: Path | None) -> dict[str, Any]:
 
 
 def read_listing(path: Path | None) -> list[dict[str, Any]] | None:
+    """The experiments of a listing (`denf.harness.plan.listing_rows`); None without a file.
+
+    Raises:
+        DenfError: for a file that is not one.
+    """
     from denf.reading import read_json
 
     if path is None:
@@ -36,6 +41,7 @@ def read_listing(path: Path | None) -> list[dict[str, Any]] | None:
 
 
 def publish(result: dict[str, Any], out: Path) -> None:
+    """Write a result as JSON, and print it."""
     from denf.files import write_atomically
 
     text = json.dumps(result, indent=2) + "\n"

@@ -61,7 +61,7 @@ class Fid(Settings):
 
 
 class Runtime(Settings):
-    """Time that trainings request from a cluster: start + steps · step, doubled after a timeout."""
+    """Time that trainings request from a cluster: start + steps · step, times the attempt."""
 
     start: Annotated[float, Gt(0)] = 15.0
     """Minutes in addition to the steps, for loading and saving."""

@@ -14,6 +14,7 @@ import pytest
 import scipy.linalg
 import torch
 from scipy.ndimage import gaussian_filter
+from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from denf.errors import DenfError
 from denf.metrics.extractor import Extractor
@@ -185,7 +186,10 @@ RECORDED = [6.41746, 8.36034, 3.74976, 5.28269, 5.72125, 4.58705, 4.72942, 3.573
 
 def test_registering_twice_is_harmless():
     register_random_conv()
+    before = dict(FEATURE_EXTRACTORS_REGISTRY)
     register_random_conv()
+    assert before == FEATURE_EXTRACTORS_REGISTRY
+    assert before[Extractor.RANDOM_CONV.value] is RandomConvFeatures
 
 
 @pytest.mark.parametrize(
