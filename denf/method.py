@@ -22,7 +22,7 @@ from denf.model.boxes import cell_boxes, cell_centres, corners
 from denf.model.captured import CapturedObjective
 from denf.model.components import BoxTargets, box_targets, find_components
 from denf.model.composites import composites
-from denf.model.denf import DeNF, to_pixels
+from denf.model.denf import DeNF
 from denf.model.inference import Inference, infer
 from denf.model.instances import Decomposition, decompose
 from denf.model.latents import Latents
@@ -144,8 +144,7 @@ class DenfMethod(Method):
         presence = (latents.presence_logit > 0).float()
         silence = torch.zeros_like(latents.background)
         x_bg, x_fg = self.model.reconstructions(latents, presence, silence)
-        m = to_pixels(presence, (x_bg.shape[2], x_bg.shape[3]))
-        return _bytes(mixture(m, x_fg, x_bg))
+        return _bytes(mixture(presence, x_fg, x_bg))
 
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Keep the background, and each object with probability one half (section 4.1)."""

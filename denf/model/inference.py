@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from denf.model.denf import DeNF, to_pixels
+from denf.model.denf import DeNF
 from denf.model.latents import Latents
 from denf.model.losses import mixture
 
@@ -33,8 +33,7 @@ class Inference:
     @property
     def reconstruction(self) -> Tensor:
         """x̂ of Eq. 10, (B, 3, H, W) in [0, 1]."""
-        m = to_pixels(self.presence, (self.x_bg.shape[2], self.x_bg.shape[3]))
-        return mixture(m, self.x_fg, self.x_bg).clamp(0, 1)
+        return mixture(self.presence, self.x_fg, self.x_bg).clamp(0, 1)
 
 
 def infer(model: DeNF, x: Tensor) -> Inference:

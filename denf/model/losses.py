@@ -9,6 +9,7 @@ from torch import Tensor
 
 from denf.model.boxes import cell_boxes, corners
 from denf.model.components import BoxTargets
+from denf.model.denf import to_pixels
 from denf.model.latents import Latents
 from denf.model.priors import log_background, log_foreground, log_geometry
 from denf.model.settings import AbsentDensity, Priors
@@ -115,10 +116,10 @@ def mixture(presence: Tensor, x_fg: Tensor, x_bg: Tensor) -> Tensor:
     """x̂ = z_pres·x̂_fg + (1 − z_pres)·x̂_bg, (B, C, H, W). Eq. 10.
 
     Args:
-        presence: (B, H, W) in [0, 1], at the images' resolution.
+        presence: of cells, (B, h, w) in [0, 1], or of pixels.
         x_fg, x_bg: (B, C, H, W).
     """
-    m = presence[:, None]
+    m = _as_pixels(presence, x_fg)[:, None]
     return m * x_fg + (1 - m) * x_bg
 
 
@@ -136,13 +137,14 @@ def expected_error(
 
     Args:
         x, x_fg, x_bg: (B, C, H, W).
-        presence: probability p of z_pres = 1, (B, H, W).
+        presence: probability p of z_pres = 1, of cells, (B, h, w), or of pixels.
         most: largest squared error of x̂_bg that counts, (B, H, W); None: any.
     """
     error_fg, error_bg = (x - x_fg).square().sum(1), (x - x_bg).square().sum(1)
     if most is not None:
         error_bg = torch.minimum(error_bg, most)
-    return (presence * error_fg + (1 - presence) * error_bg).mean((1, 2))
+    p = _as_pixels(presence, x)
+    return (p * error_fg + (1 - p) * error_bg).mean((1, 2))
 
 
 def compatibility(union: Tensor, presence: Tensor) -> Tensor:
@@ -194,6 +196,10 @@ def box(latents: Latents, targets: BoxTargets) -> Tensor:
     giou = shared / union - (hull - union) / hull
     cost = 1 - giou + (b - t).abs().mean(-1) / _CORNER_UNIT
     return (w * cost).sum() / w.sum().clamp(min=_LEAST_AREA)
+
+
+def _as_pixels(presence: Tensor, images: Tensor) -> Tensor:
+    return to_pixels(presence, (images.shape[2], images.shape[3]))
 
 
 def _area(low: Tensor, high: Tensor) -> Tensor:

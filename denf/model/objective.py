@@ -180,13 +180,12 @@ def _reconstruction(
         error = losses.squared_error(x, x_fg)
         return (error + losses.squared_error(x, x_bg)) / 2 if both else error
     x_bg = x_bg if both else x_bg.detach()
-    m = to_pixels(presence, (x.shape[2], x.shape[3]))
     if settings.presence_gradient is PresenceGradient.CONCRETE:
-        return losses.squared_error(x, losses.mixture(m, x_fg, x_bg))
+        return losses.squared_error(x, losses.mixture(presence, x_fg, x_bg))
     shown = settings.background.repeated_in
     light = settings.background.matched_light
     most = losses.repeated(x, shown, matched_light=light) if shown else None
-    return losses.expected_error(x, x_fg, x_bg, m, most)
+    return losses.expected_error(x, x_fg, x_bg, presence, most)
 
 
 def _hidden(presence: Tensor, x: Tensor, at: Phase, settings: Background) -> Tensor | None:
