@@ -18,20 +18,22 @@ from denf.harness.method import (
     Step,
     descend,
 )
+from denf.model.background_mean import BackgroundMean
 from denf.model.boxes import cell_boxes, cell_centres, corners
 from denf.model.captured import CapturedObjective
 from denf.model.components import BoxTargets, box_targets, find_components
 from denf.model.composites import composites
 from denf.model.denf import DeNF
-from denf.model.inference import Inference, infer
+from denf.model.inference import Inference, infer, render
 from denf.model.instances import Decomposition, decompose
 from denf.model.latents import Latents
 from denf.model.losses import mixture
 from denf.model.objective import Noise, Phase, objective, phase
 from denf.model.priors import is_density, sample_latents
-from denf.model.settings import DenfSettings, Precision
+from denf.model.settings import DenfSettings, Fill, Precision
 from denf.singles import whole_objects
 
+_OBSERVED_STEPS = 50  # the last ones of a training, whose images give the mean of z_bg
 DTYPES = {Precision.FLOAT32: torch.float32, Precision.BFLOAT16: torch.bfloat16}
 Objective = Callable[
     [DeNF, Tensor, Phase, Noise, BoxTargets | None], tuple[Tensor, dict[str, Tensor]]
@@ -70,6 +72,7 @@ class DenfMethod(Method):
         self.model = DeNF(settings, DTYPES[settings.precision])
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.register_buffer("image_size", torch.tensor(0))
+        self.background_mean = BackgroundMean() if settings.background.fill is Fill.MEAN else None
         self._objective: Objective = objective
 
     def make_optimizers(self) -> dict[str, Optimizer]:
@@ -94,7 +97,18 @@ class DenfMethod(Method):
         for group in optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * at.learning_rate
         norm = descend(loss, optimizer, self.model, self.settings.gradient_clip)
+        self._observe_background(batch, step)
         return {**terms, "gradient_norm": norm}
+
+    @torch.no_grad()
+    def _observe_background(self, batch: Tensor, step: Step) -> None:
+        """Add the images of the last steps to the mean of z_bg, where it is used."""
+        mean, first = self.background_mean, max(0, step.total - _OBSERVED_STEPS)
+        if mean is None or step.index < first:
+            return
+        if step.index == first:
+            mean.clear()  # of the training whose weights this one started from
+        mean.add(self.model.encode(self._unit(batch)).latents, self.settings.background)
 
     @torch.no_grad()
     def _compose(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, BoxTargets]:
@@ -126,7 +140,7 @@ class DenfMethod(Method):
         )
 
     def without_objects(self, images: Tensor) -> Tensor:
-        """x̂_bg of Eq. 5, from the background latent alone and without noise."""
+        """x̂_bg of Eq. 5, from the background latent and without noise; see `background.fill`."""
         return self._infer(images).x_bg.clamp(0, 1)
 
     def boxes(self, images: Tensor) -> Proposals:
@@ -141,9 +155,7 @@ class DenfMethod(Method):
         size = self.trained_size
         shapes = self.model.latent_shapes(size)
         latents = sample_latents(shapes, count, self.settings.priors, generator)
-        presence = (latents.presence_logit > 0).float()
-        silence = torch.zeros_like(latents.background)
-        x_bg, x_fg = self.model.reconstructions(latents, presence, silence)
+        presence, x_bg, x_fg = render(self.model, latents, self._mean(size))
         return _bytes(mixture(presence, x_fg, x_bg))
 
     def recompose(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -203,7 +215,12 @@ class DenfMethod(Method):
         return latents, decompose(latents, images, self.settings.instances)
 
     def _infer(self, images: Tensor) -> Inference:
-        return infer(self.model, self._unit(images))
+        return infer(self.model, self._unit(images), self._mean(images.shape[2]))
+
+    def _mean(self, size: int) -> Tensor | None:
+        """The mean of z_bg for images of `size` × `size` pixels."""
+        mean = self.background_mean
+        return None if mean is None else mean.at(self.model.latent_shapes(size)["background"][1:])
 
     def _unit(self, images: Tensor, noise: Tensor | float = 0.5) -> Tensor:
         """uint8 grey levels to [0, 1); `noise` is a fraction of a level in [0, 1) that is added."""

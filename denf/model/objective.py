@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from denf.model import losses
 from denf.model.components import BoxTargets, box_targets, find_components
 from denf.model.denf import DeNF, to_pixels
+from denf.model.hidden import hidden_cells
 from denf.model.priors import sample_presence
 from denf.model.settings import (
     Background,
@@ -194,6 +194,5 @@ def _hidden(presence: Tensor, x: Tensor, at: Phase, settings: Background) -> Ten
         return None
     if at.warmup:  # presence is not informative yet
         return torch.ones_like(x[:, 0], dtype=torch.bool)
-    reach = round(settings.margin * presence.shape[1])
-    around = functional.max_pool2d(presence.detach()[:, None], 2 * reach + 1, 1, reach)[:, 0]
-    return to_pixels(around, (x.shape[2], x.shape[3])) > settings.threshold
+    cells = hidden_cells(presence.detach(), settings)
+    return to_pixels(cells.float(), (x.shape[2], x.shape[3])) > 0

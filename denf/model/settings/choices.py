@@ -54,6 +54,14 @@ class BackgroundGradient(StrEnum):
     BOTH = "both"  # Eqs. 5 and 10, as printed
 
 
+class Fill(StrEnum):
+    """From where z_bg is filled in the cells near present ones before x̂_bg is drawn."""
+
+    NONE = "none"  # it is not: all of z_bg is decoded, as printed
+    SURROUNDINGS = "surroundings"  # from the cells around: for plain backgrounds
+    MEAN = "mean"  # from the mean of z_bg in that place, and what surrounds it: for one camera
+
+
 class SqueezeKind(StrEnum):
     """What the squeeze before the background's split does to a block of 2×2 pixels."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from denf.model.settings.choices import BackgroundGradient, OwnImage
+from denf.model.settings.choices import BackgroundGradient, Fill, OwnImage
 from denf.settings import Fraction, NonNegative, Positive, Settings, Steps
 
 
@@ -87,6 +87,11 @@ class Background(Settings):
     emphasis: Positive = 4.0
     """Weight of the pixels where an image is not a candidate for its own background, after warm-up;
     1 as printed. Errors there are copies of objects. Without effect with `own_image: always`."""
+    fill: Fill = Fill.SURROUNDINGS
+    """After training, x̂_bg is decoded from z_bg without the cells near present ones, so that what
+    z_bg still shows of an object there is not drawn. They are filled from the other cells, or from
+    the mean of z_bg over the last training images, plus its difference to z_bg in the other cells;
+    the mean also has what objects hide, as the marks of a street. `none` as printed."""
     matched_light: bool = False
     """Before the minimum, multiply each channel of every other image by the ratio of the medians,
     so that differences in brightness do not count; for scenes under changing light of which objects
