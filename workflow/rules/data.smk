@@ -2,37 +2,6 @@
 # the plan; `content_hash` is a hash of everything on which the prepared data depend.
 
 
-def datasets_where(holds):
-    """Ids of the data sets for which `holds` is true, as a wildcard pattern."""
-    return "|".join(i for i, d in DATASETS.items() if holds(d)) or "(?!)"
-
-
-def dataset(key):
-    """An entry of the plan for a data set, as a function of the wildcards."""
-    return lambda wildcards: DATASETS[wildcards.dataset][key]
-
-
-def specification(wildcards, output):
-    """The file of a data set's specification, which Snakemake does not record; see `planned`."""
-    return DATASETS[wildcards.dataset]["file"]
-
-
-def dataset_resource(key):
-    return lambda wildcards: DATASETS[wildcards.dataset]["resources"][key]
-
-
-def fetch_options(wildcards):
-    fetch = DATASETS[wildcards.dataset]["fetch"]
-    keys = ("sha256", "bytes", "mirror")
-    return " ".join(option(key, fetch[key]) for key in keys)
-
-
-def source_file(wildcards):
-    """The source file, local or fetched. Fetched files are checked by hash, dates are ignored."""
-    path = DATASETS[wildcards.dataset]["path"]
-    return ancient(path or f"results/downloads/{wildcards.dataset}/archive")
-
-
 rule prepare_split:
     output:
         directory("results/data/{dataset}/{split}"),
