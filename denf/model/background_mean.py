@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from denf.model.hidden import filled, hidden_places
+from denf.model.hidden import filled, hidden_in_background
 from denf.model.latents import Latents
 from denf.model.settings import Background
 
@@ -36,7 +36,7 @@ class BackgroundMean(nn.Module):
     @torch.no_grad()
     def add(self, latents: Latents, settings: Background) -> None:
         """Add the latents of a batch."""
-        known = (~hidden_places(latents, settings))[:, None].to(self.total.dtype)
+        known = (~hidden_in_background(latents, settings))[:, None].to(self.total.dtype)
         self.total += _resized(latents.background * known, (_SIDE, _SIDE)).sum(0, keepdim=True)
         self.count += _resized(known, (_SIDE, _SIDE)).sum(0, keepdim=True)
 

@@ -13,16 +13,17 @@ from denf.model.settings import Background, Fill
 _LEAST_SHARE = 0.25  # one known place of four
 
 
-def hidden_cells(presence: Tensor, settings: Background) -> Tensor:
-    """Cells near a present one: bool (B, h, w).
+def hidden_places(presence: Tensor, shape: tuple[int, int], settings: Background) -> Tensor:
+    """Places near a present cell: bool (B, *shape).
 
     Args:
         presence: probability of z_pres = 1, (B, h, w).
+        shape: resolution of the places, that of the cells or a finer one.
         settings: margin and threshold.
     """
     reach = round(settings.margin * presence.shape[1])
     around = functional.max_pool2d(presence[:, None], 2 * reach + 1, 1, reach)[:, 0]
-    return around > settings.threshold
+    return to_pixels(around, shape) > settings.threshold
 
 
 def filled_background(latents: Latents, settings: Background, mean: Tensor | None = None) -> Tensor:
@@ -36,16 +37,16 @@ def filled_background(latents: Latents, settings: Background, mean: Tensor | Non
     z_bg = latents.background
     if settings.fill is Fill.NONE:
         return z_bg
-    hidden = hidden_places(latents, settings)
+    hidden = hidden_in_background(latents, settings)
     if mean is None:
         return filled(z_bg, hidden)
     return mean + filled(z_bg - mean, hidden)
 
 
-def hidden_places(latents: Latents, settings: Background) -> Tensor:
-    """`hidden_cells` at the resolution of z_bg: bool (B, H/2, W/2)."""
-    cells = hidden_cells(latents.presence_logit.sigmoid(), settings)
-    return to_pixels(cells.float(), (latents.background.shape[2], latents.background.shape[3])) > 0
+def hidden_in_background(latents: Latents, settings: Background) -> Tensor:
+    """`hidden_places` of z_bg: bool (B, H/2, W/2)."""
+    shape = (latents.background.shape[2], latents.background.shape[3])
+    return hidden_places(latents.presence_logit.sigmoid(), shape, settings)
 
 
 def filled(maps: Tensor, hidden: Tensor) -> Tensor:
@@ -61,15 +62,13 @@ def filled(maps: Tensor, hidden: Tensor) -> Tensor:
     Source: push-pull interpolation, Gortler et al. (1996), "The Lumigraph".
     """
     known = (~hidden)[:, None].to(maps.dtype)
-    found, levels = maps * known, [known]
-    means = [found]
+    found, levels = maps * known, []
     while max(found.shape[2:]) > 1:
+        levels.append((found, known))
         share = functional.avg_pool2d(known, 2, ceil_mode=True)
         found = functional.avg_pool2d(found, 2, ceil_mode=True) / share.clamp(min=_LEAST_SHARE)
         known = (share > 0).to(maps.dtype)
-        means.append(found)
-        levels.append(known)
-    for finer, known in zip(means[-2::-1], levels[-2::-1], strict=True):
+    for finer, known in reversed(levels):
         size = (finer.shape[2], finer.shape[3])
         pushed = functional.interpolate(found, size=size, mode="bilinear", align_corners=False)
         found = torch.where(known > 0, finer, pushed)

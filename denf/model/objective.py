@@ -10,8 +10,8 @@ from torch import Tensor
 
 from denf.model import losses
 from denf.model.components import BoxTargets, box_targets, find_components
-from denf.model.denf import DeNF, to_pixels
-from denf.model.hidden import hidden_cells
+from denf.model.denf import DeNF
+from denf.model.hidden import hidden_places
 from denf.model.priors import sample_presence
 from denf.model.settings import (
     Background,
@@ -194,5 +194,4 @@ def _hidden(presence: Tensor, x: Tensor, at: Phase, settings: Background) -> Ten
         return None
     if at.warmup:  # presence is not informative yet
         return torch.ones_like(x[:, 0], dtype=torch.bool)
-    cells = hidden_cells(presence.detach(), settings)
-    return to_pixels(cells.float(), (x.shape[2], x.shape[3])) > 0
+    return hidden_places(presence.detach(), (x.shape[2], x.shape[3]), settings)

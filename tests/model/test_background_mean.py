@@ -9,7 +9,7 @@ import torch
 from denf.harness.method import Step
 from denf.method import DenfMethod
 from denf.model.background_mean import BackgroundMean
-from denf.model.hidden import filled_background, hidden_cells
+from denf.model.hidden import filled_background, hidden_in_background
 from denf.model.latents import Latents
 from denf.model.settings import Background, DenfSettings
 
@@ -36,7 +36,7 @@ def test_the_mean_is_that_of_absent_cells(side):
     for batch in batches:
         mean.add(batch, CAMERA)
     values = torch.cat([b.background[:, 0] for b in batches]).numpy()
-    hidden = torch.cat([hidden_cells(b.presence_logit.sigmoid(), CAMERA) for b in batches])
+    hidden = torch.cat([hidden_in_background(b, CAMERA) for b in batches])
     expected = np.ma.masked_array(values, hidden.numpy()).mean(0)
     seen = ~expected.mask
     np.testing.assert_allclose(mean.at((side, side))[0, 0].numpy()[seen], expected[seen], atol=1e-5)
@@ -48,7 +48,7 @@ def test_a_structure_is_continued_under_objects_in_the_light_of_the_image():
         mean.add(latents(8, 32, seed), CAMERA)
     new = latents(4, 32, 99)
     found = filled_background(new, CAMERA, mean.at((32, 32)))
-    hidden = hidden_cells(new.presence_logit.sigmoid(), CAMERA)
+    hidden = hidden_in_background(new, CAMERA)
     truth = torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     light = torch.stack(
         [(b - truth[0, 0])[~h].mean() for b, h in zip(new.background[:, 0], hidden, strict=True)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from denf.model.hidden import filled, hidden_cells
+from denf.model.hidden import filled, hidden_places
 from denf.model.inference import infer, render
 from denf.model.settings import Architecture, Background
 
@@ -58,7 +58,7 @@ def test_hidden_cells_are_those_near_a_present_one():
     presence = torch.zeros(1, 20, 20)
     presence[0, 5, 6] = 0.9
     presence[0, 15, 15] = 0.05  # below the threshold
-    hidden = hidden_cells(presence, Background(margin=0.1, threshold=0.1))
+    hidden = hidden_places(presence, (20, 20), Background(margin=0.1, threshold=0.1))
     expected = torch.zeros(1, 20, 20, dtype=torch.bool)
     expected[0, 3:8, 4:9] = True
     assert torch.equal(hidden, expected)
