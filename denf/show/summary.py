@@ -92,11 +92,10 @@ def _start(experiment: Experiment, record: Mapping[str, Any]) -> str:
 
 
 def _settings(experiment: Experiment, everything: bool) -> Table | Text:
-    known = _with_aids(experiment.settings, experiment.aids)
-    defaults = _with_aids(
-        as_plain(settings_type(experiment.method)()),
-        as_plain(aids_type(experiment.method)()) if experiment.aids else {},
-    )
+    known = dict(flat(experiment.settings)) | dict(flat(experiment.aids, "aids."))
+    defaults = dict(flat(as_plain(settings_type(experiment.method)())))
+    if experiment.aids:
+        defaults |= flat(as_plain(aids_type(experiment.method)()), "aids.")
     rows = [
         (key, _plain(value), _plain(defaults.get(key)))
         for key, value in known.items()
@@ -107,10 +106,6 @@ def _settings(experiment: Experiment, everything: bool) -> Table | Text:
     other = f"Settings other than defaults, {len(rows)} of {len(known)}"
     title = "Settings" if everything else other
     return _table(title, ("key", "value", "default"), rows, numbers=False)
-
-
-def _with_aids(settings: Mapping[str, Any], aids: Mapping[str, Any]) -> dict[str, Any]:
-    return {**dict(flat(settings)), **{f"aids.{key}": value for key, value in flat(aids)}}
 
 
 def _plain(value: Any) -> str:
