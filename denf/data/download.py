@@ -62,9 +62,7 @@ def download(
             is kept).
     """
     out, stated = Path(out), Identity(sha256, size)
-    if out.exists():
-        fix = "Remove it or correct what is expected."
-        check(out, url, out, stated, what=f"{out}, already there", fix=fix)
+    if _is_there(out, url, stated):
         return out
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +73,7 @@ def download(
     part = Part(out)
     address = url if mirror is None else f"{str(mirror).rstrip('/')}/{quote(name)}"
     with locked(out.with_name(f".{out.name}.lock"), f"download {out}", remove=True):
-        if out.exists():  # another process has fetched and checked it meanwhile
+        if _is_there(out, url, stated):  # another process has fetched it meanwhile
             return out
         _fetch(address, part, retries, waiting or Waiting(), stated.size)
         try:
@@ -87,6 +85,15 @@ def download(
         with writing(out):
             part.publish()
     return out
+
+
+def _is_there(out: Path, url: str, stated: Identity) -> bool:
+    """Whether the file exists; one that is not the expected file is refused."""
+    if not out.exists():
+        return False
+    fix = "Remove it or correct what is expected."
+    check(out, url, out, stated, what=f"{out}, already there", fix=fix)
+    return True
 
 
 def _file_name(url: str) -> str:
